@@ -1,0 +1,1 @@
+"""The library of rarecxr: do synthetic chest X-rays help a classifier find what is rare?"""

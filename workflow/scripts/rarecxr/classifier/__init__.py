@@ -1,0 +1,1 @@
+"""The finding classifier: data, model and training."""

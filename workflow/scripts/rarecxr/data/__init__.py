@@ -1,0 +1,1 @@
+"""From the raw CSV and images to what is trained on."""

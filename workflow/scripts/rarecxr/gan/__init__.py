@@ -1,0 +1,1 @@
+"""The progressive-growing GAN: networks, losses, schedule and training."""
