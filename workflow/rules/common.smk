@@ -1,0 +1,70 @@
+# What all rules share: the checked configuration, its sections as params, and the study's cells.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from rarecxr import codedigest
+from rarecxr.config import check
+from rarecxr.data.findings import NEGATIVES, slug
+
+try:
+    check(config, Path(workflow.current_basedir).parents[1] / "config/schema.yaml")
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY = config["study"]
+DATASET = config["dataset"]
+DRAWS = range(config["draws"])
+SEEDS = range(config["classifier"]["seeds"])
+FRACTIONS = DATASET["fractions"]
+TARGETS = DATASET["target_findings"]
+ARMS = {name: config["arms"][name] for name in config["classifier"]["arms"]}
+
+
+wildcard_constraints:
+    recipe="[a-z0-9_]+",
+    fraction=r"[0-9]+(\.[0-9]+)?",
+    draw="[0-9]+",
+    finding="[a-z0-9_]+",
+    arm="[A-Za-z0-9_]+",
+    seed="[0-9]+",
+
+
+def settings(section, without=()):
+    """One section of the configuration as a param: plain values in a fixed order of keys.
+
+    Snakemake compares params by their text, so the order of keys must not count.
+    """
+    return {key: _sorted(config[section][key]) for key in sorted(config[section]) if key not in without}
+
+
+def _sorted(value):
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return value
+
+
+def code(script):
+    """Digest of a script and of the library modules that it imports: changed code is stale."""
+    return codedigest.code_digest(SCRIPTS / script)
+
+
+def gpus(section):
+    """GPUs that a job of this section asks for."""
+    return 0 if config[section]["device"] == "cpu" else 1
+
+
+def cells():
+    """Every fraction and draw of the study, as values of wildcards."""
+    return [{"fraction": fraction, "draw": draw} for fraction in FRACTIONS for draw in DRAWS]
+
+
+def runs():
+    """Every classifier run of the study, as values of wildcards."""
+    return [
+        {"arm": arm, **cell, "seed": seed} for arm in ARMS for cell in cells() for seed in SEEDS
+    ]
