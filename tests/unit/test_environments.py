@@ -1,0 +1,112 @@
+"""The lock file, the project's ranges and the conda environments agree."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import tomllib
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+# Names on conda-forge that differ from PyPI's.
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+# Import names that differ from PyPI's.
+IMPORT_NAMES = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+# Only the main process uses these, beside Snakemake, which brings them along.
+MAIN_PROCESS = {"jsonschema", "pyyaml"}
+
+
+def locked():
+    text = (ROOT / "requirements.lock").read_text()
+    return {
+        name: Version(version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)
+    }
+
+
+def specifiers(environment):
+    """PyPI name and range of every package of a conda environment, python apart."""
+    found = {}
+    for line in yaml.safe_load(environment.read_text())["dependencies"]:
+        name, _, versions = line.partition(" ")
+        # conda writes `2.11.*` for what PyPI writes as `==2.11.*`.
+        versions = f"=={versions}" if versions[0].isdigit() else versions
+        found[CONDA_NAMES.get(name, name)] = SpecifierSet(versions)
+    return found
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_every_conda_range_holds_the_locked_version(environment):
+    versions = locked()
+    for name, versions_allowed in specifiers(environment).items():
+        version = Version("3.11") if name == "python" else versions[name]
+        assert version in versions_allowed, f"{environment.name}: {name} {version}"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_every_conda_range_has_both_ends(environment):
+    for name, versions_allowed in specifiers(environment).items():
+        operators = {part.operator for part in versions_allowed}
+        assert operators == {"=="} or {">=", "<"} <= operators, f"{environment.name}: {name}"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_only_conda_forge_is_asked(environment):
+    assert yaml.safe_load(environment.read_text())["channels"] == ["conda-forge"]
+
+
+def test_the_lock_holds_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    versions = locked()
+    for line in wanted:
+        requirement = Requirement(line)
+        assert versions[requirement.name] in requirement.specifier, line
+
+
+def test_the_lock_pins_every_package_by_digest_and_names_no_registry():
+    text = (ROOT / "requirements.lock").read_text()
+    entries = re.split(r"^(?=\S)", text, flags=re.M)[1:]
+    assert len(entries) > 50
+    for entry in entries:
+        assert re.match(r"[\w.-]+==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+    assert not re.search(r"https?://|file:|--index|--find-links", text)
+
+
+def imported_by_rules_in(environment):
+    """Distributions that the scripts of all rules of one environment import, through all modules."""
+    from rarecxr.codedigest import _closure
+
+    scripts = set()
+    for rules in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", rules.read_text(), flags=re.M)[1:]:
+            if f"envs/{environment.name}" in rule:
+                scripts.update(re.findall(r'"\.\./scripts/(\w+\.py)"', rule))
+    assert scripts
+    names = set()
+    for script in scripts:
+        for path in _closure(ROOT / "workflow/scripts" / script).values():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    names.update(alias.name.split(".")[0] for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    names.add(node.module.split(".")[0])
+    project = {"rarecxr"} | {path.stem for path in (ROOT / "workflow/scripts").iterdir()}
+    return {IMPORT_NAMES.get(name, name) for name in names - project - sys.stdlib_module_names}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_holds_all_that_its_rules_import(environment):
+    missing = imported_by_rules_in(environment) - set(specifiers(environment)) - MAIN_PROCESS
+    assert not missing

@@ -1,0 +1,85 @@
+"""Promises that every rule and script keeps, read from their text."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
+
+
+def rules():
+    """Name, file and text of every rule that runs a script."""
+    found = []
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for name, text in re.findall(r"^rule (\w+):\n((?:[ \n].*\n|\n)+)", path.read_text(), re.M):
+            found.append((name, path.name, text))
+    return found
+
+
+RULES = rules()
+
+
+def test_the_stages_are_there():
+    assert {name for name, _, _ in RULES} >= {
+        "make_phantoms",
+        "index_images",
+        "label_images",
+        "split_patients",
+        "draw_patients",
+        "cache_pixels",
+        "make_training_set",
+        "train_gan",
+        "make_bank",
+        "train_classifier",
+        "evaluate",
+        "make_report",
+    }
+
+
+@pytest.mark.parametrize(("name", "file", "text"), RULES, ids=[rule[0] for rule in RULES])
+def test_every_rule_runs_its_own_script_and_watches_its_code(name, file, text):
+    assert f'"../scripts/{name}.py"' in text
+    assert f'code=code("{name}.py")' in text
+    assert (ROOT / f"workflow/scripts/{name}.py").exists()
+
+
+@pytest.mark.parametrize(("name", "file", "text"), RULES, ids=[rule[0] for rule in RULES])
+def test_every_rule_has_docstring_log_benchmark_and_environment(name, file, text):
+    assert re.match(r'    """[A-Z].*"""\n', text)
+    for directive in ("log:", "benchmark:", "conda:"):
+        assert f"\n    {directive}\n" in text
+    assert f'"<logs>/{name}' in text
+    assert f'"<benchmarks>/{name}' in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_no_script_reads_the_whole_configuration(script):
+    assert "snakemake.config" not in script.read_text()
+
+
+def test_every_script_that_a_rule_runs_logs_before_it_imports():
+    for name, _, _ in RULES:
+        text = (ROOT / f"workflow/scripts/{name}.py").read_text()
+        body = text.split('"""', 2)[2].strip().splitlines()
+        assert body[0] == "from rarecxr.joblog import log_to", name
+        assert body[2] == "log_to(snakemake.log[0])", name
+
+
+def test_the_library_knows_nothing_of_snakemake():
+    for path in (ROOT / "workflow/scripts/rarecxr").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
+
+
+def test_the_default_profile_names_the_triggers_and_nothing_of_the_machine():
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert set(profile["rerun-triggers"]) == {"mtime", "params", "input", "software-env"}
+    assert not {"cores", "jobs", "resources", "default-resources"} & set(profile)
+
+
+def test_checkpoints_are_loaded_without_unpickling():
+    for path in (ROOT / "workflow/scripts").rglob("*.py"):
+        for call in re.findall(r"torch\.load\([^)]*\)", path.read_text()):
+            assert "weights_only=True" in call, f"{path.name}: {call}"

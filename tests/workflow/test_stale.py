@@ -1,0 +1,93 @@
+"""Only what depends on a change runs again: one dry run for each change to a finished study."""
+
+import re
+
+import pytest
+from PIL import Image
+
+REPORT = {"make_report"}
+EVALUATION = REPORT | {"evaluate"}
+CLASSIFIERS = EVALUATION | {"train_classifier"}
+BANKS = CLASSIFIERS | {"make_bank", "measure_bank"}
+GANS = BANKS | {"train_gan"}
+TRAINING_SETS = GANS | {"make_training_set"}
+PIXELS = TRAINING_SETS | {"cache_pixels"}
+LABELS = TRAINING_SETS | {"label_images"}
+DRAWS = TRAINING_SETS | {"draw_patients"}
+SPLIT = DRAWS | {"split_patients"}
+EVERYTHING = PIXELS | LABELS | SPLIT | {"index_images"}
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.stale_jobs() == set()
+
+
+def test_a_touched_script_is_not_stale(done):
+    for script in (done.folder / "workflow/scripts").rglob("*.py"):
+        script.touch()
+    assert done.stale_jobs() == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({"report__title": "Another title"}, REPORT),
+        ({"classifier__learning_rate": 0.0005}, CLASSIFIERS),
+        ({"bank__ratio": 2.5}, BANKS),
+        ({"gan__learning_rate": 0.0005}, GANS),
+        ({"filters__gaussian__sigma_px": 1.3}, TRAINING_SETS),
+        ({"dataset__uncertain__default": "zeros"}, LABELS),
+        ({"dataset__seed": 2}, SPLIT),
+        ({"dataset__square": "pad"}, PIXELS),
+        ({"phantom__patients": 61}, set()),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_a_changed_setting_re_runs_what_depends_on_it(done, change, stale):
+    done.configure(**change)
+    assert done.stale_rules() == stale
+
+
+def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
+    done.configure(filters__gaussian__sigma_px=1.3)
+    jobs = done.stale_jobs()
+    recipes = {re.search(r"recipe=(\w+)", job)[1] for _, job in jobs if "recipe=" in job}
+    arms = {re.search(r"arm=(\w+)", job)[1] for _, job in jobs if "arm=" in job}
+    assert recipes == {"filtered"}
+    assert arms == {"filtered_gan", "balanced_gan"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stale", "new"),
+    [
+        ({"dataset__fractions": [50, 100, 75]}, TRAINING_SETS, "fraction=75"),
+        ({"classifier__seeds": 2}, CLASSIFIERS, "seed=1"),
+        (
+            {
+                "classifier__arms": [
+                    "none",
+                    "oversample",
+                    "filtered_gan",
+                    "balanced_gan",
+                    "standard",
+                ]
+            },
+            CLASSIFIERS,
+            "arm=standard",
+        ),
+        ({"draws": 2}, DRAWS, "draw=1"),
+    ],
+    ids=["fraction", "seed", "arm", "draw"],
+)
+def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, new):
+    done.configure(**change)
+    jobs = done.stale_jobs()
+    assert {rule for rule, _ in jobs} == stale
+    for rule, wildcards in jobs:
+        assert new in wildcards or rule in EVALUATION, f"{rule}: {wildcards}"
+
+
+def test_a_replaced_image_is_noticed(done):
+    image = next((done.folder / "data").rglob("view1_frontal.jpg"))
+    Image.open(image).transpose(Image.Transpose.ROTATE_180).save(image)
+    assert done.stale_rules() == PIXELS

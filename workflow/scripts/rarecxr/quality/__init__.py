@@ -1,0 +1,1 @@
+"""How good synthetic images are, measured against real ones."""
