@@ -9,7 +9,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from rarecxr import codedigest
 from rarecxr.config import check
-from rarecxr.data.findings import NEGATIVES, slug
+from rarecxr.data.findings import NEGATIVES, slug, unslug
 
 try:
     check(config, Path(workflow.current_basedir).parents[1] / "config/schema.yaml")
@@ -20,7 +20,8 @@ STUDY = config["study"]
 DATASET = config["dataset"]
 DRAWS = range(config["draws"])
 SEEDS = range(config["classifier"]["seeds"])
-FRACTIONS = DATASET["fractions"]
+# As they stand in paths: 1, not 1.0.
+FRACTIONS = [format(fraction, "g") for fraction in DATASET["fractions"]]
 TARGETS = DATASET["target_findings"]
 ARMS = {name: config["arms"][name] for name in config["classifier"]["arms"]}
 
@@ -39,7 +40,11 @@ def settings(section, without=()):
 
     Snakemake compares params by their text, so the order of keys must not count.
     """
-    return {key: _sorted(config[section][key]) for key in sorted(config[section]) if key not in without}
+    return {
+        key: _sorted(config[section][key])
+        for key in sorted(config[section])
+        if key not in without
+    }
 
 
 def _sorted(value):
@@ -53,6 +58,15 @@ def code(script):
     return codedigest.code_digest(SCRIPTS / script)
 
 
+def finding_name(wildcards):
+    """The finding's name as the labels have it; None for the base's negatives."""
+    return (
+        None
+        if wildcards.finding == NEGATIVES
+        else unslug(wildcards.finding, DATASET["findings"])
+    )
+
+
 def gpus(section):
     """GPUs that a job of this section asks for."""
     return 0 if config[section]["device"] == "cpu" else 1
@@ -60,11 +74,16 @@ def gpus(section):
 
 def cells():
     """Every fraction and draw of the study, as values of wildcards."""
-    return [{"fraction": fraction, "draw": draw} for fraction in FRACTIONS for draw in DRAWS]
+    return [
+        {"fraction": fraction, "draw": draw} for fraction in FRACTIONS for draw in DRAWS
+    ]
 
 
 def runs():
     """Every classifier run of the study, as values of wildcards."""
     return [
-        {"arm": arm, **cell, "seed": seed} for arm in ARMS for cell in cells() for seed in SEEDS
+        {"arm": arm, **cell, "seed": seed}
+        for arm in ARMS
+        for cell in cells()
+        for seed in SEEDS
     ]

@@ -3,7 +3,10 @@
 
 def recipe_filters(wildcards):
     """The filters of a recipe, by name, with their parameters."""
-    return {name: _sorted(config["filters"][name]) for name in config["recipes"].get(wildcards.recipe, [])}
+    return {
+        name: _sorted(config["filters"][name])
+        for name in config["recipes"].get(wildcards.recipe, [])
+    }
 
 
 def base_gan(wildcards):
@@ -11,6 +14,12 @@ def base_gan(wildcards):
     if wildcards.recipe == "base":
         return []
     return f"results/{STUDY}/gan/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}/generator.pt"
+
+
+def gan_settings(wildcards):
+    """The section `gan`, without what concerns finding GANs alone where the base is trained."""
+    only_findings = ("finetune_kimg", "freeze_d") if wildcards.recipe == "base" else ()
+    return settings("gan", without=only_findings)
 
 
 rule make_training_set:
@@ -39,3 +48,45 @@ rule make_training_set:
         code=code("make_training_set.py"),
     script:
         "../scripts/make_training_set.py"
+
+
+rule train_gan:
+    """Fit one PGGAN to one training set, starting from the fraction's base GAN."""
+    input:
+        images="<gan>/training_set.h5",
+        base=base_gan,
+    output:
+        generator="<gan>/generator.pt",
+        training="<gan>/training.csv",
+        samples=report(
+            "<gan>/samples.png",
+            category="PGGANs",
+            subcategory="{recipe}",
+            labels={
+                "finding": "{finding}",
+                "fraction": "{fraction} %",
+                "draw": "{draw}",
+            },
+            caption="../report/samples.rst",
+        ),
+        metadata="<gan>/generator.json",
+    log:
+        "<logs>/train_gan/{recipe}/{fraction}/draw{draw}/{finding}.log",
+    benchmark:
+        "<benchmarks>/train_gan/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["gan"]["threads"]
+    resources:
+        gpu=gpus("gan"),
+        mem_mb=16000,
+        runtime=2880,
+        # A warning some minutes before a time limit, in which the state is saved.
+        slurm_extra="--signal=URG@300",
+    params:
+        gan=gan_settings,
+        state=f"results/{STUDY}/state/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
+        study=STUDY,
+        code=code("train_gan.py"),
+    script:
+        "../scripts/train_gan.py"

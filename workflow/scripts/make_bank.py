@@ -1,0 +1,21 @@
+"""Rule make_bank: draw one bank of synthetic images from a trained generator."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.gan.sampling import make_bank
+
+make_bank(
+    generator=snakemake.input.generator,
+    training_set=snakemake.input.training_set,
+    sizes_from=list(snakemake.input.sizes_from),
+    bank=snakemake.output.bank,
+    study=snakemake.params.study,
+    finding=snakemake.wildcards.finding,
+    recipe=snakemake.wildcards.recipe,
+    fraction=float(snakemake.wildcards.fraction),
+    draw=int(snakemake.wildcards.draw),
+    code=snakemake.params.code,
+    **snakemake.params.bank,
+)
