@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
-configfile: workflow.source_path("config/config.yaml")
+configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -33,6 +33,6 @@ include: "workflow/rules/report.smk"
 rule all:
     """The whole study: every classifier run, and the report."""
     default_target: True
-    localrule: True
     input:
         final_outputs(),
+    localrule: True

@@ -10,6 +10,7 @@ sys.path.insert(0, str(SCRIPTS))
 from rarecxr import codedigest
 from rarecxr.config import check
 from rarecxr.data.findings import NEGATIVES, slug, unslug
+from rarecxr.data.fingerprint import image_fingerprint
 
 try:
     check(config, Path(workflow.current_basedir).parents[1] / "config/schema.yaml")
@@ -87,3 +88,8 @@ def runs():
         for cell in cells()
         for seed in SEEDS
     ]
+
+
+def final_outputs():
+    """What the study delivers: every run is behind the evaluation, every bank behind the page."""
+    return [f"results/{STUDY}/report/index.html", f"results/{STUDY}/report/summary.csv"]

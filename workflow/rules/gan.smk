@@ -41,6 +41,7 @@ rule make_training_set:
         mem_mb=4000,
         runtime=60,
     params:
+        finding=finding_name,
         filters=recipe_filters,
         target_findings=TARGETS,
         resolution=config["gan"]["resolution"],

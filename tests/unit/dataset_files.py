@@ -1,0 +1,67 @@
+"""Small data sets in CheXpert's layout, for the tests of the data stages."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from rarecxr.data.findings import FINDINGS
+
+TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]
+
+
+def csv_table(patients, prefix="CheXpert-v1.0-small", folder="train", seed=0):
+    """A CSV's content as text: two frontal images and a lateral one a patient."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for patient in patients:
+        for study, view in ((1, "AP"), (2, "PA"), (2, "")):
+            side = "frontal" if view else "lateral"
+            path = f"patient{patient:05d}/study{study}/view1_{side}.jpg"
+            labels = random.choice(
+                ["", "1.0", "0.0", "-1.0"], len(FINDINGS), p=[0.4, 0.3, 0.2, 0.1]
+            )
+            rows.append(
+                {
+                    "Path": "/".join(part for part in (prefix, folder, path) if part),
+                    "Sex": random.choice(["Female", "Male", "Unknown"]),
+                    "Age": str(random.integers(0, 91)),
+                    "Frontal/Lateral": side.capitalize(),
+                    "AP/PA": view,
+                    **dict(zip(FINDINGS, labels, strict=True)),
+                }
+            )
+    return pd.DataFrame(rows).astype(str)
+
+
+def write_csv(path, table, **options):
+    path = Path(path)
+    table.to_csv(path, index=False, lineterminator="\n", **options)
+    return path
+
+
+def index_table(positives, images_each=2):
+    """The columns of images.parquet that splitting needs, from patients' positive findings.
+
+    `positives` has one row a patient and one bool column a finding; only the last image of a
+    patient is positive, the others are uncertain or blank by turns.
+    """
+    rows = []
+    for patient, row in positives.iterrows():
+        for image in range(images_each):
+            last = image == images_each - 1
+            missing = -1 if image % 2 else np.nan
+            labels = {name: 1.0 if row[name] and last else missing for name in positives.columns}
+            rows.append({"patient": patient, "csv": "train", **labels})
+    return pd.DataFrame(rows, columns=["patient", "csv", *positives.columns])
+
+
+def write_images(root, keys, seed=0, size=(24, 20)):
+    """A smooth random grey JPEG for every key; `size` is (width, height)."""
+    random = np.random.default_rng(seed)
+    for key in keys:
+        path = Path(root, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(random.integers(0, 256, (4, 5), dtype=np.uint8))
+        coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)

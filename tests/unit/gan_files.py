@@ -1,0 +1,65 @@
+"""A tiny training set and the arguments of a tiny run, for tests."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+SETTINGS = {
+    "resolution": 16,
+    "start_resolution": 8,
+    "latent_size": 8,
+    "fmap_base": 32,
+    "fmap_max": 8,
+    "minibatch": 4,
+    "fade_kimg": 0.024,
+    "stabilise_kimg": 0.02,
+    "final_kimg": 0.04,
+    "finetune_kimg": 0.032,
+    "tick_kimg": 0.012,
+    "snapshots": 3,
+    "device": "cpu",
+    "loss": "r1",
+    "r1_interval": 2,
+}
+
+OUTPUTS = ("generator.pt", "training.csv", "samples.png", "generator.json")
+
+
+def write_training_set(path, count=10, side=16, finding="Lung Lesion", filters=None, **datasets):
+    """A training set of blurred random squares; returns its path."""
+    path = Path(path)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, side // 4, side // 4), dtype=np.uint8)
+    images = images.repeat(4, axis=1).repeat(4, axis=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["images"] = images
+        file["filter"] = filters or ["none"] * count
+        for name, values in datasets.items():
+            file[name] = values
+        file.attrs.update(finding=finding, recipe="plain", fraction=10.0, draw=0)
+    return path
+
+
+def arguments(images, folder, **changes):
+    """The arguments of `train` for a run with its files in `folder`."""
+    folder = Path(folder)
+    return {
+        "images": images,
+        "generator": folder / "generator.pt",
+        "log_csv": folder / "training.csv",
+        "samples": folder / "samples.png",
+        "metadata": folder / "generator.json",
+        "state": folder / "state",
+        "study": "test",
+        "finding": "Lung Lesion",
+        "recipe": "plain",
+        "fraction": 10.0,
+        "draw": 0,
+        "seed": 1,
+        "threads": 1,
+        "code": "code",
+        **SETTINGS,
+        **changes,
+    }

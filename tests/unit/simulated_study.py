@@ -1,0 +1,299 @@
+"""A study's files without a classifier: scores are drawn from binormal models of known AUROC.
+
+An image's score is the normal distribution function of a latent value that is N(0, 1) for
+negatives and N(d, 1) for positives, so the AUROC is Phi(d / sqrt 2). The latent value has a
+part of its patient, a part of its image (both the same for every run) and a part of its own.
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.stats import norm
+
+from rarecxr.data.findings import FINDINGS, slug
+
+PREVALENCE = {
+    "No Finding": 0.10,
+    "Enlarged Cardiomediastinum": 0.10,
+    "Cardiomegaly": 0.12,
+    "Lung Opacity": 0.49,
+    "Lung Lesion": 0.08,
+    "Edema": 0.29,
+    "Consolidation": 0.19,
+    "Pneumonia": 0.11,
+    "Atelectasis": 0.30,
+    "Pneumothorax": 0.10,
+    "Pleural Effusion": 0.44,
+    "Pleural Other": 0.06,
+    "Fracture": 0.08,
+    "Support Devices": 0.53,
+}
+TARGETS = ("Lung Lesion", "Pleural Other", "Fracture")
+# What an arm adds to the AUROC of a target finding.
+GAIN = {
+    "none": 0.0,
+    "oversample": 0.006,
+    "standard": 0.012,
+    "gan": 0.008,
+    "filtered_gan": 0.015,
+    "balanced_gan": 0.03,
+}
+TABLES = ("auc", "summary", "expert", "curves", "subgroups", "calibration", "counts", "sources")
+RECIPES = {"gan": "plain", "filtered_gan": "filtered", "balanced_gan": "filtered"}
+
+
+def make_images(patients, generator, expert_patients=0):
+    """Labels in the shape of labels.parquet, with `split`; patients have 1 to 5 images."""
+    total = patients + expert_patients
+    n_images = generator.integers(1, 6, total)
+    number = np.repeat(np.arange(total), n_images)
+    view = np.concatenate([np.arange(n) + 1 for n in n_images])
+    split = np.where(np.arange(total) >= patients, "expert", "train").astype(object)
+    shuffled = generator.permutation(patients)
+    split[shuffled[: patients // 5]] = "test"
+    split[shuffled[patients // 5 : patients // 4]] = "val"
+    name = np.array([f"patient{i + 1:05d}" for i in range(total)])
+    folder = np.where(split == "expert", "valid", "train")
+    table = pd.DataFrame(
+        {
+            "image": [
+                f"{folder[i]}/{name[i]}/study1/view{v}_frontal.jpg"
+                for i, v in zip(number, view, strict=True)
+            ],
+            "csv": np.where(split == "expert", "expert", "train")[number],
+            "row": np.arange(len(number)) + 2,
+            "patient": name[number],
+            "study": "study1",
+            "view": generator.choice(["AP", "PA"], len(number), p=[0.85, 0.15]),
+            "sex": generator.choice(["Female", "Male"], total, p=[0.41, 0.59])[number],
+            "age": generator.integers(18, 91, total)[number],
+        }
+    )
+    for finding in FINDINGS:
+        # A patient has a finding in most of their images or in none.
+        ill = generator.random(total) < PREVALENCE[finding] * 1.4
+        present = generator.random(len(number)) < 1 / 1.4
+        table[finding] = (ill[number] & present).astype(np.float32)
+    return table, pd.DataFrame({"patient": name, "split": split})
+
+
+def make_scores(labels, patients, auroc, generator, shared=None, mix=(0.3, 0.5, 0.2)):
+    """(N,) float32 scores in [0, 1] of an AUROC known in the limit.
+
+    Args:
+        labels: (N,) of 0 and 1.
+        patients: (N,) numbers.
+        auroc: the AUROC.
+        generator: of the run's own part.
+        shared: generator of the parts that all runs share; seed it alike for every run.
+        mix: shares of the variance of patient, image and run.
+    """
+    shared = shared or generator
+    by_patient = shared.normal(size=int(patients.max()) + 1)[patients]
+    by_image = shared.normal(size=len(labels))
+    latent = np.sqrt(2) * norm.ppf(auroc) * labels
+    for share, part in zip(
+        mix, (by_patient, by_image, generator.normal(size=len(labels))), strict=True
+    ):
+        latent = latent + np.sqrt(share) * part
+    return norm.cdf(latent - 1.5).astype(np.float32)
+
+
+class SimulatedStudy:
+    """A study on disk, in the places and formats that the workflow's rules write."""
+
+    def __init__(
+        self,
+        root,
+        patients=2000,
+        expert_patients=60,
+        fractions=(10, 100),
+        arms=tuple(GAIN),
+        seeds=3,
+        draws=1,
+        seed=0,
+        run_sd=0.004,
+    ):
+        self.root = Path(root)
+        self.dataset = self.root / "dataset"
+        self.dataset.mkdir(parents=True)
+        self.fractions, self.arms = fractions, arms
+        self.generator = np.random.default_rng(seed)
+        self.images, self.split = make_images(patients, self.generator, expert_patients)
+        self.images.to_parquet(self.dataset / "labels.parquet", index=False)
+        self.split.to_csv(self.dataset / "split.csv", index=False)
+        self.rejected = self.dataset / "pixels_64_rejected.csv"
+        pd.DataFrame(columns=["image", "row", "reason"]).to_csv(self.rejected, index=False)
+        train = self.split.loc[self.split["split"] == "train", "patient"].to_numpy()
+        self.draws = []
+        for draw in range(draws):
+            path = self.dataset / f"draw{draw}.csv"
+            ranked = self.generator.permutation(train)
+            table = pd.DataFrame({"patient": ranked, "rank": range(len(ranked))})
+            table.assign(minimum=0).to_csv(path, index=False)
+            self.draws.append(path)
+        self.runs = [
+            {"arm": arm, "fraction": fraction, "draw": draw, "seed": number}
+            for arm in arms
+            for fraction in fractions
+            for draw in range(draws)
+            for number in range(seeds)
+        ]
+        self.predictions = [self._predict(run, run_sd) for run in self.runs]
+
+    def _predict(self, run, run_sd):
+        table = self.images.merge(self.split, on="patient")
+        table = table[table["split"] != "train"].sort_values("image")
+        patients = pd.factorize(table["patient"])[0]
+        predictions = table[["image", "patient", "split"]].copy()
+        level = 0.66 + 0.05 * np.log10(run["fraction"])
+        for number, finding in enumerate(FINDINGS):
+            auroc = level + 0.02 * (number % 4) + run_sd * self.generator.normal()
+            if finding in TARGETS:
+                auroc += GAIN[run["arm"]]
+            predictions[finding] = make_scores(
+                table[finding].to_numpy(),
+                patients,
+                auroc,
+                self.generator,
+                shared=np.random.default_rng([number, 7]),
+            )
+        path = self.root / "classifier/{arm}/{fraction}/draw{draw}/seed{seed}".format(**run)
+        path.mkdir(parents=True)
+        predictions.to_parquet(path / "predictions.parquet", index=False)
+        return path / "predictions.parquet"
+
+    def make_gans(self, recipes=("plain", "filtered"), resolution=64, images=40):
+        """Training sets, banks, training curves and sample sheets, drawn as soft blobs."""
+        gans = []
+        for recipe in recipes:
+            for fraction in self.fractions:
+                for finding in TARGETS:
+                    place = f"{recipe}/{fraction}/draw0"
+                    gan = self.root / "gan" / place / slug(finding)
+                    bank = self.root / "bank" / place
+                    gan.mkdir(parents=True)
+                    bank.mkdir(parents=True, exist_ok=True)
+                    real = self._blobs(images, resolution, 0.05)
+                    filters = np.array(["none", "gaussian"] if recipe == "filtered" else ["none"])
+                    with h5py.File(gan / "training_set.h5", "w") as file:
+                        file["images"] = real
+                        file["image"] = [f"train/patient{i:05d}/x.jpg" for i in range(images)]
+                        file["patient"] = [f"patient{i:05d}" for i in range(images)]
+                        file["filter"] = np.resize(filters, images).tolist()
+                    with h5py.File(bank / f"{slug(finding)}.h5", "w") as file:
+                        file.create_dataset(
+                            "images",
+                            data=self._blobs(3 * images, resolution, 0.12),
+                            chunks=(8, resolution, resolution),
+                            compression="gzip",
+                        )
+                        attributes = {"finding": finding, "study": "simulated", "format": 1}
+                        attributes["notice"] = "Synthetic images."
+                        attributes["versions"] = json.dumps({"torch": "2.0"})
+                        file.attrs.update(attributes)
+                    kimg = np.arange(1, 41)
+                    pd.DataFrame(
+                        {
+                            "kimg": kimg,
+                            "resolution": np.where(kimg < 10, 16, np.where(kimg < 20, 32, 64)),
+                            "alpha": 1.0,
+                            "critic_loss": -3 * np.exp(-kimg / 15)
+                            + self.generator.normal(0, 0.1, 40),
+                            "generator_loss": np.exp(-kimg / 20)
+                            + self.generator.normal(0, 0.1, 40),
+                        }
+                    ).to_csv(gan / "training.csv", index=False)
+                    sheet = np.concatenate(list(self._blobs(4, resolution, 0.12)), axis=1)
+                    Image.fromarray(sheet).save(gan / "samples.png")
+                    quality = {"images": 3 * images, "sharpness": 0.8, "nearest": {"median": 0.21}}
+                    (bank / f"{slug(finding)}_quality.json").write_text(json.dumps(quality))
+                    gans.append(
+                        {
+                            "recipe": recipe,
+                            "fraction": fraction,
+                            "draw": 0,
+                            "finding": finding,
+                            "training_set": gan / "training_set.h5",
+                            "training": gan / "training.csv",
+                            "samples": gan / "samples.png",
+                            "bank": bank / f"{slug(finding)}.h5",
+                            "quality": bank / f"{slug(finding)}_quality.json",
+                        }
+                    )
+        return gans
+
+    def _blobs(self, number, resolution, noise):
+        """Two bright lungs' shapes on a dark ground, as a picture that no one takes for another."""
+        y, x = np.mgrid[-1 : 1 : resolution * 1j, -1 : 1 : resolution * 1j]
+        pictures = []
+        for _ in range(number):
+            shift, size = self.generator.normal(0, 0.05, 2), self.generator.normal(1, 0.08)
+            lungs = sum(
+                np.exp(
+                    -(((x - side + shift[0]) / 0.28) ** 4) - ((y + shift[1]) / (0.65 * size)) ** 4
+                )
+                for side in (-0.45, 0.45)
+            )
+            picture = 190 - 130 * lungs + 255 * noise * self.generator.normal(size=x.shape)
+            pictures.append(np.clip(picture, 0, 255).astype(np.uint8))
+        return np.array(pictures)
+
+    def evaluate(self, **changed):
+        """Arguments of `rarecxr.statistics.evaluation.evaluate`."""
+        return {
+            "labels": self.dataset / "labels.parquet",
+            "split": self.dataset / "split.csv",
+            "draws": self.draws,
+            "rejected": self.rejected,
+            "predictions": self.predictions,
+            "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
+            "runs": self.runs,
+            "target_findings": list(TARGETS),
+            "resamples": 400,
+            "subgroup_resamples": 100,
+            "margin": 0.01,
+            "min_positive_patients": 10,
+            "age_bands": [40, 60, 80],
+            "seed": 1,
+            **changed,
+        }
+
+    def make_report(self, gans=(), **changed):
+        """Arguments of `rarecxr.report.page.make_report`."""
+        report = self.root / "report"
+        return {
+            "tables": self.evaluate()["outputs"],
+            "published": Path(__file__).parents[2] / "config/published.csv",
+            "gans": list(gans),
+            "page": report / "index.html",
+            "figure_folder": report / "figures",
+            "study": "simulated",
+            "phantom": True,
+            "settings": {
+                "dataset": {
+                    "views": ["AP", "PA"],
+                    "uncertain": {"default": "ones"},
+                    "blank": "zeros",
+                    "seed": 1,
+                },
+                "classifier": {"architecture": "densenet121", "rate": 0.001},
+                "gan": {"resolution": 64},
+                "arms": {arm: {"recipe": RECIPES.get(arm)} for arm in self.arms},
+            },
+            "title": "Synthetic chest X-rays for rare findings",
+            "introduction": "",
+            "headline_arms": ["balanced_gan", "filtered_gan", "gan"],
+            "images_per_sheet": 8,
+            "statistics": {
+                "resamples": 400,
+                "margin": 0.01,
+                "min_positive_patients": 10,
+                "seed": 1,
+            },
+            **changed,
+        }

@@ -1,0 +1,135 @@
+import hashlib
+import itertools
+import threading
+import time
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from dataset_files import write_images
+from PIL import Image
+
+from rarecxr.data.cache import _in_order, cache_pixels
+from rarecxr.data.decode import decode
+from rarecxr.data.pixels import map_images, read_columns, read_rejected
+
+KEYS = [f"train/patient{number:05d}/study1/view1_frontal.jpg" for number in range(70)]
+
+
+@pytest.fixture
+def study(tmp_path):
+    write_images(tmp_path / "data", KEYS)
+    pd.DataFrame({"image": KEYS}).to_parquet(tmp_path / "images.parquet")
+    return tmp_path
+
+
+def cached(study, name="pixels", max_rejected=0.1, threads=2, **settings):
+    output = study / f"{name}.h5"
+    cache_pixels(
+        images=study / "images.parquet",
+        root=study / "data",
+        output=output,
+        rejected=study / f"{name}_rejected.csv",
+        max_rejected=max_rejected,
+        threads=threads,
+        study="test",
+        **{"resolution": 16, "square": "crop", **settings},
+    )
+    return output
+
+
+def test_every_image_is_cached_as_it_is_decoded_alone(study):
+    output = cached(study, square="pad")
+    images, columns = map_images(output), read_columns(output)
+    assert images.shape == (70, 16, 16)
+    assert columns["image"].tolist() == KEYS
+    assert columns["row"].tolist() == list(range(70))
+    for row in (0, 31, 69):
+        data = (study / "data" / KEYS[row]).read_bytes()
+        np.testing.assert_array_equal(images[row], decode(data, 16, "pad"))
+        assert columns["digest"][row] == hashlib.sha256(data).hexdigest()
+    assert (study / "pixels_rejected.csv").read_text() == "image,row,reason\n"
+
+
+def test_threads_and_time_do_not_change_a_byte(study):
+    expected = cached(study, "one", threads=1).read_bytes()
+    time.sleep(1.1)  # HDF5 could write times, which it counts in seconds.
+    assert cached(study, "five", threads=5).read_bytes() == expected
+
+
+def test_what_cannot_be_read_is_listed_and_left_out(study):
+    (study / "data" / KEYS[3]).unlink()
+    broken = study / "data" / KEYS[40]
+    broken.write_bytes(broken.read_bytes()[:-60])
+    (study / "data" / KEYS[69]).write_text("an HTML page, say")
+    output = cached(study)
+    rejected = pd.read_csv(study / "pixels_rejected.csv")
+    assert rejected["image"].tolist() == [KEYS[3], KEYS[40], KEYS[69]]
+    assert rejected["row"].tolist() == [3, 40, 69]
+    assert rejected["reason"].tolist()[::2] == ["missing", "neither a JPEG nor a PNG image"]
+    assert rejected["reason"][1].startswith("damaged: image file is truncated")
+    assert read_rejected(output) == rejected["image"].tolist()
+    columns = read_columns(output)
+    assert columns["row"].tolist() == [row for row in range(70) if row not in (3, 40, 69)]
+    assert len(map_images(output)) == 67
+    data = (study / "data" / KEYS[68]).read_bytes()
+    np.testing.assert_array_equal(map_images(output)[-1], decode(data, 16, "crop"))
+
+
+def test_too_many_rejected_images_stop_the_run_and_are_all_listed(study):
+    for key in KEYS[10:17]:
+        (study / "data" / key).write_bytes(b"broken")
+    (study / "data" / KEYS[0]).unlink()
+    message = r"8 of 70 images are missing .* dataset.max_rejected = 0.1 allows \(7\)"
+    with pytest.raises(ValueError, match=message) as error:
+        cached(study)
+    assert f"{KEYS[0]}: missing" in str(error.value)
+    # Not an output, which would go with the failed job.
+    every = study / "pixels_rejected_all.csv"
+    assert str(every) in str(error.value)
+    assert pd.read_csv(every)["image"].tolist() == [KEYS[0], *KEYS[10:17]]
+    assert not (study / "pixels.h5").exists()
+    assert not (study / "pixels_rejected.csv").exists()
+    cached(study, max_rejected=0.2)
+    assert not every.exists()
+
+
+def test_a_wrong_root_is_noticed_before_anything_is_decoded(study, monkeypatch):
+    monkeypatch.setattr("rarecxr.data.cache.decode", lambda *_: pytest.fail("decoded an image"))
+    (study / "data/train").rename(study / "data/training")
+    with pytest.raises(ValueError, match="70 of 70 images are missing"):
+        cached(study)
+
+
+def test_no_more_than_a_few_tasks_are_ahead_of_the_writer():
+    started, lock = itertools.count(), threading.Lock()
+
+    def task(number):
+        with lock:
+            next(started)
+        return number
+
+    results = _in_order(task, iter(range(100)), threads=3)
+    assert next(results) == 0
+    time.sleep(0.2)
+    with lock:
+        assert next(started) <= 8
+    assert list(results) == list(range(1, 100))
+
+
+def test_the_content_follows_the_images_and_the_settings(study):
+    def content(path):
+        with h5py.File(path) as file:
+            return file.attrs["content"]
+
+    first = content(cached(study))
+    assert content(cached(study)) == first
+    assert content(cached(study, square="pad")) != first
+    Image.new("L", (24, 20), 9).save(study / "data" / KEYS[5])
+    assert content(cached(study)) != first
+
+
+def test_a_share_is_not_a_percentage(study):
+    with pytest.raises(ValueError, match="max_rejected is 5; it is a share from 0 to 1"):
+        cached(study, max_rejected=5)

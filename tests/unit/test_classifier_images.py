@@ -1,0 +1,83 @@
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from rarecxr.classifier.images import DeviceImages, MappedImages, Part, _blocks, load_images, resize
+from rarecxr.data.bank import write_bank
+from rarecxr.data.pixels import write_images
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (100, 16, 16)).astype(np.uint8)
+
+
+@pytest.fixture
+def files(tmp_path, pixels):
+    """The same images as an uncompressed cache and as a compressed bank."""
+    with h5py.File(tmp_path / "cache.h5", "w") as file:
+        write_images(file, [pixels], 100, 16)
+    about = {"finding": "Fracture", "study": "tiny"}
+    write_bank(tmp_path / "bank.h5", 100, 16, [pixels], about)
+    return [tmp_path / "cache.h5", tmp_path / "bank.h5"]
+
+
+@pytest.mark.parametrize("limit", [100, 0])
+def test_images_are_those_of_their_rows_wherever_they_lie(files, pixels, limit, tmp_path):
+    rng = np.random.default_rng(1)
+    parts = [Part(path, rng.permutation(100)[:40]) for path in files]
+    images = load_images(parts, 16, CPU, limit, tmp_path / "scratch")
+    assert isinstance(images, MappedImages if limit == 0 else DeviceImages)
+    assert len(images) == 80
+    order = rng.integers(0, 80, 50)
+    batches = list(images.batches(order, 16))
+    assert [len(batch) for batch in batches] == [16, 16, 16, 2]
+    expected = pixels[np.concatenate([part.rows for part in parts])[order]] / 255
+    got = torch.cat(batches)
+    assert got.shape == (50, 1, 16, 16)
+    np.testing.assert_allclose(got[:, 0], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("resolution", [8, 11, 24])
+def test_resized_images_are_the_same_wherever_they_lie(files, resolution, tmp_path):
+    parts = [Part(path, np.arange(5, 60)) for path in files]
+    order = np.random.default_rng(2).integers(0, 110, 40)
+    held = torch.cat(list(load_images(parts, resolution, CPU, 100, tmp_path).batches(order, 7)))
+    read = torch.cat(list(load_images(parts, resolution, CPU, 0, tmp_path).batches(order, 7)))
+    assert held.shape == (40, 1, resolution, resolution)
+    assert torch.equal(held, read)
+
+
+def test_a_pixel_of_a_smaller_image_is_the_mean_of_its_area(pixels):
+    means = pixels.reshape(100, 8, 2, 8, 2).mean(axis=(2, 4))
+    got = resize(torch.from_numpy(pixels), 8).numpy()
+    assert np.abs(got - means).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("resolution", [5, 16, 40])
+def test_resizing_keeps_a_flat_image(resolution):
+    flat = torch.full((2, 16, 16), 200, dtype=torch.uint8)
+    assert torch.equal(resize(flat, resolution), torch.full((2, resolution, resolution), 200))
+
+
+def test_a_compressed_file_is_read_by_whole_chunks_each_once(files, pixels, monkeypatch):
+    monkeypatch.setattr("rarecxr.classifier.images.BLOCK_BYTES", 40 * 16 * 16)
+    rows = np.array([99, 3, 1, 50, 51, 17, 98, 97, 18, 96])
+    reads = []
+    whole = h5py.Dataset.__getitem__
+
+    def counted(self, key):
+        if isinstance(key, slice):
+            reads.append((key.start, key.stop))
+        return whole(self, key)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
+    found = np.zeros((len(rows), 16, 16), np.uint8)
+    for places, block in _blocks(Part(files[1], rows)):
+        found[places] = block
+    assert np.array_equal(found, pixels[rows])
+    # Chunks hold 16 images: those from 64 to 79 and from 80 to 95 are not needed.
+    assert reads == [(0, 32), (48, 64), (96, 112)]

@@ -1,0 +1,346 @@
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from classifier_files import FINDINGS, TARGETS, draw_images, make_banks, make_study, run
+from sklearn.metrics import roc_auc_score
+
+from rarecxr.classifier import fitting, resume
+from rarecxr.classifier.prediction import predict, read_model
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def banks(tmp_path_factory):
+    return make_banks(tmp_path_factory.mktemp("banks"))
+
+
+def contents(outputs):
+    return {name: Path(path).read_bytes() for name, path in outputs.items()}
+
+
+def test_a_network_learns_what_is_plain_to_see(tmp_path):
+    study = make_study(tmp_path, patients=300)
+    outputs = run(study, tmp_path / "run", architecture="resnet18", epochs=8, learning_rate=0.001)
+    predictions = pd.read_parquet(outputs["predictions"])
+    truth = pd.read_parquet(study["labels"]).set_index("image")
+    test = predictions[predictions["split"] == "test"]
+    for finding in TARGETS:
+        labels = truth.loc[test["image"], finding]
+        assert roc_auc_score(labels, test[finding]) > 0.9
+    # Edema is drawn by lot and shows nowhere.
+    known = truth.loc[test["image"], "Edema"].dropna()
+    scores = test.set_index("image").loc[known.index, "Edema"]
+    assert 0.3 < roc_auc_score(known, scores) < 0.7
+
+
+def test_densenet121_trains_in_either_precision(study, tmp_path):
+    settings = {"architecture": "densenet121", "epochs": 1, "epoch_images": 32}
+    for precision in ("fp32", "bf16"):
+        outputs = run(study, tmp_path / precision, precision=precision, **settings)
+        network, about = read_model(outputs["model"])
+        assert about["settings"]["precision"] == precision
+        assert all(value.isfinite().all() for value in network.state_dict().values())
+        assert {value.dtype for value in network.parameters()} == {torch.float32}
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_seed_others(study, tmp_path):
+    first, again, other = (
+        contents(run(study, tmp_path / name, seed=seed, epochs=1))
+        for name, seed in (("first", 3), ("again", 3), ("other", 4))
+    )
+    assert first == again
+    assert first["model"] != other["model"]
+    assert first["predictions"] != other["predictions"]
+
+
+def test_the_order_of_label_columns_and_rows_does_not_count(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    shuffled = labels[labels.columns[::-1]].sample(frac=1, random_state=0)
+    shuffled.to_parquet(tmp_path / "shuffled.parquet", index=False)
+    kept = run(study, tmp_path / "kept", epochs=1)
+    moved = run(study, tmp_path / "moved", epochs=1, labels=tmp_path / "shuffled.parquet")
+    states = [read_model(outputs["model"])[0].state_dict() for outputs in (kept, moved)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert kept["predictions"].read_bytes() == moved["predictions"].read_bytes()
+    assert kept["history"].read_bytes() == moved["history"].read_bytes()
+
+
+def test_labels_that_are_masked_move_no_weight(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    labels["Edema"] = np.float32(np.nan)
+    labels.to_parquet(tmp_path / "masked.parquet", index=False)
+    outputs = run(study, tmp_path / "run", labels=tmp_path / "masked.parquet", epochs=1)
+    trained = read_model(outputs["model"])[0].fc
+    from rarecxr.classifier.networks import build
+
+    fresh = build("shufflenet_v2_x0_5", len(FINDINGS), 32, seed=0).fc
+    edema, lesion = FINDINGS.index("Edema"), FINDINGS.index("Lung Lesion")
+    assert torch.equal(trained.weight[edema], fresh.weight[edema])
+    assert trained.bias[edema] == fresh.bias[edema]
+    assert not torch.equal(trained.weight[lesion], fresh.weight[lesion])
+
+
+def test_predictions_are_of_all_judged_images_in_order(study, tmp_path):
+    predictions = pd.read_parquet(run(study, tmp_path, epochs=1)["predictions"])
+    assert list(predictions.columns) == ["image", "patient", "split", *FINDINGS]
+    assert predictions["image"].is_monotonic_increasing
+    split = pd.read_csv(study["split"]).set_index("patient")["split"]
+    labels = pd.read_parquet(study["labels"])
+    judged = labels[labels["patient"].map(split) != "train"]
+    assert set(predictions["image"]) == set(judged["image"])
+    assert (predictions["split"] == predictions["patient"].map(split)).all()
+    assert set(predictions["split"]) == {"val", "test", "expert"}
+    assert set(predictions[FINDINGS].dtypes) == {np.dtype("float32")}
+    assert predictions[FINDINGS].to_numpy().min() >= 0
+    assert predictions[FINDINGS].to_numpy().max() <= 1
+
+
+def test_the_stored_network_gives_the_stored_predictions(study, tmp_path):
+    outputs = run(study, tmp_path, epochs=1)
+    predictions = pd.read_parquet(outputs["predictions"])
+    with h5py.File(study["pixels"]) as file:
+        place = {key: row for row, key in enumerate(file["image"].asstr()[:])}
+        pixels = file["images"][:][[place[image] for image in predictions["image"]]]
+    scores = predict(outputs["model"], pixels)
+    np.testing.assert_allclose(scores, predictions[FINDINGS], atol=1e-5)
+
+
+def test_the_chosen_epoch_is_the_best_one_and_its_weights_are_kept(study, tmp_path):
+    outputs = run(study, tmp_path, epochs=6)
+    history = pd.read_csv(outputs["history"])
+    assert list(history["epoch"]) == [1, 2, 3, 4, 5, 6]
+    means = history[["val_auroc_lung_lesion", "val_auroc_fracture"]].mean(axis=1)
+    np.testing.assert_allclose(history["criterion"], means)
+    assert list(np.flatnonzero(history["chosen"])) == [int(means.argmax())]
+    # The stored scores are that epoch's: they have its AUROCs.
+    predictions = pd.read_parquet(outputs["predictions"])
+    truth = pd.read_parquet(study["labels"]).set_index("image")
+    val = predictions[predictions["split"] == "val"]
+    for finding, column in (("Lung Lesion", "lung_lesion"), ("Fracture", "fracture")):
+        value = roc_auc_score(truth.loc[val["image"], finding], val[finding])
+        assert history[f"val_auroc_{column}"][means.argmax()] == pytest.approx(value)
+
+
+def test_without_both_classes_the_lowest_validation_loss_chooses(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    split = pd.read_csv(study["split"]).set_index("patient")["split"]
+    labels.loc[labels["patient"].map(split) == "val", TARGETS] = 0
+    labels.to_parquet(tmp_path / "labels.parquet", index=False)
+    outputs = run(study, tmp_path, labels=tmp_path / "labels.parquet", epochs=4)
+    history = pd.read_csv(outputs["history"])
+    assert history["val_auroc_fracture"].isna().all()
+    assert history["chosen"].idxmax() == history["val_loss"].idxmin()
+
+
+def test_training_ends_when_no_epoch_is_better(study, tmp_path, monkeypatch):
+    worth = iter([0.5, 0.7, 0.6, 0.7, 0.9])
+    monkeypatch.setattr(fitting, "auroc", lambda labels, scores: next(worth))
+    outputs = run(study, tmp_path, epochs=5, patience=2, target_findings=["Lung Lesion"])
+    history = pd.read_csv(outputs["history"])
+    # The second 0.7 is no better than the first.
+    assert list(history["criterion"]) == [0.5, 0.7, 0.6, 0.7]
+    assert list(history["chosen"]) == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("epoch_images", ["real", "all", 40])
+def test_arms_train_on_as_many_images_as_the_setting_says(study, banks, tmp_path, epoch_images):
+    arm = {"recipe": "plain", "negatives": True}
+    outputs = run(study, tmp_path, arm=arm, epochs=2, epoch_images=epoch_images, **banks)
+    # 72 training patients with two images each, 40 synthetic positives and 40 negatives.
+    length = {"real": 144, "all": 224, 40: 48}[epoch_images]
+    assert list(pd.read_csv(outputs["history"])["images"]) == [length, 2 * length]
+
+
+def test_a_pretraining_arm_shares_its_epochs_and_ends_on_real_images(
+    study, banks, tmp_path, monkeypatch
+):
+    shown = []
+    original = fitting.shown
+
+    def watched(examples, *rest, **more):
+        shown.append(examples)
+        return original(examples, *rest, **more)
+
+    monkeypatch.setattr(fitting, "shown", watched)
+    arm = {"recipe": "plain", "negatives": True, "pretrain": True}
+    history = pd.read_csv(run(study, tmp_path, arm=arm, epochs=4, **banks)["history"])
+    assert list(history["phase"]) == ["pretrain", "pretrain", "finetune", "finetune"]
+    assert shown == [224, 224, 144, 144]
+    assert list(history["learning_rate"]) == pytest.approx([0.003, 0.003, 0.0003, 0.0003])
+    assert history["chosen"][:2].sum() == history["chosen"][2:].sum() == 1
+
+
+def test_an_arm_that_pretrains_needs_two_epochs(study, banks, tmp_path):
+    arm = {"recipe": "plain", "pretrain": True}
+    with pytest.raises(ValueError, match="classifier.epochs: got 1"):
+        run(study, tmp_path, arm=arm, epochs=1, **banks)
+
+
+def test_only_patients_of_the_fraction_are_trained_on(study, tmp_path):
+    outputs = run(study, tmp_path, fraction=25.0, epochs=1)
+    # A quarter of the 72 training patients, two images each, in whole batches of 16.
+    assert pd.read_csv(outputs["history"])["images"][0] == 48
+
+
+def test_a_patient_of_another_split_in_the_draw_stops_the_run(study, tmp_path):
+    draw = pd.read_csv(study["draw_csv"])
+    draw.loc[0, "patient"] = "patient00004"
+    draw.to_csv(tmp_path / "draw.csv", index=False)
+    with pytest.raises(ValueError, match="draw.csv: holds patients whose split is test"):
+        run(study, tmp_path / "run", draw_csv=tmp_path / "draw.csv")
+
+
+def test_transforms_change_what_is_trained_on_and_nothing_else(study, tmp_path):
+    transforms = dict.fromkeys(
+        ["rotation_deg", "shift", "scale", "flip", "gamma", "contrast", "brightness", "noise"], 0
+    )
+    plain = run(study, tmp_path / "plain", epochs=1)
+    idle = run(study, tmp_path / "idle", epochs=1, transforms=transforms)
+    turned = run(study, tmp_path / "turned", epochs=1, transforms=transforms | {"rotation_deg": 20})
+    assert plain["predictions"].read_bytes() == idle["predictions"].read_bytes()
+    assert plain["predictions"].read_bytes() != turned["predictions"].read_bytes()
+
+
+def test_where_pixels_lie_changes_no_weight(study, banks, tmp_path):
+    arm = {"recipe": "plain", "negatives": True}
+    held, mapped = (
+        run(study, tmp_path / str(limit), arm=arm, epochs=1, memory_limit_mb=limit, **banks)
+        for limit in (100, 0)
+    )
+    assert contents(held) == contents(mapped)
+
+
+@pytest.mark.parametrize("architecture", ["shufflenet_v2_x0_5", "mobilenet_v3_small"])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(
+    study, banks, tmp_path, monkeypatch, architecture
+):
+    # mobilenet has dropout: the random state must be that of an unbroken run as well.
+    settings = {
+        "architecture": architecture,
+        "arm": {"recipe": "plain", "negatives": True, "pretrain": True},
+        "epochs": 4,
+        "schedule": "cosine",
+        **banks,
+    }
+    unbroken = contents(run(study, tmp_path / "unbroken", **settings))
+
+    monkeypatch.setattr(resume, "SAVE_INTERVAL_S", 0)
+    step = fitting.Fit._step
+    # Steps that are made before the machine is lost: within the first epoch, at its end, in the
+    # second phase (9 steps an epoch).
+    for lives in (3, 6, 20):
+        left = [lives]
+
+        def dying(self, *batch, left=left):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return step(self, *batch)
+
+        monkeypatch.setattr(fitting.Fit, "_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path / "broken", **settings)
+        assert not (tmp_path / "broken/model.pt").exists()
+    monkeypatch.setattr(fitting.Fit, "_step", step)
+    assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
+    assert not (tmp_path / "broken/state").exists()
+
+
+def test_other_settings_do_not_go_on_from_an_old_state(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "SAVE_INTERVAL_S", 0)
+    judge = fitting.Fit._judge
+    monkeypatch.setattr(fitting.Fit, "_judge", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(study, tmp_path / "run", epochs=1)
+    assert (tmp_path / "run/state/resume.pt").exists()
+    monkeypatch.setattr(fitting.Fit, "_judge", judge)
+    changed = run(study, tmp_path / "run", epochs=1, learning_rate=0.01)
+    fresh = run(study, tmp_path / "fresh", epochs=1, learning_rate=0.01)
+    assert contents(changed) == contents(fresh)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGURG])
+def test_a_warned_run_saves_and_goes_on_and_keeps_its_state(study, tmp_path, monkeypatch, number):
+    step = fitting.Fit._step
+    saved = []
+
+    def warned(self, *batch):
+        if self.shown == 32:
+            signal.raise_signal(number)
+        if self.shown == 64:
+            saved.append(self.state.file.exists())
+        return step(self, *batch)
+
+    monkeypatch.setattr(fitting.Fit, "_step", warned)
+    outputs = contents(run(study, tmp_path / "run", epochs=1))
+    assert saved == [True]
+    # The scheduler deletes the outputs of such a job; the next attempt trains nothing.
+    for name in ("model.pt", "predictions.parquet", "history.csv"):
+        (tmp_path / "run" / name).unlink()
+    monkeypatch.setattr(fitting.Fit, "_step", lambda self, *batch: 1 / 0)
+    assert contents(run(study, tmp_path / "run", epochs=1)) == outputs
+    assert not (tmp_path / "run/state").exists()
+    assert signal.getsignal(number) in (signal.SIG_DFL, None)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "masked_bce", lambda logits, labels: logits.sum() * float("nan"))
+    with pytest.raises(FloatingPointError, match="training loss is nan in epoch 1"):
+        run(study, tmp_path, epochs=2)
+
+
+def test_a_column_that_is_not_there_is_named(study, tmp_path):
+    with pytest.raises(ValueError, match="labels.parquet: has no column Pneumonia"):
+        run(study, tmp_path, findings=[*FINDINGS, "Pneumonia"])
+
+
+def test_a_label_that_is_none_is_named(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    labels.loc[7, "Fracture"] = -1
+    labels.to_parquet(tmp_path / "labels.parquet", index=False)
+    with pytest.raises(ValueError, match=f"{labels['image'][7]} has Fracture = -1.0"):
+        run(study, tmp_path / "run", labels=tmp_path / "labels.parquet")
+
+
+def test_pretrained_weights_and_their_digest_are_on_record(study, tmp_path):
+    import hashlib
+
+    import torchvision
+
+    path = tmp_path / "start.pth"
+    torch.save(torchvision.models.shufflenet_v2_x0_5().state_dict(), path)
+    outputs = run(study, tmp_path / "run", epochs=1, weights=str(path))
+    settings = read_model(outputs["model"])[1]["settings"]
+    assert settings["weights"] == "start.pth"
+    assert settings["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert str(tmp_path) not in str(read_model(outputs["model"])[1])
+
+
+def test_images_of_the_cache_without_labels_stop_the_run(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    labels.drop(index=5).to_parquet(tmp_path / "labels.parquet", index=False)
+    with pytest.raises(ValueError, match=f"{labels['image'][5]} is not in"):
+        run(study, tmp_path / "run", labels=tmp_path / "labels.parquet")
+
+
+def test_rejected_images_are_neither_trained_on_nor_predicted(study, tmp_path):
+    labels = pd.read_parquet(study["labels"])
+    extra = labels.iloc[[6]].assign(image="train/patient00003/study1/unreadable.jpg")
+    pd.concat([labels, extra]).to_parquet(tmp_path / "labels.parquet", index=False)
+    outputs = run(study, tmp_path / "run", epochs=1, labels=tmp_path / "labels.parquet")
+    whole = run(study, tmp_path / "whole", epochs=1)
+    assert outputs["predictions"].read_bytes() == whole["predictions"].read_bytes()
+
+
+def test_draw_images_shows_what_it_says():
+    clean, lesion = (draw_images(np.array([[k, 0.0]]), 32, seed=0) for k in (0.0, 1.0))
+    assert lesion.astype(float).mean() > clean.mean() + 3

@@ -1,0 +1,152 @@
+"""The networks: sizes as published, and what fading in may not change."""
+
+import numpy as np
+import pytest
+import torch
+
+from rarecxr.gan.layers import downscale, upscale
+from rarecxr.gan.networks import Critic, Generator, build_networks, feature_maps
+
+TINY = {"resolution": 16, "latent_size": 8, "fmap_base": 64, "fmap_max": 8, "group_size": 4}
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def conv(in_maps, out_maps, size=3):
+    return in_maps * out_maps * size**2 + out_maps
+
+
+@pytest.fixture
+def tiny():
+    return build_networks(TINY, seed=1)
+
+
+@pytest.fixture
+def latents():
+    return torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_256_pixel_generator_with_14_labels_has_the_published_number_of_parameters():
+    assert parameters(Generator(256, label_size=14)) == 23_153_991
+
+
+def test_the_256_pixel_generator_without_labels_has_the_published_number_of_parameters():
+    assert parameters(Generator(256)) == 23_039_303
+
+
+def test_each_layer_has_the_published_size():
+    """Appendix A, table 2, for one grey channel: maps 512 up to 32x32, then 256, 128, 64."""
+    generator, critic = Generator(256), Critic(256)
+    assert parameters(generator.first) + generator.first_bias.numel() == 512 * 8192 + 512
+    assert parameters(generator.first_conv) == conv(512, 512)
+    widths = {8: (512, 512), 16: (512, 512), 32: (512, 512), 64: (512, 256), 128: (256, 128)}
+    for side, (before, after) in (widths | {256: (128, 64)}).items():
+        up = generator.blocks[str(side)]
+        assert [parameters(layer) for layer in up] == [conv(before, after), conv(after, after)]
+        down = critic.blocks[str(side)]
+        assert [parameters(layer) for layer in down] == [conv(after, after), conv(after, before)]
+        assert parameters(generator.to_grey[str(side)]) == conv(after, 1, 1)
+        assert parameters(critic.from_grey[str(side)]) == conv(1, after, 1)
+    assert parameters(critic.last_conv) == conv(513, 512)
+    assert parameters(critic.last_hidden) == 8192 * 512 + 512
+    assert parameters(critic.last) == 512 + 1
+
+
+def test_a_conditional_critic_has_one_more_output_for_each_label():
+    assert parameters(Critic(8, label_size=14)) - parameters(Critic(8)) == 14 * 513
+
+
+def test_feature_maps_halve_with_each_resolution_from_fmap_max():
+    sides = [4, 8, 16, 32, 64, 128, 256, 512]
+    assert [feature_maps(side, 8192, 512) for side in sides] == [512] * 4 + [256, 128, 64, 32]
+    assert [feature_maps(side, 64, 16) for side in sides[:4]] == [16, 16, 8, 4]
+
+
+@pytest.mark.parametrize("resolution", [8, 16])
+def test_a_generator_with_the_new_block_faded_out_is_the_old_one_upscaled(
+    tiny, latents, resolution
+):
+    generator, _ = tiny
+    new = generator(latents, resolution=resolution, alpha=0.0)
+    old = generator(latents, resolution=resolution // 2)
+    torch.testing.assert_close(new, upscale(old), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("resolution", [8, 16])
+def test_a_critic_with_the_new_block_faded_out_is_the_old_one_on_halved_images(
+    tiny, latents, resolution
+):
+    generator, critic = tiny
+    images = generator(latents, resolution=resolution)
+    new, _ = critic(images, alpha=0.0)
+    old, _ = critic(downscale(images))
+    torch.testing.assert_close(new, old, rtol=1e-5, atol=1e-6)
+
+
+def test_half_faded_images_lie_half_way(tiny, latents):
+    generator, _ = tiny
+    old, half, new = (generator(latents, alpha=alpha) for alpha in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(half, (old + new) / 2, rtol=1e-5, atol=1e-5)
+
+
+def test_a_fade_changes_the_critic_only_through_the_newest_block(tiny, latents):
+    """At alpha 0 nothing of the newest block gets a gradient, at alpha 1 the old entry gets none."""
+    generator, critic = tiny
+    images = generator(latents).detach()
+    critic(images, alpha=0.0)[0].sum().backward()
+    assert not any(p.grad.abs().sum() for p in critic.blocks["16"].parameters())
+    critic.zero_grad()
+    critic(images, alpha=1.0)[0].sum().backward()
+    assert all(p.grad is None for p in critic.from_grey["8"].parameters())
+
+
+def test_images_do_not_depend_on_the_length_of_the_latents(tiny, latents):
+    generator, _ = tiny
+    torch.testing.assert_close(generator(latents), generator(latents * 7), rtol=1e-4, atol=1e-5)
+
+
+def test_two_minibatches_in_one_pass_are_scored_as_two(tiny, latents):
+    generator, critic = tiny
+    one = generator(latents).detach()
+    two = one.flip(3) * 2
+    together, _ = critic(torch.cat([one, two]), parts=2)
+    apart = torch.cat([critic(one)[0], critic(two)[0]])
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-6)
+
+
+def test_labels_change_the_images_and_the_critic_gives_their_logits():
+    generator, critic = build_networks(TINY, label_size=3)
+    latents = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    images = [generator(latents, torch.eye(3)[[label] * 4]) for label in (0, 1)]
+    assert not torch.allclose(*images, atol=1e-3)
+    scores, logits = critic(images[0])
+    assert scores.shape == (4,)
+    assert logits.shape == (4, 3)
+
+
+def test_weights_are_standard_normal_and_a_function_of_the_seed():
+    first, again, other = (build_networks(TINY, seed=seed)[0] for seed in (1, 1, 2))
+    weight = first.first.weight.detach().numpy()
+    np.testing.assert_array_equal(weight, again.first.weight.detach().numpy())
+    assert not np.array_equal(weight, other.first.weight.detach().numpy())
+    assert weight.std() == pytest.approx(1, abs=0.1)
+
+
+def test_building_networks_leaves_the_global_random_state():
+    torch.manual_seed(5)
+    wanted = torch.rand(1)
+    torch.manual_seed(5)
+    build_networks(TINY, seed=1)
+    assert torch.equal(torch.rand(1), wanted)
+
+
+def test_bfloat16_gives_nearly_the_same_images_and_scores(tiny, latents):
+    generator, critic = tiny
+    exact = generator(latents)
+    coarse = generator(latents, dtype=torch.bfloat16)
+    assert coarse.dtype == torch.float32
+    assert (exact - coarse).abs().max() / exact.abs().max() < 0.05
+    exact, coarse = (critic(exact, dtype=dtype)[0] for dtype in (torch.float32, torch.bfloat16))
+    assert (exact - coarse).abs().max() / exact.abs().max() < 0.1

@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+import pytest
+from dataset_files import csv_table, write_csv
+
+from rarecxr.data.chexpert import index_images
+from rarecxr.data.findings import FINDINGS
+from rarecxr.data.labels import label_images, settle
+
+RAW = pd.DataFrame({"Edema": [1, 0, -1, np.nan], "Fracture": [-1, np.nan, 0, 1]}, dtype=np.float32)
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("uncertain", "blank", "edema", "fracture"),
+    [
+        ({"default": "ones"}, "zeros", [1, 0, 1, 0], [1, 0, 0, 1]),
+        ({"default": "zeros"}, "zeros", [1, 0, 0, 0], [0, 0, 0, 1]),
+        ({"default": "ignore"}, "zeros", [1, 0, NAN, 0], [NAN, 0, 0, 1]),
+        ({"default": "ones"}, "ignore", [1, 0, 1, NAN], [1, NAN, 0, 1]),
+        ({"default": "ones", "Fracture": "ignore"}, "zeros", [1, 0, 1, 0], [NAN, 0, 0, 1]),
+        ({"default": "ignore", "Edema": "zeros"}, "ignore", [1, 0, 0, NAN], [NAN, NAN, 0, 1]),
+    ],
+)
+def test_policies_are_what_their_names_say(uncertain, blank, edema, fracture):
+    settled = settle(RAW, uncertain, blank)
+    np.testing.assert_array_equal(settled["Edema"], np.float32(edema))
+    np.testing.assert_array_equal(settled["Fracture"], np.float32(fracture))
+    assert (settled.dtypes == np.float32).all()
+
+
+@pytest.mark.parametrize(
+    ("uncertain", "blank", "complaint"),
+    [
+        ({}, "zeros", "dataset.uncertain.default is missing"),
+        ({"default": "one"}, "zeros", "dataset.uncertain.default: got 'one'; takes ones, zeros"),
+        ({"default": "ones", "edema": "ones"}, "zeros", "'edema' is no finding"),
+        ({"default": "ones"}, "ones", "dataset.blank: got 'ones'; takes zeros, ignore"),
+    ],
+)
+def test_other_policies_are_refused(uncertain, blank, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        settle(RAW, uncertain, blank)
+
+
+def test_only_the_labels_change(tmp_path):
+    index_images(
+        write_csv(tmp_path / "train.csv", csv_table(range(20))),
+        None,
+        ["AP"],
+        tmp_path / "i.parquet",
+    )
+    label_images(tmp_path / "i.parquet", {"default": "ones"}, "zeros", tmp_path / "l.parquet")
+    raw, settled = pd.read_parquet(tmp_path / "i.parquet"), pd.read_parquet(tmp_path / "l.parquet")
+    others = [name for name in raw.columns if name not in FINDINGS]
+    pd.testing.assert_frame_equal(settled[others], raw[others])
+    assert list(settled.columns) == list(raw.columns)
+    for finding in FINDINGS:
+        assert settled[finding].eq(1).sum() == raw[finding].isin([1, -1]).sum()
+        assert settled[finding].isin([0, 1]).all()

@@ -1,0 +1,165 @@
+"""The report's page as a reader's browser shows it. Screenshots go to .ci-artifacts/."""
+
+import re
+from pathlib import Path
+
+import pytest
+from browser import Page
+from simulated_study import SimulatedStudy
+
+from rarecxr.report.page import make_report
+from rarecxr.statistics.evaluation import evaluate
+
+PICTURES = Path(__file__).parents[2] / ".ci-artifacts"
+ARMS = ("none", "oversample", "gan", "balanced_gan")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    study = SimulatedStudy(
+        tmp_path_factory.mktemp("study"), patients=900, expert_patients=60, arms=ARMS, seeds=2
+    )
+    evaluate(**study.evaluate(resamples=200, subgroup_resamples=100))
+    make_report(**study.make_report(study.make_gans()))
+    return (study.root / "report/index.html").as_uri()
+
+
+@pytest.fixture
+def page(address, tmp_path):
+    with Page(tmp_path / "profile") as opened:
+        opened.size(1300, 900)
+        opened.open(address)
+        yield opened
+
+
+def column(page, table, number):
+    return page.run(
+        f"[...document.querySelectorAll('#{table} tbody tr')]"
+        f".map(row => row.cells[{number}].dataset.sort)"
+    )
+
+
+def press(page, table, number):
+    page.run(
+        f"[...document.querySelector('#{table}').tHead.rows].at(-1)"
+        f".cells[{number}].querySelector('button').click()"
+    )
+
+
+def test_the_page_loads_without_errors_and_asks_for_nothing_else(page, address):
+    assert page.run("document.querySelector('h1').textContent") == (
+        "Synthetic chest X-rays for rare findings"
+    )
+    page.screenshot(PICTURES / "report-desktop.png")
+    assert page.complaints == []
+    assert {request for request in page.requests if not request.startswith("data:")} == {address}
+
+
+def test_every_image_and_figure_shows(page):
+    images = page.run("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
+    assert len(images) > 50
+    assert all(images)
+    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    sizes = page.run(
+        "[...document.querySelectorAll('figure > svg, img')].map(figure =>"
+        " { const r = figure.getBoundingClientRect(); return Math.min(r.width, r.height); })"
+    )
+    assert min(sizes) > 30
+
+
+def test_tables_sort_by_value_both_ways_and_keep_the_empty_last(page):
+    number = 5
+    before = column(page, "changes", number)
+    filled = sorted(float(value) for value in before if value)
+    empty = [value for value in before if not value]
+    assert empty
+    assert filled
+    press(page, "changes", number)
+    after = column(page, "changes", number)
+    assert [float(value) for value in after[: len(filled)]] == filled
+    assert after[len(filled) :] == empty
+    press(page, "changes", number)
+    after = column(page, "changes", number)
+    assert [float(value) for value in after[: len(filled)]] == filled[::-1]
+    assert after[len(filled) :] == empty
+    assert page.run("document.querySelectorAll('#changes [aria-sort=descending]').length") == 1
+
+
+def test_words_sort_as_words_and_equal_rows_keep_their_order(page):
+    arms = column(page, "changes", 2)
+    press(page, "changes", 0)
+    findings = column(page, "changes", 0)
+    assert findings == sorted(findings)
+    per_finding = len(arms) // 3
+    assert column(page, "changes", 2)[:per_finding] == arms[:per_finding]
+
+
+def test_every_table_that_can_be_sorted_can_be_sorted_by_every_column(page):
+    tables = page.run(
+        "[...document.querySelectorAll('table.sortable')]"
+        ".map(table => [table.id, [...table.tHead.rows].at(-1).cells.length])"
+    )
+    assert len(tables) >= 8
+    for table, width in tables:
+        rows = len(column(page, table, 0))
+        for number in range(width):
+            press(page, table, number)
+        assert len(column(page, table, 0)) == rows > 0
+    assert page.complaints == []
+
+
+def test_on_a_phone_nothing_reaches_beyond_the_edge(page):
+    page.size(360, 740, phone=True)
+    assert page.run("document.documentElement.scrollWidth") <= 360
+    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    assert page.run("document.documentElement.scrollWidth") <= 360
+    page.screenshot(PICTURES / "report-phone.png", "header")
+    page.screenshot(PICTURES / "report-phone-changes.png", "#s-changes")
+
+
+def luminance(colour):
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_can_be_told_from_its_ground_by_day_and_night(page, dark):
+    page.dark(dark)
+    selectors = (
+        "body",
+        ".fine",
+        ".warning",
+        ".answer",
+        "td.better",
+        "th",
+        "td small",
+        "figcaption",
+    )
+    pairs = page.run(
+        f"{list(selectors)}.map(selector => {{ let part = document.querySelector(selector);"
+        " const ink = getComputedStyle(part).color; let paper = 'rgba(0, 0, 0, 0)';"
+        " for (; paper === 'rgba(0, 0, 0, 0)'; part = part.parentElement)"
+        " paper = getComputedStyle(part).backgroundColor; return [ink, paper]; })"
+    )
+    for selector, (ink, paper) in zip(selectors, pairs, strict=True):
+        light, deep = sorted((luminance(ink), luminance(paper)), reverse=True)
+        # WCAG 2.2, success criterion 1.4.3.
+        assert (light + 0.05) / (deep + 0.05) >= 4.5, selector
+    page.screenshot(PICTURES / f"report-{'dark' if dark else 'light'}.png", "header")
+
+
+def test_the_page_prints_unfolded(page, tmp_path):
+    page.pdf(PICTURES / "report.pdf")
+    assert page.run("[...document.querySelectorAll('details')].every(part => part.open)")
+    assert (PICTURES / "report.pdf").stat().st_size > 50_000
+
+
+def test_without_a_browser_the_message_says_what_to_install(monkeypatch):
+    import browser
+
+    monkeypatch.setenv("RARECXR_BROWSER", "/nowhere/chromium")
+    with pytest.raises(FileNotFoundError, match="apt-get install chromium"):
+        browser.find_browser()

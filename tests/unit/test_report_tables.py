@@ -1,0 +1,131 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rarecxr.report import sections, words
+from rarecxr.report.tables import console
+from rarecxr.statistics.summary import _summary_columns
+
+
+def make_row(finding, fraction, arm, **values):
+    row = dict.fromkeys(_summary_columns(), np.nan)
+    row |= {"finding": finding, "fraction": fraction, "arm": arm, "draws": 1, "seeds": 3}
+    row |= {"interval_over": "patients", "verdict": "", "verdict_oversample": ""}
+    row |= {"n_positive_patients": 50, "auc": 0.7, "prevalence": 0.05}
+    return row | values
+
+
+def make_summary(verdicts, verdicts_control=()):
+    """A summary of one finding, a fraction a verdict: arms none and gan."""
+    rows = []
+    for fraction, verdict in enumerate(verdicts, start=1):
+        rows.append(make_row("Fracture", fraction, "none"))
+        change = {"better": 0.02, "worse": -0.02}.get(verdict, 0.0)
+        row = make_row("Fracture", fraction, "gan", change=change, verdict=verdict)
+        row["auc"] += change
+        if not verdict.startswith("too few"):
+            row |= {"change_low": change - 0.01, "change_high": change + 0.01}
+        if verdicts_control:
+            row |= {"change_oversample": 0.01, "verdict_oversample": verdicts_control[fraction - 1]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_numbers_are_written_with_a_true_minus_and_no_signed_zero():
+    assert words.signed(-0.0214) == "−0.021"
+    assert words.signed(0.0214) == "+0.021"
+    assert words.signed(-0.0002) == "0.000"
+    assert words.share(float("nan")) == words.signed(float("nan")) == words.percent(np.nan) == "–"
+    assert words.interval(-0.01, 0.02, words.signed) == "[−0.010, +0.020]"
+    assert words.interval(np.nan, np.nan) == ""
+    assert words.p_value(0.0004) == "< 0.001"
+    assert words.count(22023) == "22\u202f023"
+    assert words.plural(1, "cell") == "1 cell"
+    assert words.plural(2, "cell") == "2 cells"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [
+        (["better"] * 3, "Yes"),
+        (["better", "inconclusive"], "In part"),
+        (["better", "worse"], "It depends"),
+        (["worse", "inconclusive"], "No"),
+        (["no difference that matters"] * 2, "No"),
+        (["no difference that matters", "inconclusive"], "Not shown"),
+        (["too few positives"] * 2, "Not shown"),
+    ],
+)
+def test_the_answer_in_a_word(verdicts, word):
+    assert sections.answer(make_summary(verdicts), "gan")["word"] == word
+
+
+def test_the_answer_counts_every_cell_once():
+    verdicts = ["better"] * 4 + ["worse", "no difference that matters"]
+    verdicts += ["inconclusive"] * 3 + ["too few positives"]
+    found = sections.answer(make_summary(verdicts, ["inconclusive"] * 10), "gan")
+    assert "better in 4 of 10 cells, worse in 1" in found["sentence"]
+    assert "without a difference that matters in 1, inconclusive in 3" in found["sentence"]
+    assert "not judged in 1" in found["sentence"]
+    assert "the mean change is +0.006" in found["sentence"]
+    assert "better in 0 of 10 cells, worse in none, inconclusive in 10" in found["control"]
+
+
+def test_a_study_without_synthetic_images_says_so():
+    found = sections.answer(make_summary(["better"]), None)
+    assert found["word"] == "Not asked"
+
+
+def test_the_console_shows_every_cell_with_half_the_interval_and_a_mark(tmp_path):
+    summary = make_summary(["better", "inconclusive", "too few positives"])
+    summary.to_csv(tmp_path / "summary.csv", index=False)
+    lines = console(tmp_path / "summary.csv").splitlines()
+    assert lines[0].split() == ["finding", "fraction", "none", "gan"]
+    assert lines[2].split() == [
+        "Fracture",
+        ["1", "%"][0],
+        "%",
+        "0.700",
+        "+0.020",
+        "±0.010",
+        "▲",
+    ]
+    assert lines[3].split()[-2:] == ["0.000", "±0.010"]
+    assert lines[4].split()[-1] == "0.000"
+    assert "too few positive test patients: Fracture" in lines[-1]
+
+
+def test_the_console_needs_neither_matplotlib_nor_scipy():
+    code = (
+        "import sys, rarecxr.report.tables;"
+        "print([n for n in ('matplotlib', 'scipy', 'h5py', 'jinja2', 'torch') if n in sys.modules])"
+    )
+    path = {"PYTHONPATH": "workflow/scripts"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_a_quality_file_becomes_a_row_a_feature_space():
+    content = {
+        "synthetic_images": 500,
+        "sharpness": {"real": 10.0, "synthetic": 12.5},
+        "reference": "validation",
+        "spaces": {"random": {"kid": 0.0123456}, "pixels": {"too_few_images": True}},
+        "provenance": {"seed": 4},
+    }
+    entry = {"finding": "Fracture", "fraction": 10.0, "recipe": "plain", "quality": content}
+    table = sections.quality_table([entry])
+    assert len(table.rows) == 2
+    shown = [
+        dict(zip(table.columns, (cell.text for cell in row), strict=True)) for row in table.rows
+    ]
+    assert shown[0]["feature space"] == "random"
+    assert shown[0]["kid"] == "0.01235"
+    assert shown[0]["sharpness: synthetic"] == shown[1]["sharpness: synthetic"] == "12.5"
+    assert shown[1]["kid"] == "–"
+    assert shown[1]["too few images"] == "yes"
+    assert "provenance: seed" not in table.columns
+    assert sections.quality_table([]) is None

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+from simulated_study import make_scores
+
+from rarecxr.statistics.auroc import Ranking
+from rarecxr.statistics.bootstrap import replicates
+from rarecxr.statistics.delong import delong, difference
+
+
+@pytest.fixture
+def case():
+    generator = np.random.default_rng(1)
+    patients = np.repeat(np.arange(300), generator.integers(1, 5, 300))
+    ill = generator.random(300) < 0.2
+    labels = (ill[patients] & (generator.random(len(patients)) < 0.8)).astype(float)
+    scores = np.stack(
+        [
+            make_scores(labels, patients, level, generator, np.random.default_rng(5))
+            for level in (0.7, 0.78)
+        ]
+    )
+    return labels, np.round(scores, 2), patients
+
+
+def all_pairs(labels, scores):
+    """(A, m, n) won pairs of positives and negatives, ties half: everything by definition."""
+    positives, negatives = scores[:, labels == 1], scores[:, labels == 0]
+    difference = positives[:, :, None] - negatives[:, None, :]
+    return (difference > 0) + 0.5 * (difference == 0)
+
+
+def test_delong_equals_its_definition_over_all_pairs(case):
+    labels, scores, _ = case
+    won = all_pairs(labels, scores)
+    auc, covariance = delong(labels, scores)
+    np.testing.assert_allclose(auc, won.mean((1, 2)))
+    m, n = won.shape[1:]
+    expected = np.cov(won.mean(2)) / m + np.cov(won.mean(1)) / n
+    np.testing.assert_allclose(covariance, expected, rtol=1e-9)
+
+
+def test_delong_of_one_classifier_has_the_mann_whitney_auroc(case):
+    labels, scores, _ = case
+    auc, _ = delong(labels, scores[0])
+    statistic = mannwhitneyu(scores[0][labels == 1], scores[0][labels == 0]).statistic
+    assert auc[0] == pytest.approx(statistic / (labels == 1).sum() / (labels == 0).sum())
+
+
+def test_patients_of_one_image_each_change_nothing_of_importance(case):
+    labels, scores, _ = case
+    _, plain = delong(labels, scores)
+    _, clustered = delong(labels, scores, np.arange(len(labels)))
+    np.testing.assert_allclose(clustered, plain, rtol=1e-9)
+
+
+def test_clustered_standard_error_agrees_with_the_bootstrap_of_patients(case):
+    labels, scores, patients = case
+    _, covariance = delong(labels, scores, patients)
+    _, blind = delong(labels, scores)
+    rankings = [Ranking.of(labels, row, patients, 300) for row in scores]
+    moved = replicates(rankings, 300, 4000, seed=0)[0]
+    np.testing.assert_allclose(np.cov(moved.T), covariance, rtol=0.1)
+    # Images of a patient are alike: who ignores it is too sure.
+    assert blind[0, 0] < 0.8 * covariance[0, 0]
+
+
+def test_difference_has_the_p_value_of_a_normal_test(case):
+    labels, scores, patients = case
+    auc, covariance = delong(labels, scores, patients)
+    change, se, p = difference(labels, scores[::-1], patients)
+    assert change == pytest.approx(auc[1] - auc[0])
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert se == pytest.approx(np.sqrt(variance))
+    generator = np.random.default_rng(0)
+    tail = (np.abs(generator.normal(0, se, 400_000)) >= abs(change)).mean()
+    assert p == pytest.approx(tail, abs=0.003)
+
+
+def test_the_same_scores_twice_do_not_differ(case):
+    labels, scores, patients = case
+    change, se, p = difference(labels, scores[[0, 0]], patients)
+    assert change == 0
+    assert se == pytest.approx(0, abs=1e-9)
+    assert p == 1
+
+
+def test_delong_refuses_a_missing_class():
+    with pytest.raises(ValueError, match="0 positives and 3 negatives"):
+        delong(np.zeros(3), np.arange(3.0))
+    with pytest.raises(ValueError, match="1 with positives and 2 with negatives"):
+        delong(np.array([1, 1, 0, 0]), np.arange(4.0), np.array([0, 0, 1, 2]))

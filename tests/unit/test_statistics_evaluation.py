@@ -1,0 +1,300 @@
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_study import TABLES, TARGETS, SimulatedStudy
+from sklearn.metrics import roc_auc_score
+
+from rarecxr.statistics.evaluation import evaluate
+
+ARMS = ("none", "oversample", "balanced_gan")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    made = SimulatedStudy(
+        tmp_path_factory.mktemp("study"), patients=1200, expert_patients=40, arms=ARMS, seeds=3
+    )
+    evaluate(**made.evaluate())
+    return made
+
+
+@pytest.fixture
+def copy(study, tmp_path):
+    """A private copy of the study's files, to be spoilt."""
+    shutil.copytree(study.root, tmp_path / "copy")
+    moved = SimulatedStudy.__new__(SimulatedStudy)
+    moved.__dict__.update(study.__dict__)
+    moved.root = tmp_path / "copy"
+    moved.dataset = moved.root / "dataset"
+    moved.rejected = moved.dataset / study.rejected.name
+    moved.draws = [moved.dataset / path.name for path in study.draws]
+    moved.predictions = [moved.root / path.relative_to(study.root) for path in study.predictions]
+    return moved
+
+
+def read(study, name):
+    return pd.read_csv(study.root / "report" / f"{name}.csv")
+
+
+def change_file(path, change):
+    table = pd.read_parquet(path)
+    change(table).to_parquet(path, index=False)
+
+
+def test_every_auroc_is_that_of_its_file(study):
+    auc = read(study, "auc")
+    images = study.images.merge(study.split, on="patient").set_index("image")
+    for run, path in list(zip(study.runs, study.predictions, strict=True))[::5]:
+        table = pd.read_parquet(path).set_index("image")
+        for split in ("test", "expert"):
+            chosen = table[table["split"] == split]
+            finding = "Pleural Effusion"
+            expected = roc_auc_score(images.loc[chosen.index, finding], chosen[finding])
+            row = auc[(auc["finding"] == finding) & (auc["split"] == split)]
+            for name, value in run.items():
+                row = row[row[name] == value]
+            assert row["auc"].tolist() == [pytest.approx(expected, abs=1e-5)]
+            positives = images.loc[chosen.index, finding].sum()
+            assert row["n_positive"].tolist() == [positives]
+
+
+def test_summary_has_a_row_a_cell_and_arm_with_the_mean_over_the_runs(study):
+    summary, auc = read(study, "summary"), read(study, "auc")
+    assert len(summary) == len(TARGETS) * len(study.fractions) * len(ARMS)
+    auc = auc[auc["split"] == "test"]
+    for row in summary.itertuples():
+        runs = auc[
+            (auc["finding"] == row.finding)
+            & (auc["fraction"] == row.fraction)
+            & (auc["arm"] == row.arm)
+        ]
+        assert len(runs) == 3
+        assert row.auc == pytest.approx(runs["auc"].mean(), abs=1e-5)
+        assert row.auprc == pytest.approx(runs["auprc"].mean(), abs=1e-5)
+        assert row.brier == pytest.approx(runs["brier"].mean(), abs=1e-5)
+        assert row.auc_low < row.auc < row.auc_high
+        assert row.interval_over == "patients and seeds"
+
+
+def test_changes_are_differences_of_means_and_find_what_was_put_in(study):
+    summary = read(study, "summary").set_index(["finding", "fraction", "arm"])
+    for finding, fraction, arm in summary.index:
+        row = summary.loc[finding, fraction, arm]
+        for baseline, end in (("none", ""), ("oversample", "_oversample")):
+            if arm in ("none", baseline):
+                assert np.isnan(row[f"change{end}"])
+                continue
+            expected = row["auc"] - summary.at[(finding, fraction, baseline), "auc"]
+            assert row[f"change{end}"] == pytest.approx(expected, abs=2e-6)
+            assert row[f"change{end}_low"] < row[f"change{end}"] < row[f"change{end}_high"]
+            assert row[f"change{end}_p_holm"] >= row[f"change{end}_p"]
+    gained = summary.xs("balanced_gan", level="arm")
+    # 0.03 was put in; the mean of six cells is known to about 0.008.
+    assert gained["change"].mean() == pytest.approx(0.03, abs=0.02)
+
+
+def test_intervals_agree_with_the_verdict(study):
+    summary = read(study, "summary")
+    for row in summary[summary["arm"] != "none"].itertuples():
+        beyond_zero = row.change_low > 0 or row.change_high < 0
+        if row.verdict in ("better", "worse"):
+            assert beyond_zero
+        # A single interval that leaves out zero has an uncorrected p below 0.05.
+        assert beyond_zero == (row.change_p < 0.05)
+
+
+def test_the_bootstrap_of_patients_agrees_with_delong(study):
+    summary, auc = read(study, "summary"), read(study, "auc")
+    auc = auc[(auc["split"] == "test") & auc["finding"].isin(TARGETS)]
+    delong = auc.groupby("finding")["auc_se_delong"].mean()
+    bootstrap = summary.groupby("finding")["auc_se_patients"].mean()
+    np.testing.assert_allclose(bootstrap, delong, rtol=0.15)
+
+
+def test_a_finding_with_few_positive_patients_is_reported_and_gets_no_interval(study):
+    expert = read(study, "expert")
+    assert len(expert) == len(TARGETS) * len(study.fractions) * len(ARMS)
+    few = expert[expert["n_positive_patients"] < 10]
+    assert len(few) > 0
+    assert few["auc"].notna().all()
+    assert few[["auc_low", "auprc_low", "change_low", "change_p", "auc_se"]].isna().all(axis=None)
+    others = few[few["arm"] != "none"]
+    assert (others["verdict"] == "too few positives").all()
+    assert (
+        few.loc[few["arm"] == "balanced_gan", "verdict_oversample"] == "too few positives"
+    ).all()
+
+
+def test_with_one_seed_intervals_are_over_patients_and_say_so_and_delong_checks_them(tmp_path):
+    study = SimulatedStudy(tmp_path, patients=800, arms=("none", "gan"), seeds=1, fractions=(100,))
+    evaluate(**study.evaluate(resamples=1000))
+    summary = read(study, "summary")
+    assert (summary["interval_over"] == "patients").all()
+    changes = summary[summary["arm"] == "gan"]
+    np.testing.assert_allclose(changes["change_p"], changes["change_p_delong"], atol=0.08)
+
+
+def test_with_several_draws_a_draw_is_the_unit(tmp_path):
+    study = SimulatedStudy(
+        tmp_path, patients=800, arms=("none", "gan"), seeds=2, draws=3, fractions=(100,), run_sd=0
+    )
+    # One draw of training patients is far better than the others, for both arms alike.
+    for run, path in zip(study.runs, study.predictions, strict=True):
+        if run["draw"] == 1:
+            other = study.predictions[study.runs.index({**run, "draw": 0})]
+            table = pd.read_parquet(other)
+            truth = study.images.set_index("image").loc[table["image"], list(TARGETS)].to_numpy()
+            table[list(TARGETS)] = (0.8 * table[list(TARGETS)] + 0.2 * truth).astype(np.float32)
+            table.to_parquet(path, index=False)
+    evaluate(**study.evaluate())
+    summary = read(study, "summary")
+    assert (summary["interval_over"] == "patients and draws").all()
+    # The draw is paired: it makes each arm uncertain, not their difference.
+    gan = summary[summary["arm"] == "gan"]
+    reach = (gan["auc_high"] - gan["auc_low"]) / 2
+    assert ((gan["change_high"] - gan["change_low"]) / 2 < 0.5 * reach).all()
+
+
+def test_the_same_scores_do_not_differ_in_a_way_that_matters(copy):
+    for run, path in zip(copy.runs, copy.predictions, strict=True):
+        if run["arm"] == "balanced_gan":
+            shutil.copy(copy.predictions[copy.runs.index({**run, "arm": "none"})], path)
+    evaluate(**copy.evaluate())
+    summary = read(copy, "summary")
+    same = summary[summary["arm"] == "balanced_gan"]
+    assert (same["change"] == 0).all()
+    assert (same["change_p_holm"] > 0.9).all()
+    assert "better" not in set(same["verdict"]) | set(same["verdict_oversample"])
+
+
+def test_tables_are_the_same_to_the_byte_whatever_the_threads_and_order_of_columns(study, copy):
+    def permuted(table):
+        return table[["patient", *reversed(TARGETS), "image", "split"]].sample(
+            frac=1, random_state=0
+        )
+
+    def shuffled(table):
+        return table.iloc[::-1, ::-1]
+
+    evaluate(**study.evaluate(outputs=copy.evaluate()["outputs"]))
+    before = {name: (copy.root / "report" / f"{name}.csv").read_bytes() for name in TABLES}
+    for path in copy.predictions:
+        change_file(path, permuted)
+    change_file(copy.dataset / "labels.parquet", shuffled)
+    evaluate(**copy.evaluate(threads=2))
+    for name in ("summary", "expert", "curves", "subgroups", "calibration", "counts"):
+        assert (copy.root / "report" / f"{name}.csv").read_bytes() == before[name], name
+
+
+def test_masked_labels_are_left_out(copy):
+    path = copy.dataset / "labels.parquet"
+    table = pd.read_parquet(path)
+    table.loc[::3, "Fracture"] = np.nan
+    table.to_parquet(path, index=False)
+    evaluate(**copy.evaluate())
+    summary = read(copy, "summary").set_index("finding")
+    test = table[table["patient"].isin(copy.split.query("split == 'test'")["patient"])]
+    assert summary.loc["Fracture", "n_positive"].iloc[0] == (test["Fracture"] == 1).sum()
+    assert summary.loc["Fracture", "n_negative"].iloc[0] == (test["Fracture"] == 0).sum()
+    counts = read(copy, "counts").set_index(["split", "finding"]).sort_index()
+    assert counts.loc[("test", "Fracture"), "n_masked"].item() == test["Fracture"].isna().sum()
+
+
+def test_subgroups_share_out_the_test_images(study):
+    table = read(study, "subgroups")
+    summary = read(study, "summary")
+    cell = table[(table["finding"] == TARGETS[0]) & (table["fraction"] == 100)]
+    whole = summary[(summary["finding"] == TARGETS[0]) & (summary["fraction"] == 100)].iloc[0]
+    for kind, rows in cell[cell["arm"] == "none"].groupby("kind"):
+        assert rows["n_positive"].sum() == whole["n_positive"], kind
+        assert rows["n_negative"].sum() == whole["n_negative"], kind
+    assert set(table["kind"]) == {"sex", "age", "view"}
+    assert set(table.loc[table["kind"] == "age", "subgroup"]) == {
+        "below 40",
+        "40 to 59",
+        "60 to 79",
+        "80 and above",
+    }
+
+
+def test_curves_rise_within_their_bands(study):
+    curves = read(study, "curves")
+    for _, curve in curves.groupby(["finding", "fraction", "arm"]):
+        assert (np.diff(curve["tpr"]) >= -1e-9).all()
+        assert ((curve["low"] <= curve["tpr"]) & (curve["tpr"] <= curve["high"])).all()
+        assert curve["tpr"].iloc[-1] == 1
+
+
+def test_counts_are_those_of_the_split_and_the_fractions(study):
+    counts = read(study, "counts")
+    sizes = study.split["split"].value_counts()
+    for split in ("val", "test", "expert"):
+        assert set(counts.loc[counts["split"] == split, "patients"]) == {sizes[split]}
+    tenth = counts[(counts["split"] == "train") & (counts["fraction"] == 10)]
+    assert set(tenth["patients"]) == {round(0.1 * sizes["train"])}
+
+
+def test_an_image_that_could_not_be_read_may_be_missing_and_no_other(copy):
+    lost = pd.read_parquet(copy.predictions[0])["image"].iloc[7]
+    for path in copy.predictions:
+        change_file(path, lambda table: table[table["image"] != lost])
+    with pytest.raises(ValueError, match=f"1 images without a score, the first is {lost}"):
+        evaluate(**copy.evaluate())
+    pd.DataFrame({"image": [lost], "row": [2], "reason": ["broken"]}).to_csv(
+        copy.rejected, index=False
+    )
+    evaluate(**copy.evaluate())
+
+
+def put(name, value):
+    def change(table):
+        table.loc[3, name] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("Fracture", np.nan), r"1 scores of Fracture are not in \[0, 1\]"),
+        (put("Fracture", 1.5), r"1 scores of Fracture are not in \[0, 1\], the first is 1.5"),
+        (lambda table: table.drop(columns="Fracture"), r"columns missing: \['Fracture'\]"),
+        (lambda table: table.assign(Fraktur=0.5), r"unknown: \['Fraktur'\]"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "has more than one row"),
+        (put("image", "train/other.jpg"), "1 images not among the study's validation and test"),
+        (put("patient", "patient99999"), "has patient patient99999, the study says"),
+        (put("split", "train"), "has split train, the study says"),
+    ],
+)
+def test_predictions_that_do_not_fit_are_refused_with_their_file(copy, change, message):
+    change_file(copy.predictions[4], change)
+    with pytest.raises(ValueError, match=message) as error:
+        evaluate(**copy.evaluate())
+    assert str(copy.predictions[4]) in str(error.value)
+
+
+def test_runs_that_cannot_be_compared_are_refused(study):
+    fewer = study.evaluate(predictions=study.predictions[:-1], runs=study.runs[:-1])
+    with pytest.raises(ValueError, match="all arms and fractions need the same"):
+        evaluate(**fewer)
+    twice = [study.runs[0], *study.runs[:-1]]
+    with pytest.raises(ValueError, match="two files for one run"):
+        evaluate(**study.evaluate(runs=twice))
+
+
+def test_age_bands_that_do_not_rise_are_refused(study):
+    with pytest.raises(ValueError, match="age_bands"):
+        evaluate(**study.evaluate(age_bands=[60, 40]))
+
+
+def test_every_file_is_listed_with_its_digest(study):
+    import hashlib
+
+    sources = read(study, "sources")
+    assert len(sources) == len(study.predictions) + 3 + len(study.draws)
+    row = sources[(sources["arm"] == "gan") | (sources["arm"] == "balanced_gan")].iloc[0]
+    with open(row["path"], "rb") as file:
+        assert hashlib.sha256(file.read()).hexdigest() == row["sha256"]

@@ -1,0 +1,183 @@
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from dataset_files import TARGETS, csv_table, write_csv, write_images
+
+from rarecxr.data import pixels
+from rarecxr.data.area import reduce_area
+from rarecxr.data.cache import cache_pixels
+from rarecxr.data.chexpert import index_images
+from rarecxr.data.filters import apply
+from rarecxr.data.labels import label_images
+from rarecxr.data.pixels import map_images, read_columns, read_images
+from rarecxr.data.split import draw_patients, split_patients
+from rarecxr.data.training_set import make_training_set
+
+FILTERS = {
+    "soft": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1},
+    "dark": {"kind": "minimum", "size_px": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The files that a training set is made from: 60 patients, one image of them unreadable."""
+    folder = tmp_path_factory.mktemp("study")
+    index = folder / "images.parquet"
+    index_images(write_csv(folder / "train.csv", csv_table(range(60))), None, ["AP", "PA"], index)
+    label_images(index, {"default": "ones"}, "ignore", folder / "labels.parquet")
+    split_patients(index, 20, 15, TARGETS, 1, folder / "split.csv")
+    draw_patients(index, folder / "split.csv", TARGETS, 3, 1, 0, folder / "draw0.csv")
+    table = pd.read_parquet(folder / "labels.parquet")
+    write_images(folder, table["image"])
+    positive = table[(table["Fracture"] == 1) & table["patient"].isin(trained(folder, 100))]
+    (folder / positive["image"].iloc[0]).write_bytes(b"broken")
+    cache_pixels(
+        index, folder, folder / "pixels.h5", folder / "rejected.csv", 16, "crop", 0.1, 1, "test"
+    )
+    return folder
+
+
+def trained(study, fraction):
+    """The fraction's training patients, read from the draw by hand."""
+    draw = pd.read_csv(study / "draw0.csv")
+    count = round(len(draw) * fraction / 100)
+    return set(draw.loc[draw["rank"] < count, "patient"])
+
+
+def made(study, output, finding="Fracture", fraction=100, filters=None, **settings):
+    make_training_set(
+        pixels=study / "pixels.h5",
+        labels=study / "labels.parquet",
+        output=output,
+        finding=finding,
+        recipe="filtered" if finding else "base",
+        fraction=fraction,
+        draw=0,
+        filters=filters or {},
+        study="test",
+        **{
+            "split": study / "split.csv",
+            "draw_csv": study / "draw0.csv",
+            "target_findings": TARGETS,
+            "resolution": 8,
+            **settings,
+        },
+    )
+    return output
+
+
+@pytest.mark.parametrize("fraction", [50, 100])
+@pytest.mark.parametrize("finding", TARGETS)
+def test_it_holds_the_fractions_positives_and_no_others(study, tmp_path, finding, fraction):
+    columns = read_columns(made(study, tmp_path / "set.h5", finding, fraction))
+    labels = pd.read_parquet(study / "labels.parquet")
+    splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
+    wanted = (labels[finding] == 1) & labels["patient"].isin(trained(study, fraction))
+    readable = ~labels["image"].isin(pd.read_csv(study / "rejected.csv")["image"])
+    assert columns["image"].tolist() == labels.loc[wanted & readable, "image"].tolist()
+    assert (splits[columns["patient"]] == "train").all()
+    assert all(
+        patient == image.split("/")[1]
+        for image, patient in zip(columns["image"], columns["patient"], strict=True)
+    )
+
+
+def test_negatives_are_negative_for_every_target_finding(study, tmp_path):
+    columns = read_columns(made(study, tmp_path / "set.h5", None))
+    labels = pd.read_parquet(study / "labels.parquet").set_index("image")
+    assert len(columns["image"]) > 0
+    assert (labels.loc[columns["image"], TARGETS] == 0).all(axis=None)
+    # Masked labels are no negatives: of all training images only these are surely without.
+    surely = labels[
+        (labels[TARGETS] == 0).all(axis=1) & labels["patient"].isin(trained(study, 100))
+    ]
+    assert columns["image"].tolist() == surely.index.tolist()
+
+
+def test_each_filter_makes_one_copy_of_every_image(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(pixels, "BLOCK_BYTES", 7 * 256)
+    output = made(study, tmp_path / "set.h5", filters=FILTERS)
+    images, columns = map_images(output), read_columns(output)
+    plain = columns["filter"] == "none"
+    keys = columns["image"][plain]
+    expected = reduce_area(read_images(study / "pixels.h5", keys), 8)
+    np.testing.assert_array_equal(images[plain], expected)
+    for name, settings in FILTERS.items():
+        copies = columns["filter"] == name
+        assert columns["image"][copies].tolist() == keys.tolist()
+        np.testing.assert_array_equal(images[copies], apply(expected, **settings))
+    assert len(images) == 3 * plain.sum()
+
+
+def test_it_says_where_it_comes_from(study, tmp_path):
+    with h5py.File(made(study, tmp_path / "set.h5", fraction="50", filters=FILTERS)) as file:
+        about = dict(file.attrs)
+    assert about["finding"] == "Fracture"
+    assert (about["recipe"], about["fraction"], about["draw"]) == ("filtered", 50, 0)
+    assert about["study"] == "test"
+    with h5py.File(study / "pixels.h5") as cache:
+        assert about["pixels"] == cache.attrs["content"]
+    with h5py.File(made(study, tmp_path / "negatives.h5", None)) as file:
+        assert file.attrs["finding"] == "negatives"
+
+
+def test_unreadable_images_are_counted(study, tmp_path):
+    with h5py.File(made(study, tmp_path / "set.h5")) as file:
+        assert file.attrs["rejected_images"] == 1
+
+
+def test_the_same_inputs_give_the_same_bytes(study, tmp_path):
+    one = made(study, tmp_path / "one.h5", filters=FILTERS)
+    other = made(study, tmp_path / "other.h5", filters=dict(reversed(FILTERS.items())))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_fraction_without_positives_is_refused(study, tmp_path):
+    labels = pd.read_parquet(study / "labels.parquet")
+    labels["Fracture"] = np.float32(0)
+    labels.to_parquet(tmp_path / "labels.parquet")
+    for name in ("pixels.h5", "split.csv", "draw0.csv"):
+        (tmp_path / name).symlink_to(study / name)
+    with pytest.raises(
+        ValueError, match="patients in 50 % has an image with Fracture; use a larger"
+    ):
+        made(tmp_path, tmp_path / "set.h5", fraction=50)
+    labels["Fracture"] = np.float32(1)
+    labels.to_parquet(tmp_path / "labels.parquet")
+    with pytest.raises(ValueError, match="has an image that is negative for Lung Lesion, Pleural"):
+        made(tmp_path, tmp_path / "set.h5", None, fraction=50)
+    assert not (tmp_path / "set.h5").exists()
+
+
+def test_a_draw_of_another_split_is_refused(study, tmp_path):
+    split = pd.read_csv(study / "split.csv")
+    split["split"] = split["split"].map({"train": "test", "test": "train", "val": "val"})
+    split.to_csv(tmp_path / "split.csv", index=False)
+    with pytest.raises(ValueError, match="not in the training split"):
+        made(study, tmp_path / "set.h5", split=tmp_path / "split.csv")
+
+
+def test_a_cache_that_lacks_images_without_a_reason_is_refused(study, tmp_path):
+    for name in ("labels.parquet", "split.csv", "draw0.csv"):
+        (tmp_path / name).symlink_to(study / name)
+    index = pd.read_parquet(study / "images.parquet").iloc[:40]
+    index.to_parquet(tmp_path / "images.parquet")
+    cache_pixels(
+        tmp_path / "images.parquet", study, tmp_path / "pixels.h5", tmp_path / "rejected.csv",
+        16, "crop", 0.1, 1, "test",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="images are not in this file"):
+        made(tmp_path, tmp_path / "set.h5")
+
+
+def test_a_resolution_that_the_cache_cannot_give_is_refused(study, tmp_path):
+    for resolution in (12, 32):
+        with pytest.raises(ValueError, match="divided by a whole number"):
+            made(study, tmp_path / "set.h5", resolution=resolution)
+
+
+def test_only_target_findings_have_training_sets(study, tmp_path):
+    with pytest.raises(ValueError, match="'Edema' is none of the target findings"):
+        made(study, tmp_path / "set.h5", "Edema")

@@ -1,0 +1,87 @@
+# From cached pixels and banks to trained classifiers and their predictions: one run an arm,
+# fraction, draw and seed. Only what an arm needs is its input or param.
+
+
+def arm_banks(wildcards):
+    """The banks of synthetic positives that an arm adds, in the order of the target findings."""
+    recipe = config["arms"][wildcards.arm].get("recipe")
+    if recipe is None:
+        return []
+    folder = f"results/{STUDY}/bank/{recipe}/{wildcards.fraction}/draw{wildcards.draw}"
+    return [f"{folder}/{slug(finding)}.h5" for finding in TARGETS]
+
+
+def arm_negatives(wildcards):
+    """The bank of synthetic negatives, where an arm adds them."""
+    if not config["arms"][wildcards.arm].get("negatives"):
+        return []
+    return f"results/{STUDY}/bank/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}.h5"
+
+
+def arm_definition(wildcards):
+    """An arm's definition, in a fixed order of keys."""
+    return _sorted(config["arms"][wildcards.arm])
+
+
+def arm_transforms(wildcards):
+    """The settings of an arm's random transforms, or none."""
+    name = config["arms"][wildcards.arm].get("transforms")
+    return None if name is None else _sorted(config["transforms"][name])
+
+
+def arm_repetition(wildcards):
+    """The size of the banks, where an arm repeats as many real positives."""
+    repeats = config["arms"][wildcards.arm].get("oversample", False)
+    return {
+        key: _sorted(config["bank"].get(key)) if repeats else None
+        for key in ("number", "ratio")
+    }
+
+
+def own_weights():
+    """A file of pretrained weights that is the user's own, not one of torchvision's."""
+    weights = config["classifier"]["weights"]
+    return [] if weights in (None, "imagenet") else weights
+
+
+rule train_classifier:
+    """Train one classifier on what an arm adds to a fraction's real images, and let it predict."""
+    input:
+        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        labels="<dataset>/labels.parquet",
+        split="<dataset>/split.csv",
+        draw_csv="<dataset>/draw{draw}.csv",
+        banks=arm_banks,
+        negatives=arm_negatives,
+        weights=own_weights(),
+    output:
+        model="<run>/model.pt",
+        predictions="<run>/predictions.parquet",
+        history="<run>/history.csv",
+    log:
+        "<logs>/train_classifier/{arm}/{fraction}/draw{draw}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/train_classifier/{arm}/{fraction}/draw{draw}/seed{seed}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["classifier"]["threads"]
+    resources:
+        gpu=gpus("classifier"),
+        mem_mb=8000 + config["classifier"]["memory_limit_mb"],
+        runtime=1440,
+        # Where the pixels lie changes the speed and no result: no param.
+        pixel_mb=config["classifier"]["memory_limit_mb"],
+        # A warning some minutes before a time limit, in which the state is saved.
+        slurm_extra="--signal=URG@300",
+    params:
+        classifier=settings("classifier", without=("arms", "seeds", "memory_limit_mb")),
+        arm=arm_definition,
+        transforms=arm_transforms,
+        repetition=arm_repetition,
+        findings=DATASET["findings"],
+        target_findings=TARGETS,
+        state=f"results/{STUDY}/state/classifier/{{arm}}/{{fraction}}/draw{{draw}}/seed{{seed}}",
+        study=STUDY,
+        code=code("train_classifier.py"),
+    script:
+        "../scripts/train_classifier.py"

@@ -1,0 +1,184 @@
+# From the raw CSV and images (or the embedded phantoms) to labels, split and cached pixels.
+
+RESOLUTION = DATASET["resolution"]
+
+
+def dataset_root():
+    """The folder with train.csv and the images: the user's, or the phantoms'."""
+    return DATASET["root"] or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
+
+
+def dataset_csv(key):
+    """One of the data set's CSV files; an empty list where there is none."""
+    name = DATASET[key]
+    if DATASET["root"] is None:
+        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
+    return f"{dataset_root()}/{name}" if name else []
+
+
+def watched_images(wildcards):
+    """A digest of all image files' sizes and times, so that a replaced image is noticed.
+
+    Phantoms are a rule's output and need no watching.
+    """
+    if DATASET["root"] is None or not DATASET["watch_images"]:
+        return None
+    if not Path(dataset_root()).is_dir():
+        raise WorkflowError(
+            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
+            f"{DATASET['train_csv']}, or null for the embedded phantoms"
+        )
+    return image_fingerprint(dataset_root())
+
+
+rule make_phantoms:
+    """Draw the embedded data set of digital phantoms."""
+    output:
+        train_csv="<phantom>/train.csv",
+        expert_csv="<phantom>/valid.csv",
+        train=directory("<phantom>/train"),
+        expert=directory("<phantom>/valid"),
+    log:
+        "<logs>/make_phantoms.log",
+    benchmark:
+        "<benchmarks>/make_phantoms.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        phantom=settings("phantom"),
+        code=code("make_phantoms.py"),
+    script:
+        "../scripts/make_phantoms.py"
+
+
+rule index_images:
+    """Read the raw CSV files into one table of usable images."""
+    input:
+        train_csv=dataset_csv("train_csv"),
+        expert_csv=dataset_csv("expert_csv"),
+    output:
+        images="<dataset>/images.parquet",
+    log:
+        "<logs>/index_images.log",
+    benchmark:
+        "<benchmarks>/index_images.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        views=DATASET["views"],
+        code=code("index_images.py"),
+    script:
+        "../scripts/index_images.py"
+
+
+rule label_images:
+    """Settle uncertain and blank labels by the study's policies."""
+    input:
+        images="<dataset>/images.parquet",
+    output:
+        labels="<dataset>/labels.parquet",
+    log:
+        "<logs>/label_images.log",
+    benchmark:
+        "<benchmarks>/label_images.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        uncertain=_sorted(DATASET["uncertain"]),
+        blank=DATASET["blank"],
+        code=code("label_images.py"),
+    script:
+        "../scripts/label_images.py"
+
+
+rule split_patients:
+    """Choose the patients for training, validation and testing."""
+    input:
+        images="<dataset>/images.parquet",
+    output:
+        split="<dataset>/split.csv",
+    log:
+        "<logs>/split_patients.log",
+    benchmark:
+        "<benchmarks>/split_patients.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        split={
+            key: DATASET[key]
+            for key in (
+                "seed",
+                "target_findings",
+                "test_percent",
+                "validation_percent",
+            )
+        },
+        code=code("split_patients.py"),
+    script:
+        "../scripts/split_patients.py"
+
+
+rule draw_patients:
+    """Put the training patients into a random order whose beginnings are the fractions."""
+    input:
+        images="<dataset>/images.parquet",
+        split="<dataset>/split.csv",
+    output:
+        draw_csv="<dataset>/draw{draw}.csv",
+    log:
+        "<logs>/draw_patients/{draw}.log",
+    benchmark:
+        "<benchmarks>/draw_patients/{draw}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        draws={
+            key: DATASET[key]
+            for key in ("min_positive_patients", "seed", "target_findings")
+        },
+        code=code("draw_patients.py"),
+    script:
+        "../scripts/draw_patients.py"
+
+
+rule cache_pixels:
+    """Decode every image once into one file of square grey images."""
+    input:
+        images="<dataset>/images.parquet",
+    output:
+        pixels=f"<dataset>/pixels_{RESOLUTION}.h5",
+        rejected=f"<dataset>/pixels_{RESOLUTION}_rejected.csv",
+    log:
+        "<logs>/cache_pixels.log",
+    benchmark:
+        "<benchmarks>/cache_pixels.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
+        root=dataset_root(),
+        watched=watched_images,
+        study=STUDY,
+        code=code("cache_pixels.py"),
+    script:
+        "../scripts/cache_pixels.py"

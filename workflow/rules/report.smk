@@ -1,0 +1,134 @@
+# From the predictions of all runs to the answer: tables with intervals and verdicts, and the page.
+
+
+# The GANs whose images the page shows: every finding's, of each recipe and fraction, first draw.
+SHOWN_GANS = [
+    {"recipe": recipe, "fraction": fraction, "draw": DRAWS[0], "finding": finding}
+    for recipe in bank_recipes()
+    for finding in TARGETS
+    for fraction in FRACTIONS
+]
+SHOWN_PLACES = [
+    f"{gan['recipe']}/{gan['fraction']}/draw{gan['draw']}/{slug(gan['finding'])}"
+    for gan in SHOWN_GANS
+]
+
+
+rule evaluate:
+    """Measure all runs on the test patients: AUROC, intervals, changes, verdicts."""
+    input:
+        labels="<dataset>/labels.parquet",
+        split="<dataset>/split.csv",
+        draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
+        rejected=f"<dataset>/pixels_{DATASET['resolution']}_rejected.csv",
+        predictions=[
+            f"results/{STUDY}/classifier/{run['arm']}/{run['fraction']}/draw{run['draw']}/seed{run['seed']}/predictions.parquet"
+            for run in runs()
+        ],
+    output:
+        auc="<report>/auc.csv",
+        summary=report(
+            "<report>/summary.csv",
+            category="Results",
+            caption="../report/summary.rst",
+            labels={"table": "summary, test set"},
+        ),
+        expert=report(
+            "<report>/expert.csv",
+            category="Results",
+            caption="../report/expert.rst",
+            labels={"table": "summary, expert labels"},
+        ),
+        curves="<report>/curves.csv",
+        subgroups="<report>/subgroups.csv",
+        calibration="<report>/calibration.csv",
+        counts="<report>/counts.csv",
+        sources="<report>/sources.csv",
+    log:
+        "<logs>/evaluate.log",
+    benchmark:
+        "<benchmarks>/evaluate.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        runs=runs(),
+        target_findings=TARGETS,
+        statistics=settings("report")["statistics"],
+        code=code("evaluate.py"),
+    script:
+        "../scripts/evaluate.py"
+
+
+rule make_report:
+    """Write the report page and its figures."""
+    input:
+        auc="<report>/auc.csv",
+        summary="<report>/summary.csv",
+        expert="<report>/expert.csv",
+        curves="<report>/curves.csv",
+        subgroups="<report>/subgroups.csv",
+        calibration="<report>/calibration.csv",
+        counts="<report>/counts.csv",
+        sources="<report>/sources.csv",
+        published=workflow.source_path("../../config/published.csv"),
+        # Not Python, so no digest of the code sees them.
+        templates=[
+            workflow.source_path(f"../scripts/rarecxr/report/templates/page.{kind}")
+            for kind in ("css", "html.j2", "js")
+        ],
+        training_set=[
+            f"results/{STUDY}/gan/{place}/training_set.h5" for place in SHOWN_PLACES
+        ],
+        training=[f"results/{STUDY}/gan/{place}/training.csv" for place in SHOWN_PLACES],
+        samples=[f"results/{STUDY}/gan/{place}/samples.png" for place in SHOWN_PLACES],
+        bank=[f"results/{STUDY}/bank/{place}.h5" for place in SHOWN_PLACES],
+        quality=[f"results/{STUDY}/bank/{place}_quality.json" for place in SHOWN_PLACES],
+    output:
+        page=report(
+            "<report>/index.html",
+            category="Report",
+            caption="../report/page.rst",
+            labels={"page": "report"},
+        ),
+        figures=report(
+            directory("<report>/figures"),
+            patterns=["{figure}.svg"],
+            category="Figures",
+            caption="../report/figures.rst",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        "<logs>/make_report.log",
+    benchmark:
+        "<benchmarks>/make_report.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        gans=SHOWN_GANS,
+        study=STUDY,
+        phantom=DATASET["root"] is None,
+        settings={
+            name: settings(name)
+            for name in (
+                "arms",
+                "bank",
+                "classifier",
+                "dataset",
+                "filters",
+                "gan",
+                "recipes",
+                "transforms",
+            )
+        },
+        statistics=settings("report")["statistics"],
+        report=settings("report", without=("statistics",)),
+        code=code("make_report.py"),
+    script:
+        "../scripts/make_report.py"

@@ -1,0 +1,26 @@
+"""Rule make_report: the page that says what the study found, and its figures."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.report.page import make_report
+
+FILES = ("training_set", "training", "samples", "bank", "quality")
+TABLES = ("auc", "summary", "expert", "curves", "subgroups", "calibration", "counts", "sources")
+
+make_report(
+    tables={name: snakemake.input[name] for name in TABLES},
+    published=snakemake.input.published,
+    gans=[
+        {**gan, **{name: snakemake.input[name][number] for name in FILES}}
+        for number, gan in enumerate(snakemake.params.gans)
+    ],
+    page=snakemake.output.page,
+    figure_folder=snakemake.output.figures,
+    study=snakemake.params.study,
+    phantom=snakemake.params.phantom,
+    settings=snakemake.params.settings,
+    statistics=snakemake.params.statistics,
+    **snakemake.params.report,
+)

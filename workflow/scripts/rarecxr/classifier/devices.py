@@ -1,0 +1,36 @@
+"""Where a network runs and with how many bits it computes."""
+
+import contextlib
+
+import torch
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of a setting: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+
+    Raises:
+        ValueError: CUDA is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("classifier.device: got cuda, and torch sees no GPU here; use auto or cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """The precision of a setting: `fp32`, `bf16`, or `auto` for bf16 where the device has it.
+
+    A processor without bf16 instructions imitates them and is slower for it.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if fast else "fp32"
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """A block in which a network computes in bf16 (weights and statistics stay float32)."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -1,0 +1,241 @@
+"""What an arm trains on: real images, repeated positives, synthetic positives and negatives."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rarecxr.data.bank import Bank
+from rarecxr.data.findings import slug
+
+# One value for all findings, or values by finding.
+ByFinding = float | Mapping[str, float] | None
+
+REAL, REPEATED, POSITIVE, NEGATIVE = range(4)
+_KINDS = ("real", "repeated", "synthetic positive", "synthetic negative")
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """A bank, as the classifier sees it.
+
+    Attributes:
+        path: the HDF5 file.
+        count: number of images M.
+        labels: (M, F) float32 in {0, 1, NaN} where each image brings labels of its own; None
+            where all images show the bank's finding.
+    """
+
+    path: Path
+    count: int
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images with labels, in a fixed order; an image may stand in several places.
+
+    Attributes:
+        image: (E,) int64, place in the list of images: the real ones, then those used of each
+            bank in the order of the target findings, then those used of the negatives.
+        labels: (E, F) float32 in {0, 1, NaN}; NaN is masked out of the loss.
+        kind: (E,) uint8: REAL, REPEATED, POSITIVE (synthetic) or NEGATIVE (synthetic).
+        used: number of images used of each bank by finding, of the negatives by None.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    kind: np.ndarray
+    used: dict[str | None, int]
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def real(self) -> "Examples":
+        """The real images alone, each once."""
+        chosen = self.kind == REAL
+        return Examples(self.image[chosen], self.labels[chosen], self.kind[chosen], {})
+
+    def counts(self, findings: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Number of labels 1 and 0, by finding and by kind of image."""
+        table = {}
+        for column, finding in enumerate(findings):
+            labels = self.labels[:, column]
+            table[finding] = {
+                f"{name} labelled {label}": int(np.sum(labels[self.kind == kind] == label))
+                for kind, name in enumerate(_KINDS)
+                for label in (1, 0)
+            }
+        return table
+
+
+def open_bank(
+    path: str | os.PathLike, findings: Sequence[str], expected: Mapping[str, Any]
+) -> Synthetic:
+    """A bank's size and labels, once its attributes are seen to be the expected ones.
+
+    Args:
+        path: the HDF5 file.
+        findings: the classifier's outputs, the columns of `labels`.
+        expected: attributes with the values that they must have (a finding by its name or its
+            name in paths). A bank of another fraction or draw was made from other patients,
+            which would leak into this run.
+
+    Raises:
+        ValueError: an attribute is missing or differs.
+    """
+    with Bank(path) as bank:
+        count, attributes = len(bank), bank.attributes
+    for name, value in expected.items():
+        found = attributes.get(name)
+        same = slug(str(found)) == slug(value) if name == "finding" else found == value
+        if not same:
+            raise ValueError(
+                f"{path}: its {name} is {found!r}, this run needs {value!r}; "
+                "remove the file and run the workflow again"
+            )
+    with h5py.File(path) as file:
+        if "labels" not in file:
+            return Synthetic(Path(path), count)
+        stored = file["labels"][:].astype(np.float32)
+    names = attributes["findings"]
+    names = json.loads(names) if isinstance(names, str) else list(names)
+    labels = np.full((count, len(findings)), np.nan, np.float32)
+    for column, finding in enumerate(findings):
+        if finding in names:
+            labels[:, column] = stored[:, names.index(finding)]
+    return Synthetic(Path(path), count, labels)
+
+
+def assemble(
+    labels: np.ndarray,
+    findings: Sequence[str],
+    target_findings: Sequence[str],
+    banks: Mapping[str, Synthetic],
+    negatives: Synthetic | None,
+    repeated: Mapping[str, int],
+    dose: Mapping[str, int] | None,
+    seed: int,
+) -> Examples:
+    """The examples of one arm.
+
+    A repeated or synthetic positive supervises its own finding alone: its other labels are
+    NaN. So the arms that add positives differ in nothing but what they add. (A bank with labels
+    of its own supervises all that they name.) A synthetic negative supervises one finding as
+    0; the negatives are dealt out in blocks in the order of the target findings, as many for
+    each as it has synthetic positives.
+
+    Args:
+        labels: (N, F) float32 in {0, 1, NaN}, of the real images.
+        findings: F names, the columns of `labels`.
+        target_findings: names of the findings that are added to, in the order of their banks.
+        banks: synthetic positives by target finding: one for each, or none at all.
+        negatives: synthetic images without any target finding, or None for none.
+        repeated: how many positives are added by repetition, by target finding. Each real one
+            is repeated equally often; the rest is drawn without replacement.
+        dose: how many images of each bank are used, by target finding; None for all. The first
+            ones are taken, so a smaller dose lies inside a larger one.
+        seed: seed of what is drawn.
+
+    Raises:
+        ValueError: a bank is missing, or holds fewer images than are to be used.
+    """
+    count, width = labels.shape
+    missing = [finding for finding in target_findings if banks and finding not in banks]
+    if missing:
+        raise ValueError(f"there is no bank of {', '.join(missing)}; banks: {', '.join(banks)}")
+    if negatives is not None and not banks:
+        raise ValueError("synthetic negatives need banks of positives to be as many as")
+
+    image, added, kind = [np.arange(count)], [labels], [np.full(count, REAL)]
+
+    def add(images, rows, what):
+        image.append(images)
+        added.append(rows)
+        kind.append(np.full(len(images), what))
+
+    def only(finding, value, n):
+        rows = np.full((n, width), np.nan, np.float32)
+        rows[:, findings.index(finding)] = value
+        return rows
+
+    findings = list(findings)
+    for place, finding in enumerate(target_findings):
+        n = repeated.get(finding, 0)
+        real = np.flatnonzero(labels[:, findings.index(finding)] == 1)
+        if n and not len(real):
+            raise ValueError(f"{finding}: there is no positive image to repeat")
+        if n:
+            rng = np.random.default_rng([seed, place])
+            whole, rest = divmod(n, len(real))
+            again = np.concatenate([np.repeat(real, whole), rng.permutation(real)[:rest]])
+            add(np.sort(again), only(finding, 1, n), REPEATED)
+
+    used: dict[str | None, int] = {}
+    begin = count
+    for finding in target_findings if banks else ():
+        bank = banks[finding]
+        n = bank.count if dose is None else dose[finding]
+        _enough(bank, n)
+        own = only(finding, 1, n) if bank.labels is None else bank.labels[:n]
+        add(np.arange(begin, begin + n), own, POSITIVE)
+        used[finding] = n
+        begin += n
+    if negatives is not None:
+        for finding, n in list(used.items()):
+            add(np.arange(begin, begin + n), only(finding, 0, n), NEGATIVE)
+            begin += n
+        used[None] = sum(used.values())
+        _enough(negatives, used[None])
+    return Examples(
+        np.concatenate(image).astype(np.int64),
+        np.concatenate(added).astype(np.float32),
+        np.concatenate(kind).astype(np.uint8),
+        used,
+    )
+
+
+def added_positives(
+    positives: Mapping[str, int], ratio: ByFinding, number: ByFinding = None
+) -> dict[str, int]:
+    """How many positives are added to the real ones, by finding.
+
+    `number` where it is given, else `ratio` times the real ones, rounded: the size of the banks.
+
+    Args:
+        positives: number of real positives by finding.
+        ratio: one number, or one by finding (by name, or by name in paths) and `default`.
+        number: likewise.
+
+    Raises:
+        ValueError: neither of the two is given for a finding.
+    """
+    added = {}
+    for finding, real in positives.items():
+        fixed, share = _for_finding(number, finding), _for_finding(ratio, finding)
+        if fixed is None and share is None:
+            raise ValueError(f"bank: neither ratio nor number is given for {finding}")
+        added[finding] = int(fixed) if fixed is not None else round(share * real)
+    return added
+
+
+def _for_finding(values: ByFinding, finding: str) -> float | None:
+    if not isinstance(values, Mapping):
+        return values
+    for name in (finding, slug(finding), "default"):
+        if name in values:
+            return values[name]
+    return None
+
+
+def _enough(bank: Synthetic, count: int) -> None:
+    if bank.count < count:
+        raise ValueError(
+            f"{bank.path}: holds {bank.count} images, this arm needs {count}; "
+            "give the bank a larger ratio or the arm a smaller one"
+        )

@@ -1,0 +1,272 @@
+"""The training loop: phases of epochs, each epoch judged on the validation images."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rarecxr.classifier.devices import autocast
+from rarecxr.classifier.examples import Examples
+from rarecxr.classifier.images import DeviceImages, MappedImages
+from rarecxr.classifier.loss import masked_bce
+from rarecxr.classifier.metrics import auroc
+from rarecxr.classifier.networks import network_input
+from rarecxr.classifier.prediction import BATCH, predict_logits
+from rarecxr.classifier.resume import ResumeState
+from rarecxr.classifier.schedule import learning_rate, shown
+from rarecxr.classifier.transforms import seed_of, transform
+from rarecxr.data.findings import slug
+from rarecxr.joblog import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training on one list of examples, with an optimizer of its own.
+
+    Attributes:
+        name: `train`, `pretrain` or `finetune`.
+        examples: what is shown.
+        epochs: number of epochs at most.
+        rate: learning rate at its beginning.
+    """
+
+    name: str
+    examples: Examples
+    epochs: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The images that choose the epoch.
+
+    Attributes:
+        places: (V,) int64, places in the list of images.
+        labels: (V, F) float32 in {0, 1, NaN}.
+        targets: names of the target findings, by their column.
+    """
+
+    places: np.ndarray
+    labels: np.ndarray
+    targets: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How steps are made, the same in all phases.
+
+    Attributes:
+        architecture: name of the torchvision model, for the normalization of its input.
+        batch: images of one step.
+        epoch_length: images of one epoch, a multiple of `batch`.
+        patience: epochs without a better one after which a phase ends; None for never.
+        schedule: `constant` or `cosine`.
+        transforms: settings of the random transforms, or None for none.
+        precision: fp32 or bf16.
+        device: where all is computed.
+        seed: seed of order and transforms.
+    """
+
+    architecture: str
+    batch: int
+    epoch_length: int
+    patience: int | None
+    schedule: str
+    transforms: Mapping[str, float] | None
+    precision: str
+    device: torch.device
+    seed: int
+
+
+class Fit:
+    """One network in training, from its first step or from where it was stopped.
+
+    The best epoch of a phase has the highest mean AUROC over the target findings that have
+    both classes among the validation images or, where none has, the lowest validation loss. A
+    phase starts from the best epoch of the one before.
+
+    Args:
+        network: trained in place; it ends with the weights of the last phase's best epoch.
+        phases: what is done, one after the other.
+        images: what the places in examples and validation refer to.
+        validation: what the epochs are judged by.
+        manner: how steps are made.
+        state: holds what is saved and says when.
+
+    Attributes:
+        history: one row an epoch: phase, epoch, images (shown since the phase began),
+            learning_rate (of its last step), train_loss, val_loss, criterion (what chooses,
+            higher is better), the AUROC of each target finding (NaN where it has one class) and
+            chosen (1 where the phase's weights are from).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        phases: Sequence[Phase],
+        images: DeviceImages | MappedImages,
+        validation: Validation,
+        manner: Manner,
+        state: ResumeState,
+    ):
+        self.network = network.to(manner.device, memory_format=torch.channels_last)
+        self.phases, self.images, self.validation = phases, images, validation
+        self.manner, self.state = manner, state
+        self.history: list[dict[str, Any]] = []
+        self.loss = torch.zeros((), dtype=torch.float64, device=manner.device)
+        self._begin_phase(0)
+        self._resume()
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite.
+        """
+        length = self.manner.epoch_length
+        epochs = [phase.epochs for phase in self.phases]
+        done = sum(epochs[: self.number]) * length + self.shown
+        device = self.manner.device
+        with (
+            Progress(sum(epochs) * length, unit="images", done=done) as bar,
+            # Dropout draws from the global generator, which every step seeds anew.
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        ):
+            while self.number < len(self.phases):
+                while not self._phase_is_over():
+                    self._epoch(bar)
+                self.network.load_state_dict(self.best["network"])
+                self.history[self.best["row"]]["chosen"] = 1
+                self._begin_phase(self.number + 1)
+        if self.state.was_warned:
+            self._save()
+
+    def _begin_phase(self, number: int) -> None:
+        self.number, self.shown, self.worse, self.best = number, 0, 0, None
+        if number < len(self.phases):
+            phase = self.phases[number]
+            self.labels = torch.from_numpy(phase.examples.labels).to(self.manner.device)
+            self.optimizer = torch.optim.Adam(self.network.parameters(), phase.rate, fused=True)
+
+    def _phase_is_over(self) -> bool:
+        patience = self.manner.patience
+        if patience is not None and self.worse >= patience:
+            log.info("no better epoch among the last %d: the phase ends", patience)
+            return True
+        return self.shown >= self.phases[self.number].epochs * self.manner.epoch_length
+
+    def _epoch(self, bar: Progress) -> None:
+        """Train one epoch, or what is left of it, and judge it."""
+        manner, phase = self.manner, self.phases[self.number]
+        epoch = self.shown // manner.epoch_length + 1
+        end = epoch * manner.epoch_length
+        order = shown(len(phase.examples), self.shown, end, key=(manner.seed, self.number))
+        batches = self.images.batches(phase.examples.image[order], manner.batch)
+        rows = torch.from_numpy(order).to(manner.device).split(manner.batch)
+        self.network.train()
+        for x, chosen in zip(batches, rows, strict=True):
+            # Before the step: an epoch whose last step is done has always been judged.
+            if self.state.due():
+                self._save()
+            rate = self._step(x, self.labels[chosen])
+            bar.update(len(x))
+        train_loss = self.loss.item() / (manner.epoch_length // manner.batch)
+        self.loss.zero_()
+        if not math.isfinite(train_loss):
+            raise FloatingPointError(
+                f"the training loss is {train_loss} in epoch {epoch} of phase {phase.name}: lower "
+                "classifier.learning_rate, or set classifier.precision to fp32"
+            )
+        val_loss, values = self._judge()
+        known = [value for value in values.values() if not math.isnan(value)]
+        criterion = sum(known) / len(known) if known else -val_loss
+        row = {
+            "phase": phase.name,
+            "epoch": epoch,
+            "images": self.shown,
+            "learning_rate": rate,
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "criterion": criterion,
+            **values,
+            "chosen": 0,
+        }
+        self.history.append(row)
+        self.worse += 1
+        if self.best is None or criterion > self.best["criterion"]:
+            weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            self.best = {"criterion": criterion, "row": len(self.history) - 1, "network": weights}
+            self.worse = 0
+        log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "phase"))
+        bar.note(f"loss {train_loss:.3f}, validation {criterion:.3f}")
+
+    def _step(self, x: torch.Tensor, labels: torch.Tensor) -> float:
+        """One step of the optimizer on images (n, 1, R, R) in [0, 1]; its learning rate."""
+        manner, phase = self.manner, self.phases[self.number]
+        key = (manner.seed, self.number, self.shown // manner.batch)
+        total = phase.epochs * manner.epoch_length
+        rate = learning_rate(manner.schedule, phase.rate, self.shown, total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(seed_of(*key))
+        if manner.transforms:
+            x = transform(x, manner.transforms, key)
+        with autocast(manner.precision, manner.device):
+            logits = self.network(network_input(x, manner.architecture))
+        loss = masked_bce(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.loss += loss.detach()
+        self.shown += len(x)
+        return rate
+
+    def _judge(self) -> tuple[float, dict[str, float]]:
+        """The validation loss, and the AUROC of each target finding by its column's name."""
+        logits = predict_logits(
+            self.network,
+            self.images.batches(self.validation.places, BATCH),
+            self.manner.architecture,
+            self.manner.precision,
+            self.manner.device,
+        )
+        labels = self.validation.labels
+        values = {
+            f"val_auroc_{slug(name)}": auroc(labels[:, column], logits[:, column].numpy())
+            for column, name in self.validation.targets.items()
+        }
+        return masked_bce(logits, torch.from_numpy(labels)).item(), values
+
+    def _save(self) -> None:
+        self.state.save(
+            {
+                "number": self.number,
+                "shown": self.shown,
+                "worse": self.worse,
+                "best": self.best,
+                "history": self.history,
+                "loss": self.loss,
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+        )
+
+    def _resume(self) -> None:
+        saved = self.state.load()
+        if saved is None:
+            return
+        self._begin_phase(saved["number"])
+        self.shown, self.worse = saved["shown"], saved["worse"]
+        self.best, self.history = saved["best"], saved["history"]
+        self.loss.copy_(saved["loss"])
+        self.network.load_state_dict(saved["network"])
+        if self.number < len(self.phases):
+            self.optimizer.load_state_dict(saved["optimizer"])
+        log.info("going on after %d images of phase %d", self.shown, self.number + 1)

@@ -1,0 +1,196 @@
+"""Pixels for training: uint8 in the device's memory where they fit, else mapped from disk.
+
+Where they lie changes how fast they come and nothing else: order, values and resizing are
+the same. Real and synthetic images take the same way.
+"""
+
+import functools
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from rarecxr.data.area import coverage
+from rarecxr.data.pixels import map_images
+
+log = logging.getLogger(__name__)
+
+# Pixels that are unpacked or resized at once, in bytes.
+BLOCK_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of one HDF5 file: its path, and rows (n,) int64 of its dataset `images`."""
+
+    path: str | os.PathLike
+    rows: np.ndarray
+
+
+class DeviceImages:
+    """Images at the classifier's resolution, as (N, R, R) uint8 on the device."""
+
+    def __init__(self, parts: Sequence[Part], resolution: int, device: torch.device):
+        count = sum(len(part.rows) for part in parts)
+        self.pixels = torch.empty((count, resolution, resolution), dtype=torch.uint8, device=device)
+        begin = 0
+        for part in parts:
+            for places, block in _blocks(part):
+                places = torch.from_numpy(places).to(device) + begin
+                self.pixels[places] = resize(torch.from_numpy(block).to(device), resolution)
+            begin += len(part.rows)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batches(self, order: np.ndarray, batch: int) -> Iterator[torch.Tensor]:
+        """The images of `order`, `batch` at a time, as (n, 1, R, R) float32 in [0, 1]."""
+        places = torch.from_numpy(order).to(self.pixels.device)
+        for chosen in places.split(batch):
+            yield self.pixels[chosen].unsqueeze(1).float().div_(255)
+
+
+class MappedImages:
+    """Images that are read when they are used, and resized then.
+
+    Files of real images are mapped as they are. Compressed ones are unpacked first, into
+    files of the scratch folder.
+    """
+
+    def __init__(self, parts: Sequence[Part], resolution: int, device: torch.device, scratch: Path):
+        self.resolution, self.device = resolution, device
+        self.sources = [_mapped(part, scratch / f"{i}.u8") for i, part in enumerate(parts)]
+        self.begins = np.cumsum([0, *(len(part.rows) for part in parts)])
+
+    def __len__(self) -> int:
+        return int(self.begins[-1])
+
+    def batches(self, order: np.ndarray, batch: int) -> Iterator[torch.Tensor]:
+        """The images of `order`, `batch` at a time, as (n, 1, R, R) float32 in [0, 1].
+
+        The next batch is read while the caller is busy with this one.
+        """
+        starts = range(0, len(order), batch)
+        with ThreadPoolExecutor(1) as reader:
+            coming = deque(reader.submit(self._read, order[: starts.step]) for _ in starts[:1])
+            for start in starts:
+                read = coming.popleft().result()
+                after = order[start + batch : start + 2 * batch]
+                coming.append(reader.submit(self._read, after))
+                yield self._on_device(read, len(order[start : start + batch]))
+
+    def _read(self, order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Places in the batch and the pixels that belong there, for every source that has some."""
+        source = np.searchsorted(self.begins, order, side="right") - 1
+        found = []
+        for number in np.unique(source):
+            places = np.flatnonzero(source == number)
+            pixels, rows = self.sources[number]
+            found.append((places, pixels[rows[order[places] - self.begins[number]]]))
+        return found
+
+    def _on_device(self, read, count: int) -> torch.Tensor:
+        shape = (count, self.resolution, self.resolution)
+        images = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        for places, pixels in read:
+            block = torch.from_numpy(pixels).to(self.device)
+            images[torch.from_numpy(places).to(self.device)] = resize(block, self.resolution)
+        return images.unsqueeze(1).float().div_(255)
+
+
+def load_images(
+    parts: Sequence[Part],
+    resolution: int,
+    device: torch.device,
+    memory_limit_mb: float,
+    scratch: Path,
+) -> DeviceImages | MappedImages:
+    """All images of the parts, one after the other.
+
+    Args:
+        parts: what to load.
+        resolution: side of the images that come out, in pixels.
+        device: where they are used.
+        memory_limit_mb: size up to which they are held in the device's memory, in MiB.
+        scratch: folder for unpacked files where they are not.
+    """
+    size = sum(len(part.rows) for part in parts) * resolution**2
+    if size <= memory_limit_mb * 2**20:
+        return DeviceImages(parts, resolution, device)
+    log.info("%d MiB of pixels are more than the limit: mapped from disk", size >> 20)
+    return MappedImages(parts, resolution, device, scratch)
+
+
+def resize(images: torch.Tensor, resolution: int) -> torch.Tensor:
+    """Square images (N, r, r) uint8 at another resolution, rounded to uint8.
+
+    A smaller image's pixel is the mean of the area that it covers, as in the pixel cache. A
+    larger image is interpolated bilinearly.
+    """
+    side = images.shape[-1]
+    if side == resolution:
+        return images
+    values = images.float()
+    if side > resolution:
+        weights = _coverage(side, resolution).to(images.device)
+        values = weights @ values @ weights.T
+    else:
+        values = F.interpolate(
+            values[:, None], size=(resolution, resolution), mode="bilinear", align_corners=False
+        )[:, 0]
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+@functools.lru_cache(maxsize=8)
+def _coverage(side: int, resolution: int) -> torch.Tensor:
+    return torch.from_numpy(coverage(side, resolution).toarray())
+
+
+def _mapped(part: Part, scratch: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that can be read at any row without unpacking, and the part's rows in them."""
+    with h5py.File(part.path) as file:
+        unpacked = file["images"].id.get_offset() is not None
+        side = file["images"].shape[-1]
+    if unpacked:
+        return map_images(part.path), part.rows
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.memmap(scratch, np.uint8, "w+", shape=(len(part.rows), side, side))
+    for places, block in _blocks(part):
+        pixels[places] = block
+    return pixels, np.arange(len(part.rows))
+
+
+def _blocks(part: Part) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The part's images as they lie in the file: places in `part.rows`, and pixels (n, r, r).
+
+    A compressed file is read by runs of whole chunks, each unpacked once.
+    """
+    order = np.argsort(part.rows, kind="stable")
+    rows = part.rows[order]
+    with h5py.File(part.path) as file:
+        dataset = file["images"]
+        step = max(1, BLOCK_BYTES // max(1, dataset.shape[1] * dataset.shape[2]))
+        if dataset.id.get_offset() is not None:
+            pixels = map_images(part.path)
+            for begin in range(0, len(rows), step):
+                chosen = slice(begin, begin + step)
+                yield order[chosen], pixels[rows[chosen]]
+            return
+        chunk = dataset.chunks[0] if dataset.chunks else step
+        while len(rows):
+            first = rows[0] // chunk * chunk
+            # The run ends at the first chunk that is not needed, or where the block is full.
+            needed = np.unique(rows[rows < first + max(step, chunk)] // chunk)
+            gap = np.flatnonzero(np.diff(needed) > 1)
+            last = (needed[gap[0]] if len(gap) else needed[-1]) * chunk + chunk
+            n = np.searchsorted(rows, last)
+            yield order[:n], dataset[first:last][rows[:n] - first]
+            order, rows = order[n:], rows[n:]

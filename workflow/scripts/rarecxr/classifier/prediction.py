@@ -1,0 +1,74 @@
+"""Scores of a trained network for images."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rarecxr.classifier.devices import autocast, choose_device
+from rarecxr.classifier.networks import build, network_input
+
+# Images of one step. Without gradients the memory is small whatever the resolution.
+BATCH = 64
+
+
+def read_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network, on the CPU and ready to predict, and all else that its file says.
+
+    Returns:
+        The network, and findings (names of its outputs in order), architecture, settings and
+        provenance.
+
+    Raises:
+        ValueError: the file is of another format.
+    """
+    file = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(file, dict) or file.get("format") != 1:
+        raise ValueError(f"{path}: not a classifier that this version of rarecxr can read")
+    state = file.pop("state_dict")
+    network = build(
+        file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0
+    )
+    network.load_state_dict(state)
+    return network.to(memory_format=torch.channels_last).eval(), file
+
+
+def predict_logits(
+    network: nn.Module,
+    batches: Iterable[torch.Tensor],
+    architecture: str,
+    precision: str,
+    device: torch.device,
+) -> torch.Tensor:
+    """Logits (N, F) float32 on the CPU, for batches (n, 1, R, R) in [0, 1] on the device."""
+    network.eval()
+    found = []
+    with torch.inference_mode(), autocast(precision, device):
+        for images in batches:
+            found.append(network(network_input(images, architecture)).float())
+    return torch.cat(found).cpu()
+
+
+def predict(
+    path: str | os.PathLike, images: np.ndarray, device: str = "auto", precision: str = "fp32"
+) -> np.ndarray:
+    """Scores of a stored network, one column for each of its findings.
+
+    Args:
+        path: a model.pt.
+        images: (N, R, R) uint8 at the network's resolution.
+        device: cpu, cuda or auto.
+        precision: fp32 or bf16.
+
+    Returns:
+        (N, F) float32 in [0, 1].
+    """
+    network, about = read_model(path)
+    where = choose_device(device)
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    batches = (block.to(where).unsqueeze(1).float().div_(255) for block in pixels.split(BATCH))
+    logits = predict_logits(network.to(where), batches, about["architecture"], precision, where)
+    return torch.sigmoid(logits).numpy()

@@ -1,0 +1,335 @@
+"""One classifier run: from an arm's definition to a trained network and its predictions."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rarecxr.classifier.devices import choose_device, choose_precision
+from rarecxr.classifier.examples import ByFinding, Examples, added_positives, assemble, open_bank
+from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
+from rarecxr.classifier.images import Part, load_images
+from rarecxr.classifier.networks import build
+from rarecxr.classifier.prediction import BATCH, predict_logits
+from rarecxr.classifier.resume import ResumeState
+from rarecxr.classifier.schedule import epoch_length
+from rarecxr.classifier.weights import find_weights
+from rarecxr.data.findings import NEGATIVES
+from rarecxr.data.pixels import read_columns
+from rarecxr.data.split import fraction_patients
+from rarecxr.files import written_whole
+from rarecxr.provenance import digest, provenance
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    *,
+    pixels: str | os.PathLike,
+    labels: str | os.PathLike,
+    split: str | os.PathLike,
+    draw_csv: str | os.PathLike,
+    banks: Mapping[str, str | os.PathLike],
+    negatives: str | os.PathLike | None,
+    model: str | os.PathLike,
+    predictions: str | os.PathLike,
+    history: str | os.PathLike,
+    state: str | os.PathLike,
+    arm: Mapping[str, Any],
+    transforms: Mapping[str, float] | None,
+    findings: Sequence[str],
+    target_findings: Sequence[str],
+    ratio: ByFinding,
+    number: ByFinding,
+    study: str,
+    fraction: float,
+    draw: int,
+    seed: int,
+    threads: int,
+    architecture: str,
+    weights: str | None,
+    weights_dir: str | os.PathLike | None,
+    resolution: int,
+    batch: int,
+    epochs: int,
+    epoch_images: str | int,
+    patience: int | None,
+    learning_rate: float,
+    schedule: str,
+    pretrain_share: float,
+    finetune_rate: float,
+    precision: str,
+    device: str,
+    memory_limit_mb: float,
+    code: str | None = None,
+) -> None:
+    """Train one classifier on what an arm adds to a fraction's real images, and let it predict.
+
+    Args:
+        pixels: the pixel cache, `pixels_{resolution}.h5`.
+        labels: `labels.parquet`.
+        split: `split.csv`.
+        draw_csv: `draw{draw}.csv`, which orders the training patients.
+        banks: files of synthetic positives by target finding; empty for none.
+        negatives: file of synthetic negatives, or None.
+        model: the network that comes out, `model.pt`.
+        predictions: Parquet file with the scores in [0, 1] of every image of the patients for
+            validation, testing and the expert test, sorted by image.
+        history: CSV file with one row an epoch.
+        state: folder for what an interrupted run goes on from; no declared output.
+        arm: the arm's definition: recipe, negatives, pretrain, oversample, ratio.
+        transforms: settings of the random transforms, or None for none.
+        findings: the classifier's outputs, names of columns of `labels`.
+        target_findings: those that banks and repetitions are of, and that choose the epoch.
+        ratio: size of the banks as a multiple of the real positives: what `oversample` adds.
+        number: their size as a number of images, in place of `ratio` where it is given.
+        study: name of the study.
+        fraction: percent of the training patients whose images are trained on.
+        draw: number of the draw.
+        seed: number of the run on this draw.
+        threads: number of CPU threads.
+        architecture: name of a torchvision classification model.
+        weights: pretrained weights: imagenet, a path, or None for none.
+        weights_dir: folder of weight files, or None.
+        resolution: side in pixels of the images that the network sees.
+        batch: images of one step.
+        epochs: number of epochs at most, of both phases together where an arm pretrains.
+        epoch_images: images of an epoch: `real`, `all` or a number.
+        patience: epochs without a better one after which training ends, or None.
+        learning_rate: of Adam.
+        schedule: its course over the images shown: constant or cosine.
+        pretrain_share: share of the epochs that an arm pretrains.
+        finetune_rate: learning rate of the fine-tuning, as a multiple of `learning_rate`.
+        precision: fp32, bf16 or auto.
+        device: cpu, cuda or auto.
+        memory_limit_mb: size up to which pixels are held in the device's memory, in MiB.
+        code: digest of the code, for the provenance.
+
+    Raises:
+        ValueError: inputs do not fit each other or the settings.
+        FileNotFoundError: pretrained weights cannot be had.
+    """
+    torch.set_num_threads(threads)
+    where = choose_device(device)
+    precision = choose_precision(precision, where)
+    if where.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+
+    # Who is in this run.
+    table = _images(labels, pixels, split, findings)
+    inside = set(fraction_patients(draw_csv, fraction))
+    chosen = table["patient"].isin(inside)
+    strangers = sorted(set(table["split"][chosen]) - {"train"})
+    if strangers:
+        raise ValueError(f"{draw_csv}: holds patients whose split is {', '.join(strangers)}")
+    parts = {"train": table[chosen], "val": table[table["split"] == "val"]}
+    for name, part in parts.items():
+        if part.empty:
+            raise ValueError(f"{split}: no image of split {name} is left for fraction {fraction}")
+    known = {name: part[list(findings)].to_numpy(np.float32) for name, part in parts.items()}
+
+    # What it is trained on.
+    cell = {"study": study, "fraction": fraction, "draw": draw}
+    opened = {
+        finding: open_bank(
+            path, findings, {"finding": finding, "recipe": arm.get("recipe"), **cell}
+        )
+        for finding, path in banks.items()
+    }
+    positives = {finding: int(np.sum(parts["train"][finding] == 1)) for finding in target_findings}
+    added = {}
+    if "ratio" in arm:
+        added = added_positives(positives, arm["ratio"])
+    elif arm.get("oversample"):
+        added = added_positives(positives, ratio, number)
+    examples = assemble(
+        labels=known["train"],
+        findings=findings,
+        target_findings=target_findings,
+        banks=opened,
+        negatives=open_bank(negatives, findings, {"finding": NEGATIVES, "recipe": "base", **cell})
+        if negatives
+        else None,
+        repeated=added if arm.get("oversample") else {},
+        dose=added if "ratio" in arm else None,
+        seed=seed,
+    )
+    for finding, counts in examples.counts(findings).items():
+        log.info("%s: %s", finding, ", ".join(f"{n} {what}" for what, n in counts.items() if n))
+
+    # What it starts from.
+    weights_file, weights_digest = None, None
+    if weights is not None:
+        weights_file, weights_digest = find_weights(architecture, weights, weights_dir)
+    network = build(architecture, len(findings), resolution, seed, weights_file)
+
+    # What it is, in words: kept with the network, and compared before a run is resumed.
+    settings = {
+        "arm": dict(arm),
+        "architecture": architecture,
+        "batch": batch,
+        "draw": draw,
+        "epoch_images": epoch_images,
+        "epochs": epochs,
+        "finetune_rate": finetune_rate,
+        "fraction": fraction,
+        "learning_rate": learning_rate,
+        "number": number,
+        "patience": patience,
+        "precision": precision,
+        "pretrain_share": pretrain_share,
+        "ratio": ratio,
+        "resolution": resolution,
+        "schedule": schedule,
+        "target_findings": list(target_findings),
+        "threads": threads,
+        "transforms": dict(transforms) if transforms else None,
+        "weights": weights_file.name if weights_file else None,
+        "weights_sha256": weights_digest,
+    }
+    files = {"labels": labels, "split": split, "draw": draw_csv}
+    files |= {f"bank {finding}": path for finding, path in banks.items()}
+    files |= {"bank negatives": negatives} if negatives else {}
+    origin = provenance(study, settings, files, seed, code)
+    # The cache holds far more than a small fraction needs: its own digests stand for it.
+    origin["inputs"]["pixels"] = digest(table[["image", "digest"]].to_numpy().tolist())
+    identity = digest({"origin": origin, "findings": list(findings), "device": where.type})
+
+    with ResumeState(state, identity) as resume:
+        sources = [Part(pixels, parts["train"]["place"].to_numpy())]
+        sources += [Part(opened[f].path, np.arange(n)) for f, n in examples.used.items() if f]
+        if negatives:
+            sources.append(Part(negatives, np.arange(examples.used[None])))
+        sources.append(Part(pixels, parts["val"]["place"].to_numpy()))
+        images = load_images(sources, resolution, where, memory_limit_mb, resume.scratch / "train")
+        validation = Validation(
+            places=np.arange(len(images) - len(parts["val"]), len(images)),
+            labels=known["val"],
+            targets={list(findings).index(finding): finding for finding in target_findings},
+        )
+        manner = Manner(
+            architecture=architecture,
+            batch=batch,
+            epoch_length=epoch_length(epoch_images, len(parts["train"]), len(examples), batch),
+            patience=patience,
+            schedule=schedule,
+            transforms=transforms,
+            precision=precision,
+            device=where,
+            seed=seed,
+        )
+        phases = _phases(examples, arm, epochs, learning_rate, pretrain_share, finetune_rate)
+        fit = Fit(network, phases, images, validation, manner, resume)
+        fit.run()
+        del images, fit.images
+
+        judged = table[table["split"] != "train"].sort_values("image")
+        seen = load_images(
+            [Part(pixels, judged["place"].to_numpy())],
+            resolution,
+            where,
+            memory_limit_mb,
+            resume.scratch / "judged",
+        )
+        batches = seen.batches(np.arange(len(judged)), BATCH)
+        logits = predict_logits(network, batches, architecture, precision, where)
+
+        _write_model(model, network, findings, architecture, settings, origin)
+        scores = pd.DataFrame(torch.sigmoid(logits).numpy(), columns=list(findings))
+        known_columns = judged[["image", "patient", "split"]].reset_index(drop=True)
+        with written_whole(predictions) as temporary:
+            pd.concat([known_columns, scores], axis=1).to_parquet(temporary, index=False)
+        with written_whole(history) as temporary:
+            pd.DataFrame(fit.history).to_csv(temporary, index=False)
+
+
+def _images(
+    labels: str | os.PathLike,
+    pixels: str | os.PathLike,
+    split: str | os.PathLike,
+    findings: Sequence[str],
+) -> pd.DataFrame:
+    """All images of the cache, sorted by image.
+
+    Columns: image, patient, the findings, split, place (row of the cache) and digest (of the
+    image's file).
+    """
+    import pyarrow.parquet
+
+    available = pyarrow.parquet.read_schema(labels).names
+    missing = [name for name in findings if name not in available]
+    if missing:
+        raise ValueError(f"{labels}: has no column {', '.join(missing)}; it has {available}")
+    table = pd.read_parquet(labels, columns=["image", "patient", *findings])
+    values = table[list(findings)].to_numpy()
+    odd = ~(np.isnan(values) | (values == 0) | (values == 1))
+    if odd.any():
+        row, column = np.argwhere(odd)[0]
+        raise ValueError(
+            f"{labels}: {table['image'][row]} has {findings[column]} = {values[row, column]}; "
+            "labels are 0, 1 or NaN"
+        )
+
+    columns = read_columns(pixels)
+    cached = pd.DataFrame({"image": columns["image"], "digest": columns["digest"]})
+    cached["place"] = np.arange(len(cached))
+    unknown = ~cached["image"].isin(table["image"])
+    if unknown.any():
+        raise ValueError(
+            f"{pixels}: {cached['image'][unknown].iloc[0]} is not in {labels}; "
+            "the two were made from different images"
+        )
+    table = table.merge(cached, on="image", validate="one_to_one")
+
+    splits = pd.read_csv(split, dtype=str)
+    table = table.merge(splits[["patient", "split"]], on="patient", how="left", validate="m:1")
+    nowhere = table["split"].isna()
+    if nowhere.any():
+        raise ValueError(f"{split}: has no patient {table['patient'][nowhere].iloc[0]}")
+    return table.sort_values("image", ignore_index=True)
+
+
+def _phases(
+    examples: Examples,
+    arm: Mapping[str, Any],
+    epochs: int,
+    rate: float,
+    pretrain_share: float,
+    finetune_rate: float,
+) -> list[Phase]:
+    """One phase, or two that share the epochs, so that all arms may train equally long."""
+    if not arm.get("pretrain"):
+        return [Phase("train", examples, epochs, rate)]
+    first = min(max(round(epochs * pretrain_share), 1), epochs - 1)
+    if first < 1:
+        raise ValueError(
+            f"classifier.epochs: got {epochs}; an arm that pretrains needs 2 or more, some for "
+            "pretraining and some for fine-tuning"
+        )
+    return [
+        Phase("pretrain", examples, first, rate),
+        Phase("finetune", examples.real(), epochs - first, rate * finetune_rate),
+    ]
+
+
+def _write_model(path, network, findings, architecture, settings, origin) -> None:
+    """The trained network and all that is needed to use it, as plain values and tensors."""
+    content = {
+        "format": 1,
+        "state_dict": {
+            name: value.cpu().contiguous() for name, value in network.state_dict().items()
+        },
+        "findings": list(findings),
+        "architecture": architecture,
+        "settings": settings,
+        "provenance": origin,
+    }
+    # Into an open file: torch writes the name of a path into the archive, and ours is temporary.
+    with written_whole(path) as temporary, open(Path(temporary), "wb") as file:
+        torch.save(content, file)

@@ -1,0 +1,79 @@
+"""Label-preserving random transforms of a batch of X-rays, all images at once on their device."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def seed_of(*key: int) -> int:
+    """A seed for torch's generators that depends on nothing but `key`, whole numbers from 0 on.
+
+    With a step's number in the key, a run that was interrupted draws for each step what an
+    unbroken one would.
+    """
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def transform(
+    images: torch.Tensor, settings: Mapping[str, float], key: tuple[int, ...]
+) -> torch.Tensor:
+    """Every image under its own random change of place and grey levels.
+
+    First a similarity: rotation about the centre by up to `rotation_deg`, a shift by up to
+    `shift` of the side along each axis, a zoom by a factor of up to 1 + `scale` either way (even on
+    a log scale), and with probability `flip` a left-right mirroring. It is resampled once,
+    bilinearly; what comes from outside the image is black. Then grey levels: x becomes
+    (x ** g - 0.5) * c + 0.5 + b, where log g is up to `gamma`, log c up to `contrast` and b up
+    to `brightness` either way, with normal noise of standard deviation `noise` times a factor
+    even in [0, 1]; the result is cut to [0, 1]. All are drawn evenly within their limits, and a
+    limit of 0 switches its part off without changing what the others draw.
+
+    Args:
+        images: (N, 1, H, W) in [0, 1].
+        settings: rotation_deg, shift, scale, flip, gamma, contrast, brightness, noise.
+        key: whole numbers that the random numbers depend on.
+
+    Returns:
+        (N, 1, H, W) in [0, 1].
+    """
+    n = len(images)
+    draws = torch.rand(9, n, generator=torch.Generator().manual_seed(seed_of(*key, 0))).to(
+        images.device
+    )
+    angle, right, down, zoom, gamma, contrast, brightness = draws[:7] * 2 - 1
+    mirrored, roughness = draws[7] < settings["flip"], draws[8]
+
+    if any(settings[name] for name in ("rotation_deg", "shift", "scale", "flip")):
+        angle = angle * math.radians(settings["rotation_deg"])
+        zoom = torch.exp(-zoom * math.log1p(settings["scale"]))
+        mirror = torch.where(mirrored, -1.0, 1.0)
+        # Where each output pixel comes from, in coordinates from -1 to 1 (so a side is 2 long).
+        matrix = torch.stack(
+            [
+                torch.stack([mirror * zoom * angle.cos(), -zoom * angle.sin()], 1),
+                torch.stack([mirror * zoom * angle.sin(), zoom * angle.cos()], 1),
+            ],
+            1,
+        )
+        shift = torch.stack([right, down], 1) * 2 * settings["shift"]
+        grid = F.affine_grid(
+            torch.cat([matrix, shift[:, :, None]], 2), images.shape, align_corners=False
+        )
+        images = F.grid_sample(images, grid, align_corners=False)
+
+    def each(values):
+        return values.view(n, 1, 1, 1)
+
+    if settings["gamma"]:
+        images = images.clamp(min=1e-6) ** each(torch.exp(gamma * settings["gamma"]))
+    if settings["contrast"] or settings["brightness"]:
+        factor = each(torch.exp(contrast * settings["contrast"]))
+        images = (images - 0.5) * factor + 0.5 + each(brightness * settings["brightness"])
+    if settings["noise"]:
+        source = torch.Generator(images.device).manual_seed(seed_of(*key, 1))
+        grain = torch.randn(images.shape, generator=source, device=images.device)
+        images = images + grain * each(roughness * settings["noise"])
+    return images.clamp(0, 1)

@@ -1,0 +1,205 @@
+"""Who is trained on, who is tested on, and in which order patients enter the fractions.
+
+Everything here is decided by patient, from the raw labels: a patient is positive for a finding
+if any of its images is certainly so (label 1). What becomes of uncertain labels changes nothing
+here, nor does the order of the CSV's rows or columns.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rarecxr.files import written_whole
+
+SPLITS = ("train", "val", "test", "expert")
+
+
+def split_patients(
+    images: str | os.PathLike,
+    test_percent: float,
+    validation_percent: float,
+    target_findings: Sequence[str],
+    seed: int,
+    output: str | os.PathLike,
+) -> None:
+    """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
+
+    The patients of the training CSV are shared out among train, val and test so that each has
+    its part of the positives of every target finding. Those of the expert CSV are `expert`.
+
+    Args:
+        images: the index, `images.parquet`.
+        test_percent: percent of the training CSV's patients for testing.
+        validation_percent: percent of them for validation.
+        target_findings: findings whose positives are shared out in proportion.
+        seed: seed of the choice.
+        output: the split (CSV).
+
+    Raises:
+        ValueError: train, val or test has no patient with, or none without, a target finding.
+    """
+    table = pd.read_parquet(images, columns=["patient", "csv", *target_findings])
+    train = table["csv"] == "train"
+    positives = positive_patients(table[train], target_findings)
+    split = share_out(positives, test_percent, validation_percent, seed)
+    _check_positives(positives, split)
+    expert = pd.Series("expert", index=sorted(set(table.loc[~train, "patient"])), dtype=object)
+    both = pd.concat([split, expert]).sort_index()
+    with written_whole(output) as temporary:
+        both.rename("split").to_csv(temporary, index_label="patient", lineterminator="\n")
+
+
+def draw_patients(
+    images: str | os.PathLike,
+    split: str | os.PathLike,
+    target_findings: Sequence[str],
+    min_positive_patients: int,
+    seed: int,
+    draw: int,
+    output: str | os.PathLike,
+) -> None:
+    """Write the order in which training patients enter the fractions: `draw{draw}.csv`.
+
+    Columns: patient; rank, 0 to N - 1, the order of the rows; minimum, 1 for the patients at
+    the front that are there so that any fraction has enough positives, else 0. A fraction is
+    what has the first ranks (`fraction_patients`), so smaller fractions lie in larger ones.
+
+    Args:
+        images: the index, `images.parquet`.
+        split: the split, `split.csv`.
+        target_findings: findings whose positives come in proportion, and are never too few.
+        min_positive_patients: patients positive for each target finding that any fraction
+            holds, as far as the training split has them.
+        seed: seed of the study's split.
+        draw: number of the draw; each is another random order.
+        output: the ranks (CSV).
+    """
+    table = pd.read_parquet(images, columns=["patient", *target_findings])
+    splits = pd.read_csv(split)
+    training = set(splits.loc[splits["split"] == "train", "patient"])
+    positives = positive_patients(table[table["patient"].isin(training)], target_findings)
+    ranks = rank(positives, min_positive_patients, seed, draw)
+    with written_whole(output) as temporary:
+        ranks.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def fraction_patients(draw_csv: str | os.PathLike, fraction: float | str) -> list[str]:
+    """The training patients of one fraction, in the order of their ranks.
+
+    Args:
+        draw_csv: the ranks, `draw{draw}.csv`.
+        fraction: percent of the training patients, above 0 and up to 100.
+
+    Raises:
+        ValueError: the fraction is too small to hold the minimum of positives.
+    """
+    table = pd.read_csv(draw_csv).sort_values("rank")
+    percent = float(fraction)
+    if not 0 < percent <= 100:
+        raise ValueError(f"dataset.fractions: got {fraction}; takes percents above 0, up to 100")
+    count = round(percent / 100 * len(table))
+    needed = max(1, int(table["minimum"].sum()))
+    if count < needed:
+        enough = math.ceil(10_000 * needed / len(table)) / 100
+        raise ValueError(
+            f"dataset.fractions: {percent:g} % of the {len(table)} training patients are {count}, "
+            f"but {needed} are needed to hold dataset.min_positive_patients positives of each "
+            f"target finding ({draw_csv}): use at least {min(enough, 100):g} % or a lower minimum"
+        )
+    return table["patient"].tolist()[:count]
+
+
+def positive_patients(table: pd.DataFrame, target_findings: Sequence[str]) -> pd.DataFrame:
+    """Which patients are positive for which target finding.
+
+    Args:
+        table: one row an image, with the column patient and raw labels under the findings' names.
+        target_findings: the findings.
+
+    Returns:
+        bool, one row a patient (the index, sorted), one column a finding, the rarest first.
+    """
+    positive = (table[sorted(target_findings)] == 1).groupby(table["patient"], sort=True).any()
+    return positive[positive.sum().sort_values(kind="stable").index]
+
+
+def share_out(
+    positives: pd.DataFrame, test_percent: float, validation_percent: float, seed: int
+) -> pd.Series:
+    """The split (train, val or test) of each patient of `positives`, by patient.
+
+    Patients are put in line by their rarest positive finding, then the next, in random order
+    among the same, and taken from the line at even distances. So test and val have the asked
+    percent of all patients to the nearest whole one, and of the positives give or take one
+    or two.
+    """
+    # The key keeps this apart from the draws' numbers, which come from (seed, draw).
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    chance = generator.random(len(positives))
+    line = np.lexsort([chance, *~positives.to_numpy().T[::-1]])
+    split = np.full(len(positives), "train", dtype=object)
+    for name, percent in (("test", test_percent), ("val", validation_percent)):
+        taken = _evenly(len(line), round(percent / 100 * len(positives)), generator)
+        split[line[taken]] = name
+        line = line[~taken]
+    return pd.Series(split, index=positives.index)
+
+
+def rank(positives: pd.DataFrame, min_positive_patients: int, seed: int, draw: int) -> pd.DataFrame:
+    """Patients of `positives` in the order in which they enter the fractions.
+
+    Patients with the same positive target findings are spread evenly over the whole order, at
+    random among themselves, so that the first n patients have their part of each kind. The first
+    `min_positive_patients` positives of each finding are then moved to the front.
+
+    Returns:
+        patient, rank and minimum (1: moved to the front), as `draw_patients` writes them.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence([seed, draw]))
+    patients = positives.index.to_numpy()[generator.permutation(len(positives))]
+    positives = positives.loc[patients]
+    kinds = positives.groupby(list(positives.columns), sort=True)
+    # The k-th of n patients of a kind stands at (k + start) / n of the way.
+    starts = generator.random(kinds.ngroups)[kinds.ngroup().to_numpy()]
+    place = (kinds.cumcount().to_numpy() + starts) / kinds[positives.columns[0]].transform("size")
+    positives = positives.iloc[np.argsort(place.to_numpy(), kind="stable")]
+    nth = positives.cumsum()
+    minimum = (positives & (nth <= min_positive_patients)).any(axis=1).to_numpy()
+    order = np.argsort(~minimum, kind="stable")
+    return pd.DataFrame(
+        {
+            "patient": positives.index.to_numpy()[order],
+            "rank": np.arange(len(positives)),
+            "minimum": minimum[order].astype(int),
+        }
+    )
+
+
+def _evenly(length: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """A mask (length,) that takes `count` places at even distances, from a random start.
+
+    Every place has the same chance, and any stretch of the line its part of the count, give or
+    take one.
+    """
+    if length == 0:
+        return np.zeros(0, bool)
+    passed = (np.arange(length + 1) * count + generator.integers(length)) // length
+    return np.diff(passed) > 0
+
+
+def _check_positives(positives: pd.DataFrame, split: pd.Series) -> None:
+    for finding in positives.columns:
+        for name in ("train", "val", "test"):
+            inside = positives.loc[split == name, finding]
+            if inside.any() and not inside.all():
+                continue
+            without = "without" if inside.any() else "with"
+            raise ValueError(
+                f"split {name} has {len(inside)} patients and none of them {without} {finding}, "
+                f"which {positives[finding].sum()} of all {len(positives)} patients have: no AUC "
+                "can be computed. Raise dataset.test_percent or dataset.validation_percent, try "
+                "another dataset.seed, or take the finding out of dataset.target_findings"
+            )

@@ -1,0 +1,107 @@
+"""Adaptive discriminator augmentation for X-rays (Karras et al. 2020, arXiv 2006.06676)."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rarecxr.gan.settings import AdaSettings
+
+
+class AdaptiveAugment:
+    """Transforms of what the critic sees, real and generated alike, with a strength that adapts.
+
+    Each transform is applied to each image with probability p. p rises while the critic is too
+    sure of the real training images (it overfits) and falls while it is not: the sign of
+    its scores on real images, averaged, is held at the target (section 3.1 of the paper). Since
+    generated images go through the same transforms, and these leave enough images as they are
+    (p stays below 1), the generator learns unchanged images (section 2.2).
+
+    The transforms stay within what a patient's position and an exposure can be: rotation, scale,
+    shift, brightness, contrast; flips only where asked for, since the heart has a side. All are
+    differentiable in the images. Nothing waits for the device.
+
+    Args:
+        settings: see `AdaSettings`.
+        device: where the images are.
+    """
+
+    def __init__(self, settings: AdaSettings, device: torch.device):
+        self.settings = settings
+        self.p = torch.tensor(settings.start_p, dtype=torch.float32, device=device)
+        self._signs = torch.zeros((), dtype=torch.float32, device=device)
+        self._steps = 0
+
+    def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """(N, 1, R, R) transformed; the gradient flows through."""
+        return self._intensity(self._geometry(images, random), random)
+
+    def adapt(self, real_scores: Tensor, fake_scores: Tensor, loss: str) -> None:
+        """Count one step of the critic, and move p when an interval is over.
+
+        For the Wasserstein loss, whose scores have no zero of their own, the sign is taken
+        from the middle between the mean real and the mean generated score: ours, not the paper's.
+        """
+        zero = 0.0 if loss == "r1" else (real_scores.mean() + fake_scores.mean()) / 2
+        self._signs = self._signs + (real_scores.detach() - zero).sign().mean().detach()
+        self._steps += 1
+        if self._steps == self.settings.interval:
+            images = len(real_scores) * self._steps
+            change = images / (1000 * self.settings.kimg)
+            direction = (self._signs / self._steps - self.settings.target).sign()
+            self.p = (self.p + direction * change).clamp(0, self.settings.max_p)
+            self._signs = torch.zeros_like(self._signs)
+            self._steps = 0
+
+    def state(self) -> dict[str, Any]:
+        """Plain values for a resume file."""
+        return {"p": float(self.p), "signs": float(self._signs), "steps": self._steps}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.p = torch.full_like(self.p, state["p"])
+        self._signs = torch.full_like(self._signs, state["signs"])
+        self._steps = state["steps"]
+
+    def _geometry(self, images: Tensor, random: torch.Generator) -> Tensor:
+        settings, count = self.settings, len(images)
+        angle = self._drawn(count, math.radians(settings.rotation_deg), random)
+        scale = torch.exp(self._drawn(count, math.log1p(settings.scale), random))
+        # In units of half the image's side, which is what affine_grid counts in.
+        shift_x = self._drawn(count, 2 * settings.shift, random)
+        shift_y = self._drawn(count, 2 * settings.shift, random)
+        side = torch.ones_like(angle)
+        if settings.flip:
+            side = torch.where(self._chosen(count, random) & self._coin(count, random), -1.0, 1.0)
+        cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
+        rows = [
+            torch.stack([side * cosine, -sine, shift_x], dim=1),
+            torch.stack([side * sine, cosine, shift_y], dim=1),
+        ]
+        grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+        moved = F.grid_sample(
+            images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        )
+        # An image that no transform was drawn for stays as it is to the bit.
+        same = (angle == 0) & (scale == 1) & (shift_x == 0) & (shift_y == 0) & (side == 1)
+        return torch.where(same.view(-1, 1, 1, 1), images, moved)
+
+    def _intensity(self, images: Tensor, random: torch.Generator) -> Tensor:
+        count = len(images)
+        contrast = self._drawn(count, math.log1p(self.settings.contrast), random).exp()
+        # Grey levels go from -1 to 1, so the whole range is 2.
+        brightness = self._drawn(count, 2 * self.settings.brightness, random)
+        return images * contrast.view(-1, 1, 1, 1) + brightness.view(-1, 1, 1, 1)
+
+    def _drawn(self, count: int, limit: float, random: torch.Generator) -> Tensor:
+        """Uniform in ±limit with probability p, else 0; (count,)."""
+        value = torch.rand(count, generator=random, device=self.p.device) * 2 - 1
+        return torch.where(self._chosen(count, random), value * limit, 0.0)
+
+    def _chosen(self, count: int, random: torch.Generator) -> Tensor:
+        return torch.rand(count, generator=random, device=self.p.device) < self.p
+
+    def _coin(self, count: int, random: torch.Generator) -> Tensor:
+        return torch.rand(count, generator=random, device=self.p.device) < 0.5

@@ -1,0 +1,75 @@
+"""The file of a trained generator, generator.pt, and its networks."""
+
+import io
+import os
+from typing import Any
+
+import torch
+
+from rarecxr.files import written_whole
+from rarecxr.gan.networks import Critic, Generator, build_networks
+
+FORMAT = 1
+
+
+def write_checkpoint(
+    path: str | os.PathLike,
+    generator: torch.nn.Module,
+    critic: torch.nn.Module,
+    settings: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:
+    """Write generator.pt: the averaged generator and the critic, whole or not at all.
+
+    `settings` are those of the section `gan` and `label_size`. The same networks give the same
+    bytes.
+    """
+    content = {
+        "format": FORMAT,
+        "generator": _state(generator),
+        "critic": _state(critic),
+        "settings": settings,
+        "provenance": provenance,
+    }
+    with written_whole(path) as temporary:
+        temporary.write_bytes(to_bytes(content))
+
+
+def to_bytes(content: Any) -> bytes:
+    """`content` as `torch.save` writes it, but without the file's name in it."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """The content of a generator.pt, on the CPU. Nothing is unpickled but plain values.
+
+    Raises:
+        ValueError: the file is no generator.pt of this format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: no readable generator file ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: no generator file of format {FORMAT}; train it again")
+    return content
+
+
+def networks_from(content: dict[str, Any]) -> tuple[Generator, Critic]:
+    """The networks that a generator.pt holds, in float32 on the CPU."""
+    settings = content["settings"]
+    generator, critic = build_networks(settings, settings["label_size"])
+    generator.load_state_dict(content["generator"])
+    critic.load_state_dict(content["critic"])
+    return generator, critic
+
+
+def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor.detach().to("cpu", torch.float32).contiguous().clone()
+        for name, tensor in network.state_dict().items()
+    }

@@ -1,0 +1,289 @@
+"""Training of one PGGAN from files to files, safe to kill at any moment."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from rarecxr.files import sha256
+from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
+from rarecxr.gan.data import TrainingImages, read_training_set
+from rarecxr.gan.device import choose_device
+from rarecxr.gan.networks import build_networks
+from rarecxr.gan.record import write_rows
+from rarecxr.gan.resume import ResumeStore, Signals, watched_signals
+from rarecxr.gan.samples import write_sheet
+from rarecxr.gan.scalars import ScalarWriter
+from rarecxr.gan.seeds import seed_for
+from rarecxr.gan.settings import GanSettings
+from rarecxr.gan.trainer import SHEET_COLUMNS, Trainer
+from rarecxr.joblog import Progress
+from rarecxr.provenance import digest, provenance, write_json
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    *,
+    images: str | os.PathLike,
+    generator: str | os.PathLike,
+    log_csv: str | os.PathLike,
+    samples: str | os.PathLike,
+    metadata: str | os.PathLike,
+    state: str | os.PathLike,
+    study: str,
+    finding: str,
+    recipe: str,
+    fraction: float,
+    draw: int,
+    seed: int,
+    threads: int,
+    code: str | None = None,
+    base: str | os.PathLike | None = None,
+    on_tick: Callable[[Trainer, dict[str, Any]], None] | None = None,
+    lock_wait_s: float = 120.0,
+    **settings: Any,
+) -> None:
+    """Train a PGGAN on a training set, or go on where an earlier run of the same was killed.
+
+    On the CPU the generator is the same to the byte whether or not the run was interrupted.
+
+    Args:
+        images: training_set.h5.
+        generator: generator.pt to write.
+        log_csv: training.csv to write, a line a tick (columns: `rarecxr.gan.record.COLUMNS`).
+        samples: samples.png to write.
+        metadata: generator.json to write.
+        state: folder for the resume files. It stays after success, so that a job that is
+            counted as failed in its last second is done within seconds when repeated.
+        study: name of the study, and
+        finding: name of the finding, and
+        recipe: name of the recipe, and
+        fraction: percent of the training patients, and
+        draw: number of the draw: they go into the artifacts and, but for the study, into the
+            identity of the resume files.
+        seed: of weights, order and latents.
+        threads: CPU threads; another number can change the last bits.
+        code: digest of the code.
+        base: generator.pt to start from at full resolution; None to train from scratch.
+        on_tick: called after every tick with the trainer and the row of training.csv.
+        lock_wait_s: how long to wait for another process that trains in `state`.
+        **settings: the section `gan`, see `GanSettings`.
+
+    Raises:
+        ValueError: settings, a training set or a base that cannot be used.
+        NotFiniteError: a loss or weight was not finite; the last resume file stays.
+        KeyboardInterrupt: after SIGINT, when the state is saved.
+        TimeoutError: another process trains in `state`.
+    """
+    gan = GanSettings(**settings)
+    torch.set_num_threads(threads)
+    device = choose_device(gan.device)
+    pixels, labels, label_names = read_training_set(images, gan.resolution)
+    if gan.conditioning == "labels" and not label_names:
+        raise ValueError(f"{images}: gan.conditioning is labels, but the file has no labels")
+    if gan.conditioning == "none":
+        labels, label_names = labels[:, :0], []
+    label_size = len(label_names)
+    if len(pixels) < gan.minibatch_at(gan.resolution):
+        _log.warning(
+            "%s holds %d images, fewer than a minibatch of %d: a minibatch holds some of them "
+            "more than once",
+            images,
+            len(pixels),
+            gan.minibatch_at(gan.resolution),
+        )
+    inputs = {"images": images} | ({} if base is None else {"base": base})
+    made_from = {
+        **gan.with_effect(),
+        "finding": finding,
+        "recipe": recipe,
+        "fraction": fraction,
+        "draw": draw,
+        "threads": threads,
+    }
+    # GANs of one study share no random numbers: their errors are to be independent.
+    own_seed = seed_for(seed, finding, recipe, fraction, draw)
+    made_by = provenance(study, made_from, inputs, seed, code)
+
+    if base is None:
+        networks = build_networks(gan.plain(), label_size, seed_for(own_seed, "weights"))
+    else:
+        networks = _base_networks(base, gan, label_names)
+    data = TrainingImages(
+        pixels,
+        labels,
+        gan.resolution if base is not None else gan.start_resolution,
+        device,
+        seed_for(own_seed, "order"),
+    )
+    trainer = Trainer(gan, data, networks, own_seed, base is not None, device)
+    run = _Run(trainer, on_tick, os.path.join(state, "tensorboard") if gan.tensorboard else None)
+
+    identity = digest({**made_by, "study": None, "device": device.type})
+    with watched_signals() as signals, ResumeStore(state, identity, lock_wait_s) as store:
+        saved = store.load()
+        if saved is not None:
+            run.load_state(saved)
+            _log.info("going on at %.3f kimg", trainer.images / 1000)
+        _train(run, store, signals, gan, label=f"{recipe} {finding} {fraction:g} %")
+
+    write_rows(log_csv, run.rows)
+    _write_samples(samples, run, pixels, f"{finding}, {recipe}, {fraction:g} % of the patients")
+    settings_of_file = {
+        **made_from,
+        "label_size": label_size,
+        "label_names": label_names,
+    }
+    write_checkpoint(generator, trainer.average, trainer.critic, settings_of_file, made_by)
+    write_json(
+        metadata,
+        {
+            **made_by,
+            "kimg": trainer.images / 1000,
+            "training_images": len(pixels),
+            "generator_parameters": sum(p.numel() for p in trainer.average.parameters()),
+            "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
+            "generator_digest": sha256(generator),
+        },
+    )
+
+
+class _Run:
+    """A trainer with its log rows and snapshots."""
+
+    def __init__(self, trainer: Trainer, on_tick, scalars: str | None):
+        self.trainer = trainer
+        self.on_tick = on_tick
+        self.scalars = None if scalars is None else ScalarWriter(scalars)
+        self.rows: list[dict[str, Any]] = []
+        self.snapshots: list[list] = []  # label, images (SHEET_COLUMNS, R, R) uint8
+        self._tick_images = 0
+        self._seconds = 0.0  # spent in this tick, by earlier processes too
+        self._since = time.perf_counter()
+
+    def after_step(self) -> None:
+        """Tick and take a snapshot where one is due: a function of the images shown."""
+        trainer, settings = self.trainer, self.trainer.settings
+        done = trainer.images >= trainer.schedule.images
+        if trainer.images - self._tick_images >= 1000 * settings.tick_kimg or done:
+            trainer.check()
+            self._tick()
+        due = trainer.images * settings.snapshots // trainer.schedule.images
+        if len(self.snapshots) <= min(due, settings.snapshots):
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Keep what the averaged generator draws now."""
+        moment = self.trainer.schedule.at(self.trainer.images)
+        label = f"{self.trainer.images / 1000:.1f} kimg\n{moment.resolution} px"
+        self.snapshots.append([label, self.trainer.sheet_images()])
+
+    def _tick(self) -> None:
+        trainer = self.trainer
+        kimg = (trainer.images - self._tick_images) / 1000
+        moment = trainer.schedule.at(max(trainer.images - 1, 0))
+        row = {
+            "kimg": trainer.images / 1000,
+            "resolution": moment.resolution,
+            "alpha": moment.alpha,
+            "minibatch": trainer.settings.minibatch_at(moment.resolution),
+            "lr": trainer.settings.lr_at(moment.resolution),
+            **trainer.record.means(),
+            "s_per_kimg": self._elapsed() / kimg,
+        }
+        self.rows.append(row)
+        trainer.record.clear()
+        self._tick_images = trainer.images
+        if self.scalars is not None:
+            self.scalars.add(row)
+        if self.on_tick is not None:
+            self.on_tick(trainer, row)
+        self._seconds, self._since = 0.0, time.perf_counter()
+
+    def _elapsed(self) -> float:
+        return self._seconds + time.perf_counter() - self._since
+
+    def state(self) -> dict[str, Any]:
+        """The trainer's state and ours."""
+        return {
+            "trainer": self.trainer.state(),
+            "rows": self.rows,
+            "snapshots": self.snapshots,
+            "tick_images": self._tick_images,
+            "seconds": self._elapsed(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.trainer.load_state(state["trainer"])
+        self.rows, self.snapshots = state["rows"], state["snapshots"]
+        self._tick_images, self._seconds = state["tick_images"], state["seconds"]
+        self._since = time.perf_counter()
+
+
+def _train(
+    run: _Run, store: ResumeStore, signals: Signals, settings: GanSettings, label: str
+) -> None:
+    """Steps until the schedule is over; the state is saved now and then, and at the end."""
+    trainer = run.trainer
+    total = trainer.schedule.images
+    if not run.snapshots:
+        run.snapshot()
+    saved_at, saved_images = time.monotonic(), trainer.images
+    with Progress(total / 1000, "kimg", label, done=trainer.images / 1000) as progress:
+        while trainer.images < total:
+            before = trainer.images
+            trainer.step()
+            run.after_step()
+            progress.update((min(trainer.images, total) - before) / 1000)
+            progress.note(f"{trainer.schedule.at(trainer.images).resolution} px")
+            due = time.monotonic() - saved_at >= settings.resume_s
+            if due or signals.save or trainer.images >= total:
+                signals.save = False
+                trainer.check()
+                store.save(run.state(), trainer.images)
+                saved_at, saved_images = time.monotonic(), trainer.images
+            if signals.end:
+                _log.warning("interrupted: saved at %.3f kimg", saved_images / 1000)
+                raise KeyboardInterrupt
+
+
+def _base_networks(path: str | os.PathLike, settings: GanSettings, label_names: list[str]):
+    """The networks of a base GAN, if they have the form that the settings ask for."""
+    content = read_checkpoint(path)
+    wanted = {
+        "architecture": settings.architecture,
+        "resolution": settings.resolution,
+        "latent_size": settings.latent_size,
+        "fmap_base": settings.fmap_base,
+        "fmap_max": settings.fmap_max,
+        "group_size": settings.group_size,
+        "label_names": label_names,
+    }
+    for name, value in wanted.items():
+        found = content["settings"].get(name)
+        if found != value:
+            raise ValueError(
+                f"{path}: the base GAN has {name} {found}, the settings ask for {value}; "
+                "train the base again with these settings"
+            )
+    return networks_from(content)
+
+
+def _write_samples(path: str | os.PathLike, run: _Run, pixels: np.ndarray, title: str) -> None:
+    rows = [(label, images.numpy()) for label, images in run.snapshots]
+    random = np.random.default_rng(seed_for(run.trainer.seed, "real"))
+    for _ in range(2):
+        chosen = random.choice(len(pixels), min(SHEET_COLUMNS, len(pixels)), replace=False)
+        rows.append(("real training\nimages", pixels[np.sort(chosen)]))
+    write_sheet(
+        path,
+        f"PGGAN on {title}: the averaged generator's images of the same latents over training",
+        rows,
+        "Generated images are synthetic: for research only, not for diagnosis.",
+    )

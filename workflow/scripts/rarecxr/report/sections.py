@@ -1,0 +1,339 @@
+"""The parts of the page: sentences and tables made from the study's CSV files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rarecxr.files import sha256
+from rarecxr.report import words
+from rarecxr.report.methods import plain
+from rarecxr.report.tables import Cell, Table, change, number, share, text, verdict
+
+_NO_DIFFERENCE = "no difference that matters"
+
+
+def answer(summary: pd.DataFrame, arm: str | None) -> dict[str, str]:
+    """The study's answer: `word` (yes, no, …), `sentence`, and `control` about `oversample`.
+
+    Args:
+        summary: summary.csv.
+        arm: the arm that stands for synthetic images; None if the study has none.
+    """
+    if arm is None:
+        return {
+            "word": "Not asked",
+            "sentence": "No arm of this study uses synthetic images.",
+            "control": "",
+        }
+    rows = summary[summary["arm"] == arm]
+    found = rows["verdict"].value_counts()
+    better, worse = found.get("better", 0), found.get("worse", 0)
+    same = found.get(_NO_DIFFERENCE, 0)
+    if better and worse:
+        word = "It depends"
+    elif better:
+        word = "Yes" if better == len(rows) else "In part"
+    elif worse or same == len(rows):
+        word = "No"
+    else:
+        word = "Not shown"
+    sentence = (
+        f"With synthetic images (arm {arm}) the AUROC is {_tally(rows, '')}; the mean change"
+        f" is {words.signed(rows['change'].mean())}."
+    )
+    control = ""
+    rows = rows[rows["change_oversample"].notna()]
+    if len(rows):
+        control = (
+            "Against repeating the real positives as often (arm oversample), the control for class"
+            f" balance alone, it is {_tally(rows, '_oversample')}; the mean change is"
+            f" {words.signed(rows['change_oversample'].mean())}."
+        )
+    return {"word": word, "sentence": sentence, "control": control}
+
+
+def _tally(rows, ending):
+    """As in: better in 7 of 12 cells, worse in none, inconclusive in 5."""
+    found = rows[f"verdict{ending}"].value_counts()
+    parts = [
+        f"better in {found.get('better', 0)} of {words.plural(len(rows), 'cell')}",
+        f"worse in {found.get('worse', 0) or 'none'}",
+    ]
+    if found.get(_NO_DIFFERENCE, 0):
+        parts.append(f"without a difference that matters in {found[_NO_DIFFERENCE]}")
+    if found.get("inconclusive", 0):
+        parts.append(f"inconclusive in {found['inconclusive']}")
+    too_few = sum(found.get(f"too few {kind}", 0) for kind in ("positives", "negatives"))
+    if too_few:
+        parts.append(f"not judged in {too_few}, which have too few test patients of a class")
+    return ", ".join(parts)
+
+
+def facts(summary: pd.DataFrame, counts: pd.DataFrame) -> list[tuple[str, str]]:
+    """The size of the study in a few numbers, each with its name."""
+    test = counts[counts["split"] == "test"].iloc[0]
+    cells = summary.groupby(["finding", "fraction"]).ngroups
+    return [
+        ("test patients", words.count(test["patients"])),
+        ("test images", words.count(test["images"])),
+        ("cells", words.count(cells)),
+        ("arms", words.count(summary["arm"].nunique())),
+        ("draws", words.count(summary["draws"].max())),
+        ("seeds", words.count(summary["seeds"].max())),
+    ]
+
+
+def published_table(compared: pd.DataFrame) -> Table:
+    """The published table's layout, theirs in both readings beside ours."""
+    rows = []
+    for row in compared.itertuples():
+        cells = [text(row.finding), number(row.fraction, words.percent)]
+        for reading in ("as_printed", "by_column"):
+            none, gan = getattr(row, f"{reading}_none"), getattr(row, f"{reading}_gan")
+            cells += [number(none), number(gan)]
+            cells.append(number(getattr(row, f"{reading}_change"), words.signed))
+        cells += [number(row.ours_none), number(row.ours_gan)]
+        reach = words.interval(row.change_low, row.change_high, words.signed)
+        cells.append(number(row.change, words.signed, note=reach))
+        cells.append(_against_published(row.larger))
+        rows.append(cells)
+    return Table(
+        name="published",
+        groups=[
+            Cell("", span=2),
+            Cell("published, as printed", span=3),
+            Cell("published, by column", span=3),
+            Cell("this study", span=4),
+        ],
+        columns=[
+            *("finding", "fraction"),
+            *(2 * ("none", "GAN", "change")),
+            *("none", "GAN", "change", "our change"),
+        ],
+        rows=rows,
+        numeric=frozenset(range(1, 11)),
+    )
+
+
+def _against_published(larger):
+    if pd.isna(larger):
+        return Cell("–")
+    if larger > 0:
+        return Cell("▲ larger", sort=larger, kind="better")
+    return Cell("▼ smaller" if larger < 0 else "= equal", sort=larger, kind="worse" * (larger < 0))
+
+
+def changes_table(summary: pd.DataFrame, name: str) -> Table:
+    """Every cell and arm: AUROC, changes with intervals, p-values and verdicts."""
+    rows = [
+        [
+            text(row["finding"]),
+            number(row["fraction"], words.percent),
+            text(row["arm"]),
+            number(row["n_positive_patients"], words.count),
+            share(row, "auc"),
+            *_changes(row, "", itself=row["arm"] == "none"),
+            *_changes(row, "_oversample", itself=row["arm"] in ("none", "oversample")),
+        ]
+        for _, row in summary.iterrows()
+    ]
+    columns = ["change", "p (Holm)", "detectable", "verdict"]
+    return Table(
+        name=name,
+        groups=[
+            Cell("", span=4),
+            Cell("mean", span=1),
+            Cell("AUROC against none", span=4),
+            Cell("AUROC against oversample", span=4),
+        ],
+        columns=["finding", "fraction", "arm", "positive patients", "AUROC", *columns, *columns],
+        rows=rows,
+        numeric=frozenset([1, 3, 4, 5, 6, 7, 9, 10, 11]),
+    )
+
+
+def measures_table(summary: pd.DataFrame, name: str) -> Table:
+    """Every cell and arm: AUPRC beside the prevalence, Brier score, calibration error."""
+    rows = [
+        [
+            text(row["finding"]),
+            number(row["fraction"], words.percent),
+            text(row["arm"]),
+            share(row, "auc"),
+            number(row["auc_sd_runs"]),
+            share(row, "auprc"),
+            number(row["prevalence"]),
+            share(row, "brier"),
+            number(row["ece"]),
+        ]
+        for _, row in summary.iterrows()
+    ]
+    columns = ["finding", "fraction", "arm", "AUROC", "sd over runs", "AUPRC", "prevalence"]
+    return Table(name, [*columns, "Brier score", "ECE"], rows, numeric=frozenset([1, *range(3, 9)]))
+
+
+def _changes(row, ending, itself):
+    if itself:
+        return [Cell("")] * 4
+    name = f"change{ending}"
+    return [
+        change(row, ending),
+        number(row[f"{name}_p_holm"], words.p_value),
+        number(row[f"{name}_detectable"]),
+        verdict(row, ending),
+    ]
+
+
+def other_findings(auc: pd.DataFrame, targets: set[str]) -> Table | None:
+    """Mean AUROC of the findings that the study is not about, by arm and fraction.
+
+    Target findings must not be bought with the others. None if there are no others.
+    """
+    rest = auc[(auc["split"] == "test") & ~auc["finding"].isin(targets) & auc["auc"].notna()]
+    if rest.empty:
+        return None
+    arms = list(dict.fromkeys(rest["arm"]))
+    means = rest.groupby(["fraction", "arm"])["auc"].mean().unstack()
+    rows = [
+        [number(fraction, words.percent), *(number(line[arm]) for arm in arms)]
+        for fraction, line in means.iterrows()
+    ]
+    columns = ["fraction", *arms]
+    return Table("others", columns, rows, numeric=frozenset(range(len(columns))))
+
+
+def subgroup_table(subgroups: pd.DataFrame) -> Table:
+    """AUROC and change of every cell and arm in the subgroups of the test patients."""
+    rows = [
+        [
+            text(row["kind"]),
+            text(row["subgroup"]),
+            text(row["finding"]),
+            number(row["fraction"], words.percent),
+            text(row["arm"]),
+            number(row["n_positive_patients"], words.count),
+            share(row, "auc"),
+            Cell("") if row["arm"] == "none" else change(row),
+        ]
+        for _, row in subgroups.iterrows()
+    ]
+    columns = [
+        "by",
+        "subgroup",
+        "finding",
+        "fraction",
+        "arm",
+        "positive patients",
+        "AUROC",
+        "change",
+    ]
+    return Table("subgroups", columns, rows, numeric=frozenset([3, 5, 6, 7]))
+
+
+def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
+    """Images and patients of every part of the data set, and positives of the target findings."""
+    names = [name for name in dict.fromkeys(counts["finding"]) if name in targets]
+    rows = []
+    keys = ["split", "fraction", "draw"]
+    for (split, fraction, draw), part in counts.groupby(keys, sort=False, dropna=False):
+        first = part.iloc[0]
+        of_finding = part.set_index("finding")
+        rows.append(
+            [
+                text(split),
+                number(fraction, words.percent),
+                number(draw, words.count),
+                number(first["patients"], words.count),
+                number(first["images"], words.count),
+                *(
+                    number(
+                        of_finding.at[name, "n_positive"],
+                        words.count,
+                        note=words.plural(of_finding.at[name, "n_positive_patients"], "patient"),
+                    )
+                    for name in names
+                ),
+            ]
+        )
+    columns = ["split", "fraction", "draw", "patients", "images", *names]
+    groups = [Cell("", span=5), Cell("images with the finding", span=len(names))]
+    return Table("counts", columns, rows, groups, frozenset(range(1, len(columns))))
+
+
+def quality_table(qualities: Sequence[Mapping]) -> Table | None:
+    """The numbers in each bank's quality file, one row a bank and feature space.
+
+    Args:
+        qualities: for each bank its finding, fraction, recipe and the file's content as
+            `quality`. Numbers nested below `spaces` make a row a space.
+    """
+    lines = []
+    for entry in qualities:
+        content = {
+            key: value
+            for key, value in entry["quality"].items()
+            if key not in ("spaces", "provenance")
+        }
+        common = _flat(content)
+        spaces = entry["quality"].get("spaces") or {"": {}}
+        lines += [(entry, space, common | _flat(values)) for space, values in spaces.items()]
+    names = list(dict.fromkeys(name for _, _, values in lines for name in values))
+    if not names:
+        return None
+    rows = [
+        [
+            text(entry["finding"]),
+            number(entry["fraction"], words.percent),
+            text(entry["recipe"]),
+            text(space or "–"),
+            *(_measured(values.get(name)) for name in names),
+        ]
+        for entry, space, values in lines
+    ]
+    columns = [
+        "finding",
+        "fraction",
+        "recipe",
+        "feature space",
+        *(n.replace("_", " ") for n in names),
+    ]
+    return Table("quality", columns, rows, numeric=frozenset([1, *range(4, len(columns))]))
+
+
+def _flat(values, before=""):
+    """Nested numbers and words by their dotted names."""
+    result = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{before}{name}: ")
+        elif isinstance(value, int | float | str):
+            result[f"{before}{name}"] = value
+    return result
+
+
+def _measured(value):
+    if value is None:
+        return Cell("–")
+    if isinstance(value, bool | str):
+        return text(plain(value))
+    return Cell(words.count(value) if isinstance(value, int) else f"{value:.4g}", sort=value)
+
+
+def file_table(sources: pd.DataFrame, made: Mapping[str, str | Path]) -> Table:
+    """Every file that a number of the page comes from, with its SHA-256 digest."""
+    rows = [
+        [
+            text(row.path),
+            text("" if pd.isna(row.arm) else row.arm),
+            Cell("") if np.isnan(row.fraction) else number(row.fraction, words.percent),
+            Cell("") if np.isnan(row.draw) else number(row.draw, words.count),
+            Cell("") if np.isnan(row.seed) else number(row.seed, words.count),
+            text(row.sha256),
+        ]
+        for row in sources.itertuples()
+    ]
+    rows += [[text(Path(path).name), *[Cell("")] * 4, text(sha256(path))] for path in made.values()]
+    columns = ["file", "arm", "fraction", "draw", "seed", "SHA-256"]
+    return Table("files", columns, rows, numeric=frozenset([2, 3, 4]))

@@ -1,0 +1,117 @@
+"""From the predictions of all runs to the tables of the report."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from rarecxr.data.findings import FINDINGS
+from rarecxr.data.split import fraction_patients
+from rarecxr.files import sha256, written_whole
+from rarecxr.statistics import tables
+from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_scores
+from rarecxr.statistics.summary import subgroup_table, summary_table
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    labels: str | Path,
+    split: str | Path,
+    draws: Sequence[str | Path],
+    rejected: str | Path,
+    predictions: Sequence[str | Path],
+    outputs: Mapping[str, str | Path],
+    runs: Sequence[Mapping],
+    target_findings: Sequence[str],
+    resamples: int,
+    subgroup_resamples: int,
+    margin: float,
+    min_positive_patients: int,
+    age_bands: Sequence[int],
+    seed: int,
+    threads: int = 1,
+) -> None:
+    """Measure all runs of a study and write the tables that docs/report.md describes.
+
+    Args:
+        labels: labels.parquet.
+        split: split.csv.
+        draws: draw{draw}.csv of every draw, in their order from 0.
+        rejected: list of images that could not be read (column `image`).
+        predictions: predictions.parquet of every run.
+        outputs: where to write auc, summary, expert, curves, subgroups, calibration, counts and
+            sources.
+        runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
+        target_findings: the rare findings; with the fractions they are the study's cells.
+        resamples: number of resamples of the test patients.
+        subgroup_resamples: the same for subgroups.
+        margin: smallest difference of AUROCs that matters, in (0, 0.5).
+        min_positive_patients: a cell with fewer positive test patients gets no interval.
+        age_bands: ages in years where a new band begins.
+        seed: seed of the resamples.
+        threads: number of threads; results do not depend on it.
+
+    Raises:
+        ValueError: predictions that do not fit the labels, the split or each other.
+    """
+    if list(age_bands) != sorted(set(age_bands)):
+        raise ValueError(f"report.statistics.age_bands: got {list(age_bands)}; takes rising ages")
+    images = read_labels(labels, split)
+    unreadable = pd.read_csv(rejected, dtype=str)["image"]
+    # The classifier may have fewer outputs than there are labels, but all runs have the same.
+    outputs_of_runs = pd.read_parquet(predictions[0]).columns
+    findings = [name for name in FINDINGS if name in outputs_of_runs or name in target_findings]
+    scores = read_scores(images, predictions, runs, findings, unreadable)
+    test = scores["test"]
+    check_runs(test.runs)
+    log.info(
+        "%d runs on %d test images of %d patients", len(runs), len(test.images), test.n_patients
+    )
+    common = {"min_positive_patients": min_positive_patients, "seed": seed, "threads": threads}
+    judged = {"resamples": resamples, "margin": margin, **common}
+    tested = {name: scores[name] for name in ("test", "expert") if name in scores}
+    summary = summary_table(test, target_findings, label="test", **judged)
+    expert = summary.iloc[:0]
+    if "expert" in scores:
+        expert = summary_table(scores["expert"], target_findings, label="expert", **judged)
+    made = {
+        "auc": tables.auc_table(tested, findings, target_findings),
+        "summary": summary,
+        "expert": expert,
+        "curves": tables.curve_table(test, target_findings, seed),
+        "subgroups": subgroup_table(test, target_findings, age_bands, subgroup_resamples, **common),
+        "calibration": tables.calibration_table(test, target_findings),
+        "counts": tables.count_table(images, _parts(images, draws, runs)),
+        "sources": _sources([labels, split, rejected, *draws], predictions, runs),
+    }
+    for name, path in outputs.items():
+        with written_whole(path) as temporary:
+            made[name].to_csv(temporary, index=False, float_format="%.6g")
+
+
+def _sources(files, predictions, runs):
+    """Every file that the tables are made from, with its digest and, for predictions, its run."""
+    blank = dict.fromkeys(RUN)
+    rows = [{"path": str(path), "sha256": sha256(path), **blank} for path in files]
+    rows += [
+        {"path": str(path), "sha256": sha256(path), **{name: run[name] for name in RUN}}
+        for path, run in zip(predictions, runs, strict=True)
+    ]
+    return pd.DataFrame(rows).astype({"draw": "Int64", "seed": "Int64"})
+
+
+def _parts(images, draws, runs):
+    """The parts of the data set that are counted: every fraction of every draw, and the rest."""
+    fractions = sorted({float(run["fraction"]) for run in runs})
+    parts = [
+        ("train", fraction, number, fraction_patients(draw, fraction))
+        for number, draw in enumerate(draws)
+        for fraction in fractions
+    ]
+    for split in ("val", "test", "expert"):
+        patients = images.loc[images["split"] == split, "patient"].unique()
+        if len(patients):
+            parts.append((split, float("nan"), None, patients))
+    return parts

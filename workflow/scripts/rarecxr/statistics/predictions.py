@@ -1,0 +1,192 @@
+"""All runs' scores on one set of images, joined with the labels by the image's name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rarecxr.data.findings import FINDINGS
+
+RUN = ["arm", "fraction", "draw", "seed"]
+SPLITS = ("val", "test", "expert")
+_KEYS = ["image", "patient", "split"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What every run says about the same N images.
+
+    Attributes:
+        images: (N) rows sorted by image: `image`, `patient`, `view`, `sex`, `age`, and the
+            label of every finding in {0, 1, NaN}.
+        patients: (N,) int64, the patient's number, from 0.
+        n_patients: how many patients there are.
+        runs: one row a run: `arm`, `fraction`, `draw`, `seed`.
+        of: for each finding, (R, N) float32 in [0, 1], rows as in `runs`.
+    """
+
+    images: pd.DataFrame
+    patients: np.ndarray
+    n_patients: int
+    runs: pd.DataFrame
+    of: dict[str, np.ndarray]
+
+
+def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
+    """The study's images with their labels and `split`, one row an image.
+
+    Raises:
+        ValueError: an image or patient occurs twice, or a patient has no split.
+    """
+    images = pd.read_parquet(labels)
+    patients = pd.read_csv(split, dtype=str)
+    for table, key, path in ((images, "image", labels), (patients, "patient", split)):
+        twice = table.loc[table[key].duplicated(), key]
+        if len(twice):
+            raise ValueError(
+                f"{path}: {key} {twice.iloc[0]} has {len(twice) + 1} rows; one is allowed"
+            )
+    images["split"] = images["patient"].map(patients.set_index("patient")["split"])
+    lost = images.loc[images["split"].isna(), "patient"]
+    if len(lost):
+        raise ValueError(
+            f"{split}: patient {lost.iloc[0]} of {labels} has no split ({lost.nunique()} such);"
+            " make the split anew from these labels"
+        )
+    return images
+
+
+def read_scores(
+    images: pd.DataFrame,
+    predictions: Sequence[str | Path],
+    runs: Sequence[Mapping],
+    findings: Sequence[str],
+    rejected: Sequence[str] = (),
+) -> dict[str, Scores]:
+    """The scores of all runs, by split.
+
+    Args:
+        images: what `read_labels` gives.
+        predictions: one file a run.
+        runs: for each file its arm, fraction, draw and seed.
+        findings: findings that every file must hold.
+        rejected: images that could not be read, which no run has seen.
+
+    Returns:
+        `Scores` for each of val, test and expert that has images.
+
+    Raises:
+        ValueError: a file lacks images of the split, holds unknown images or columns, puts an
+            image in another split or with another patient, or a score is not in [0, 1].
+    """
+    known = images.set_index("image")
+    known = known[known["split"].isin(SPLITS)]
+    expected = known.drop(index=list(rejected), errors="ignore").sort_index()
+    labels = [name for name in FINDINGS if name in images]
+    scores = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
+    for row, path in enumerate(predictions):
+        table = _checked(path, pd.read_parquet(path), expected, labels, findings)
+        for finding in findings:
+            scores[finding][row] = table[finding].to_numpy()
+    result = {}
+    table = pd.DataFrame(list(runs))[RUN].astype({"fraction": float})
+    for split in SPLITS:
+        chosen = (expected["split"] == split).to_numpy()
+        if not chosen.any():
+            continue
+        part = expected[chosen].reset_index()
+        codes, patients = pd.factorize(part["patient"], sort=True)
+        result[split] = Scores(
+            images=part,
+            patients=codes,
+            n_patients=len(patients),
+            runs=table,
+            of={finding: values[:, chosen] for finding, values in scores.items()},
+        )
+    return result
+
+
+def check_runs(runs: pd.DataFrame) -> None:
+    """Refuse runs that cannot be compared.
+
+    Raises:
+        ValueError: a run occurs twice, or an arm lacks a draw or seed that another has.
+    """
+    twice = runs[runs.duplicated(RUN)]
+    if len(twice):
+        raise ValueError(f"two files for one run: {twice.iloc[0].to_dict()}")
+    every = runs.groupby(["arm", "fraction"])[["draw", "seed"]].apply(
+        lambda part: tuple(sorted(map(tuple, part.to_numpy().tolist())))
+    )
+    for cell, found in every.items():
+        if found != every.iloc[0]:
+            raise ValueError(
+                f"arm {cell[0]} at {cell[1]} % has the (draw, seed) {found}, arm"
+                f" {every.index[0][0]} at {every.index[0][1]} % has {every.iloc[0]}; all arms and"
+                " fractions need the same"
+            )
+
+
+def arms_of(runs: pd.DataFrame) -> list[tuple[float, dict[str, np.ndarray]]]:
+    """For each fraction, from the smallest, the places of each arm's runs, by arm."""
+    runs = runs.reset_index(drop=True)
+    return [
+        (fraction, {arm: part.index[part["arm"] == arm].to_numpy() for arm in part["arm"].unique()})
+        for fraction, part in runs.groupby("fraction", sort=True)
+    ]
+
+
+def label_counts(images: pd.DataFrame, finding: str) -> dict[str, int]:
+    """Positive and negative images and patients of one finding; masked labels count as neither."""
+    counts = {}
+    for name, value in (("positive", 1), ("negative", 0)):
+        chosen = images[finding] == value
+        counts[f"n_{name}"] = int(chosen.sum())
+        counts[f"n_{name}_patients"] = int(images.loc[chosen, "patient"].nunique())
+    return counts
+
+
+def _checked(path, table, expected, labels, findings):
+    """One file's rows in the order of `expected`, after every check that can be made."""
+    missing = [name for name in [*_KEYS, *findings] if name not in table]
+    unknown = [name for name in table if name not in [*_KEYS, *labels]]
+    if missing or unknown:
+        raise ValueError(
+            f"{path}: columns missing: {missing}, unknown: {unknown}; takes {_KEYS} and findings"
+            f" among {labels}, with {list(findings)}. Train this run anew"
+        )
+    twice = table.loc[table["image"].duplicated(), "image"]
+    if len(twice):
+        raise ValueError(f"{path}: image {twice.iloc[0]} has more than one row")
+    table = table.set_index("image")
+    for what, lost in (
+        (
+            "not among the study's validation and test images",
+            table.index.difference(expected.index),
+        ),
+        ("without a score", expected.index.difference(table.index)),
+    ):
+        if len(lost):
+            raise ValueError(
+                f"{path}: {len(lost)} images {what}, the first is {lost[0]};"
+                " predictions and labels must come from one split. Train this run anew"
+            )
+    table = table.loc[expected.index]
+    for key in ("patient", "split"):
+        wrong = table.index[table[key].to_numpy() != expected[key].to_numpy()]
+        if len(wrong):
+            raise ValueError(
+                f"{path}: image {wrong[0]} has {key} {table.at[wrong[0], key]}, the study says"
+                f" {expected.at[wrong[0], key]} ({len(wrong)} such). Train this run anew"
+            )
+    for finding in findings:
+        values = table[finding].to_numpy()
+        wrong = ~((values >= 0) & (values <= 1))
+        if wrong.any():
+            raise ValueError(
+                f"{path}: {wrong.sum()} scores of {finding} are not in [0, 1], the first is"
+                f" {values[wrong][0]} of {table.index[wrong][0]}"
+            )
+    return table

@@ -1,0 +1,13 @@
+"""Rule split_patients: choose the patients for training, validation and testing."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.data.split import split_patients
+
+split_patients(
+    images=snakemake.input.images,
+    output=snakemake.output.split,
+    **snakemake.params.split,
+)
