@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 import numpy as np
 import torch
 
-from rarecxr.classifier.devices import choose_device
 from rarecxr.classifier.examples import REAL, Examples
 from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
+from rarecxr.devices import choose_device
 
 TRANSFORMS = {
     "rotation_deg": 7,

@@ -1,5 +1,6 @@
 """A tiny training set and the arguments of a tiny run, for tests."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -26,7 +27,9 @@ SETTINGS = {
 OUTPUTS = ("generator.pt", "training.csv", "samples.png", "generator.json")
 
 
-def write_training_set(path, count=10, side=16, finding="Lung Lesion", filters=None, **datasets):
+def write_training_set(
+    path, count=10, side=16, finding="Lung Lesion", filters=None, labels=None, findings=None
+):
     """A training set of blurred random squares; returns its path."""
     path = Path(path)
     random = np.random.default_rng(0)
@@ -36,8 +39,9 @@ def write_training_set(path, count=10, side=16, finding="Lung Lesion", filters=N
     with h5py.File(path, "w") as file:
         file["images"] = images
         file["filter"] = filters or ["none"] * count
-        for name, values in datasets.items():
-            file[name] = values
+        if labels is not None:
+            file["labels"] = labels
+            file.attrs["findings"] = json.dumps(findings)
         file.attrs.update(finding=finding, recipe="plain", fraction=10.0, draw=0)
     return path
 

@@ -58,6 +58,21 @@ def test_the_same_images_give_the_same_bytes(bank, tmp_path, images):
     assert (tmp_path / "again.h5").read_bytes() == bank.read_bytes()
 
 
+def test_a_bank_of_a_conditional_gan_holds_its_labels_by_name(tmp_path, images):
+    labels = np.eye(37, 2, dtype=np.float32)
+    path = tmp_path / "bank.h5"
+    write_bank(path, 37, 8, [images], ATTRIBUTES, labels, ["Edema", "Fracture"])
+    with Bank(path) as source:
+        np.testing.assert_array_equal(source.labels, labels)
+        assert source.findings == ["Edema", "Fracture"]
+
+
+def test_a_bank_of_one_finding_holds_no_labels(bank):
+    with Bank(bank) as source:
+        assert source.labels is None
+        assert source.findings == []
+
+
 @pytest.mark.parametrize(
     ("number", "batch", "words"),
     [

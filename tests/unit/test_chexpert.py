@@ -178,6 +178,14 @@ def test_a_row_with_too_few_fields_is_refused_rather_than_filled(tmp_path):
         read_csv(path)
 
 
+def test_an_empty_line_is_refused_rather_than_passed_over(tmp_path):
+    path = write_csv(tmp_path / "train.csv", csv_table([1, 2]))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], "", *lines[3:]]))
+    with pytest.raises(ValueError, match="Row #4: Expected 19 columns, got 1"):
+        read_csv(path)
+
+
 def test_an_image_has_one_row(tmp_path):
     table = csv_table([1, 2])
     table.loc[4, "Path"] = table.loc[1, "Path"].replace("CheXpert-v1.0-small", "elsewhere")

@@ -68,6 +68,17 @@ def test_links_are_followed_and_circles_are_not(root, tmp_path_factory):
     assert image_fingerprint(root) != before
 
 
+def test_the_order_in_which_files_were_made_does_not_count(tmp_path):
+    for name, keys in (("one", KEYS), ("other", KEYS[::-1])):
+        for key in keys:
+            for view in "abcdefgh" if name == "one" else "hgfedcba":
+                path = tmp_path / name / key.replace("view1", view)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"x")
+                os.utime(path, ns=(5, 5))
+    assert image_fingerprint(tmp_path / "one") == image_fingerprint(tmp_path / "other")
+
+
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         image_fingerprint(tmp_path / "nowhere")

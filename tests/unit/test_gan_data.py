@@ -88,7 +88,7 @@ def test_a_training_set_is_read_with_its_labels(tmp_path):
     images = pictures(3)
     path = write(tmp_path / "set.h5", images, labels=np.eye(3))
     with h5py.File(path, "a") as file:
-        file.attrs["label_names"] = '["Edema", "Fracture", "Pneumonia"]'
+        file.attrs["findings"] = '["Edema", "Fracture", "Pneumonia"]'
     found, labels, names = read_training_set(path, 16)
     np.testing.assert_array_equal(found, images)
     np.testing.assert_array_equal(labels, np.eye(3))

@@ -54,7 +54,7 @@ def test_wgan_terms_by_hand():
 
 
 def test_non_saturating_terms_by_hand():
-    """The critic's is the cross-entropy of real as 1 and fake as 0, the generator's of fake as 1."""
+    """The critic's is the cross-entropy with real as 1, fake as 0; the generator's, fake as 1."""
     scores = torch.cat([REAL, FAKE]).numpy().astype(float)
     probabilities = 1 / (1 + np.exp(-scores))
     terms = critic_terms(REAL, FAKE, "r1", drift=0.001)

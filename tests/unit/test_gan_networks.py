@@ -92,7 +92,7 @@ def test_half_faded_images_lie_half_way(tiny, latents):
 
 
 def test_a_fade_changes_the_critic_only_through_the_newest_block(tiny, latents):
-    """At alpha 0 nothing of the newest block gets a gradient, at alpha 1 the old entry gets none."""
+    """At alpha 0 the newest block gets no gradient, at alpha 1 the old entry gets none."""
     generator, critic = tiny
     images = generator(latents).detach()
     critic(images, alpha=0.0)[0].sum().backward()

@@ -9,7 +9,14 @@ import pytest
 from PIL import Image
 
 from rarecxr.data.findings import FINDINGS
-from rarecxr.data.phantom_dataset import HEADER, NOTICE, encode, grade_of, make_phantoms
+from rarecxr.data.phantom_dataset import (
+    HEADER,
+    NOTICE,
+    encode,
+    grade_of,
+    make_phantoms,
+    study_views,
+)
 
 # The header of CheXpert's own train.csv, typed from the published file.
 CHEXPERT_HEADER = (
@@ -180,15 +187,24 @@ def test_images_without_findings_do_not_change_with_difficulty(tmp_path):
         assert (first == second) == same
 
 
-def test_lateral_share_is_the_one_asked_for(tmp_path):
-    options = {"patients": 400, "expert_patients": 1, "resolution": 32, "seed": 2}
-    make_phantoms(tmp_path, threads=2, lateral_share=0.3, studies_per_patient=1.0, **options)
-    train = pd.read_csv(tmp_path / "train.csv")
-    lateral = (train["Frontal/Lateral"] == "Lateral").mean()
-    assert lateral == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / len(train)))
-    frontal = train[train["Frontal/Lateral"] == "Frontal"]
-    share = (frontal["AP/PA"] == "PA").mean()
-    assert share == pytest.approx(0.154, abs=4 * np.sqrt(0.13 / len(frontal)))
+@pytest.mark.parametrize("wanted", [0.0, 0.145, 0.4])
+def test_views_come_in_the_shares_asked_for(wanted):
+    rng = np.random.default_rng(2)
+    views = [v for _ in range(8000) for v in study_views(rng, rng.normal(), wanted)]
+    lateral = np.mean([view == "Lateral" for view in views])
+    assert lateral == pytest.approx(wanted, abs=4 * np.sqrt(0.25 / len(views)))
+    # CheXpert: 29,437 of 191,027 frontals are PA.
+    pa = np.mean([view == "PA" for view in views if view != "Lateral"])
+    assert pa == pytest.approx(29437 / 191027, abs=4 * np.sqrt(0.13 / 8000))
+
+
+def test_the_ill_are_taken_lying():
+    rng = np.random.default_rng(3)
+    well, ill = (
+        np.mean([study_views(rng, illness, 0.1)[0] == "PA" for _ in range(2000)])
+        for illness in (-1.5, 1.5)
+    )
+    assert well > 3 * ill
 
 
 def test_a_failed_run_leaves_the_old_data_set(root, monkeypatch):

@@ -34,7 +34,7 @@ def test_a_touched_script_is_not_stale(done):
         ({"report__title": "Another title"}, REPORT),
         ({"classifier__learning_rate": 0.0005}, CLASSIFIERS),
         ({"bank__ratio": 2.5}, BANKS),
-        ({"gan__learning_rate": 0.0005}, GANS),
+        ({"gan__lr": 0.0005}, GANS),
         ({"filters__gaussian__sigma_px": 1.3}, TRAINING_SETS),
         ({"dataset__uncertain__default": "zeros"}, LABELS),
         ({"dataset__seed": 2}, SPLIT),

@@ -132,6 +132,12 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                 f"arms.{name}.recipe: got {_shown(recipe)};"
                 f" takes one of recipes: {', '.join(recipes)}"
             )
+        transforms = arm.get("transforms")
+        if transforms is not None and transforms not in config["transforms"]:
+            yield (
+                f"arms.{name}.transforms: got {_shown(transforms)};"
+                f" takes one of transforms: {', '.join(config['transforms'])}"
+            )
         for key in ("negatives", "pretrain"):
             if arm.get(key) and recipe is None:
                 yield f"arms.{name}.{key}: got true without a recipe; name the arm's recipe too"

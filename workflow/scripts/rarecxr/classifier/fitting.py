@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from rarecxr.classifier.devices import autocast
 from rarecxr.classifier.examples import Examples
 from rarecxr.classifier.images import DeviceImages, MappedImages
 from rarecxr.classifier.loss import masked_bce
@@ -21,6 +20,7 @@ from rarecxr.classifier.resume import ResumeState
 from rarecxr.classifier.schedule import learning_rate, shown
 from rarecxr.classifier.transforms import seed_of, transform
 from rarecxr.data.findings import slug
+from rarecxr.devices import autocast
 from rarecxr.joblog import Progress
 
 log = logging.getLogger(__name__)

@@ -126,6 +126,9 @@ def _load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
 def _normalization(architecture: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of the channels in torchvision's preset, (1, 3, 1, 1) each."""
     preset = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
-    return tuple(
-        torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (preset.mean, preset.std)
-    )
+    # What is kept for later steps must be fit for training, whoever asks first.
+    with torch.inference_mode(False):
+        mean, std = (
+            torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (preset.mean, preset.std)
+        )
+    return mean, std

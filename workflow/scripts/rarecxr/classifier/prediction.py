@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from rarecxr.classifier.devices import autocast, choose_device
 from rarecxr.classifier.networks import build, network_input
+from rarecxr.devices import autocast, choose_device
 
 # Images of one step. Without gradients the memory is small whatever the resolution.
 BATCH = 64

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rarecxr.classifier.devices import choose_device, choose_precision
 from rarecxr.classifier.examples import ByFinding, Examples, added_positives, assemble, open_bank
 from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.images import Part, load_images
@@ -22,6 +21,7 @@ from rarecxr.classifier.weights import find_weights
 from rarecxr.data.findings import NEGATIVES
 from rarecxr.data.pixels import read_columns
 from rarecxr.data.split import fraction_patients
+from rarecxr.devices import choose_device, choose_precision
 from rarecxr.files import written_whole
 from rarecxr.provenance import digest, provenance
 

@@ -29,7 +29,7 @@ def write_bank(
     batches: Iterable[np.ndarray],
     attributes: Mapping[str, Any],
     labels: np.ndarray | None = None,
-    label_names: Sequence[str] = (),
+    findings: Sequence[str] = (),
 ) -> None:
     """Write a bank, whole or not at all.
 
@@ -40,7 +40,7 @@ def write_bank(
         batches: arrays (n, resolution, resolution) uint8, `number` images together.
         attributes: plain values that say what made the bank.
         labels: label vectors that a conditional GAN's images were drawn with, (number, L) float32.
-        label_names: names of the L labels.
+        findings: names of the L labels.
 
     Raises:
         ValueError: the batches hold more or fewer than `number` images, or other ones.
@@ -69,7 +69,7 @@ def write_bank(
             raise ValueError(f"{path}: {done} images instead of the {number} announced")
         if labels is not None:
             file["labels"] = labels
-            write_attributes(file, {"label_names": list(label_names)})
+            write_attributes(file, {"findings": list(findings)})
         write_attributes(file, attributes, format=FORMAT, notice=NOTICE)
 
 
@@ -84,7 +84,7 @@ class Bank:
             seed, generator_digest, notice, …). Nested values are JSON text.
         labels: (N, L) float32, the labels that a conditional GAN drew each image with; None for
             a bank of one finding.
-        label_names: their L names.
+        findings: names of the L labels.
 
     Raises:
         FileNotFoundError: no such file.
@@ -114,7 +114,7 @@ class Bank:
             for name, value in self._file.attrs.items()
         }
         self.labels = self._file["labels"][:] if "labels" in self._file else None
-        self.label_names = json.loads(self.attributes.get("label_names", "[]"))
+        self.findings = json.loads(self.attributes.get("findings", "[]"))
 
     def __len__(self) -> int:
         return len(self._images)

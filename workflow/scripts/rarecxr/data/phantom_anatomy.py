@@ -172,26 +172,29 @@ def _ribs(rng: np.random.Generator, anatomy: Anatomy) -> NDArray:
 
 def _vessels(rng: np.random.Generator, anatomy: Anatomy) -> Tubes:
     """Pulmonary vessels: curves that leave each hilum in bundles and thin out to the pleura."""
-    points, radii = [], []
+    trunks, branches = 11, 7
     t = np.linspace(0, 1, 28)
+    curves, radii = [], []
     for side in (-1, 1):
         root = anatomy.hilum(side)
         middle = np.array([side * 0.53 * anatomy.half_width, 0.55 * anatomy.height, -1.0])
         half = np.array([0.43 * anatomy.half_width, 0.52 * anatomy.height, 0.85 * anatomy.depth])
-        for _ in range(11):
-            aim = rng.normal(size=3)
-            aim *= rng.uniform(0.75, 0.95) / np.linalg.norm(aim)
-            trunk = middle + half * aim
-            thick = rng.uniform(0.20, 0.34) * (1.25 if trunk[1] > middle[1] else 1.0)
-            for _ in range(7):
-                tip = middle + half * np.clip(aim + rng.normal(0, 0.33, 3), -0.95, 0.95)
-                if ((tip - middle) ** 2 / half**2).sum() > 1:
-                    tip = middle + (tip - middle) / np.sqrt(((tip - middle) ** 2 / half**2).sum())
-                knee = root + (trunk - root) * rng.uniform(0.3, 0.6) + rng.normal(0, 0.35, 3)
-                near = root + rng.normal(0, 0.55, 3) * (0.7, 1.7, 0.8)
-                points.append(smooth_curve(np.stack([near, knee, tip]), len(t)))
-                radii.append(thick * (1 - t) ** 0.8 * rng.uniform(0.6, 1.1) + 0.025)
-    points, radii = np.stack(points), np.stack(radii)
+        aim = rng.normal(size=(trunks, 1, 3))
+        aim *= rng.uniform(0.75, 0.95, (trunks, 1, 1)) / np.linalg.norm(aim, axis=2, keepdims=True)
+        spread = (trunks, branches, 3)
+        tip = np.clip(aim + rng.normal(0, 0.33, spread), -0.95, 0.95)
+        # Within the lung, taken as an ellipsoid.
+        tip = middle + half * tip / np.maximum(np.linalg.norm(tip, axis=2, keepdims=True), 1)
+        knee = root + (middle + half * aim - root) * rng.uniform(0.3, 0.6, (trunks, branches, 1))
+        knee += rng.normal(0, 0.35, spread)
+        near = root + rng.normal(0, 0.55, spread) * (0.7, 1.7, 0.8)
+        knots = np.stack([near, knee, tip]).reshape(3, -1)
+        curves.append(smooth_curve(knots, len(t)).reshape(len(t), -1, 3).swapaxes(0, 1))
+        # The lower lobes' vessels are wider.
+        thick = rng.uniform(0.20, 0.34, (trunks, 1)) * np.where(aim[..., 1] > 0, 1.25, 1.0)
+        thick = (thick * rng.uniform(0.6, 1.1, (trunks, branches))).reshape(-1, 1)
+        radii.append(thick * (1 - t) ** 0.8 + 0.025)
+    points, radii = np.concatenate(curves), np.concatenate(radii)
     # Branches share a trunk near the hilum, where each counts for a part of it only.
     density = np.broadcast_to(0.26 + 0.74 * soft_step(t - 0.3, 0.6), radii.shape)
     return Tubes(points, radii, density)

@@ -65,7 +65,7 @@ def make_chest(anatomy: Anatomy, sites: Mapping[str, Site], pose: Pose, grades: 
     )
     if pose.view == "AP":
         # The heart lies on the diaphragm: it spreads when that stands high.
-        spread = 1 + 0.25 * (1 - pose.inspiration)
+        spread = 1 + 0.4 * (1 - pose.inspiration)
         shaped = replace(shaped, heart=(shaped.heart[0] * spread, *shaped.heart[1:]))
     return Chest(shaped, domes, mediastinal_shift(grades, sites), grades, sites)
 
@@ -86,7 +86,7 @@ def draw_bones(view: View, chest: Chest, others: list[Tubes]) -> Array:
         grade = chest.grades["Fracture"]
         ribs, calluses = break_ribs(ribs, grade, chest.sites["Fracture"])
         for centre, axes in calluses:
-            add_ellipsoid(callus, view, centre, axes, factor=1.5 * grade**0.6)
+            add_ellipsoid(callus, view, centre, axes, factor=1.9 * grade**0.6)
     bundle = [ribs]
     for side in (-1, 1):
         knots = np.array(
@@ -201,5 +201,5 @@ def add_fracture_swelling(view: View, chest: Chest, layers: Layers) -> None:
     centre = chest.anatomy.ribs[(site["side"] + 1) // 2, rows, at].mean(axis=0)
     axes = (2.2, 1.6 + 1.1 * len(rows), 2.4)
     add_ellipsoid(
-        layers.soft, view, centre, axes, soft=True, factor=0.75 * grade * site["swelling"]
+        layers.soft, view, centre, axes, soft=True, factor=1.0 * grade**0.7 * site["swelling"]
     )

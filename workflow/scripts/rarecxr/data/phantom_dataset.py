@@ -186,7 +186,7 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
     count = 1 if expert or unknown else _study_count(history, plan.studies_per_patient)
     lines = []
     for index, study in enumerate(sample_studies(history, plan.rates, count, expert), start=1):
-        views = ["AP"] if unknown else _study_views(camera, study.illness, plan.lateral_share)
+        views = ["AP"] if unknown else study_views(camera, study.illness, plan.lateral_share)
         grades = {
             finding: grade_of(severity, plan.difficulty)
             for finding, severity in study.severity.items()
@@ -218,7 +218,7 @@ def _study_count(rng: np.random.Generator, mean: float) -> int:
     return min(count, MAX_STUDIES)
 
 
-def _study_views(rng: np.random.Generator, illness: float, lateral_share: float) -> list[str]:
+def study_views(rng: np.random.Generator, illness: float, lateral_share: float) -> list[str]:
     """The views of one study: the well stand for PA and lateral, the ill lie for AP.
 
     P(PA) is PA_SHARE whatever the law of illness, since it is a threshold on a standard

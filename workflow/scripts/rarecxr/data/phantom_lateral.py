@@ -12,6 +12,7 @@ from rarecxr.data.phantom_chest import (
     draw_bones,
     vertebrae,
 )
+from rarecxr.data.phantom_devices import draw_devices
 from rarecxr.data.phantom_findings import Layers, draw_findings
 from rarecxr.data.phantom_geometry import (
     Array,

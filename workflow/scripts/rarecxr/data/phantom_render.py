@@ -75,6 +75,6 @@ def _view(anatomy: Anatomy, pose: Pose, size: tuple[int, int], resolution: int) 
         margin + size[0] / 2 - (middle - pose.shift[1]) * scale,
         margin + size[1] / 2 + pose.shift[0] * scale + (0.6 * scale if lateral else 0),
     )
-    perspective = {"AP": 0.0105, "PA": -0.005, "Lateral": 0.004}[pose.view]
+    perspective = {"AP": 0.014, "PA": -0.005, "Lateral": 0.004}[pose.view]
     shape = (size[0] + 2 * margin, size[1] + 2 * margin)
     return View(lateral, pose.yaw, perspective, scale, origin, shape, resolution)

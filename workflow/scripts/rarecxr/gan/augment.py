@@ -80,7 +80,8 @@ class AdaptiveAugment:
             torch.stack([side * cosine, -sine, shift_x], dim=1),
             torch.stack([side * sine, cosine, shift_y], dim=1),
         ]
-        grid = F.affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+        matrices = torch.stack(rows, dim=1).to(images.dtype)
+        grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
         moved = F.grid_sample(
             images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
         )

@@ -1,6 +1,9 @@
 """A GAN's training images: on the device, at every resolution, in an order fixed by a seed."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,95 +15,42 @@ from rarecxr.gan.labels import read_labels
 from rarecxr.gan.layers import downscale, upscale
 from rarecxr.gan.pixels import to_unit
 
-# Images that are scaled down at a time while the pyramid is built.
+# Images that are read and scaled down at a time.
 _BLOCK = 1024
 
 
-def read_training_set(
-    path: str | os.PathLike, resolution: int
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Images and labels of a training set, checked.
-
-    Args:
-        path: training_set.h5 with `images` (N, R, R) uint8 and, for a conditional GAN, what
-            `read_labels` reads.
-        resolution: the R that is wanted.
-
-    Returns:
-        images (N, R, R) uint8, labels (N, L) float32, and the labels' L names; L is 0 where the
-        file has no labels.
-
-    Raises:
-        ValueError: another resolution or type, fewer than two images, or only equal images.
-    """
-    with h5py.File(path) as file:
-        data = file["images"]
-        if data.dtype != np.uint8 or data.ndim != 3:
-            raise ValueError(
-                f"{path}: images are {data.dtype} of shape {data.shape}; "
-                "uint8 of (N, R, R) is wanted"
-            )
-        if data.shape[1:] != (resolution, resolution):
-            raise ValueError(
-                f"{path}: images are {data.shape[1]}x{data.shape[2]} pixels, gan.resolution is "
-                f"{resolution}; make the training set again at this resolution"
-            )
-        images = data[:]
-        has_labels = "labels" in file
-    if len(images) < 2:
-        raise ValueError(
-            f"{path}: holds {len(images)} image(s); a GAN needs at least two different ones. "
-            "Raise dataset.min_positive_patients or leave this finding or fraction out"
-        )
-    if (images == images[0]).all():
-        raise ValueError(
-            f"{path}: all {len(images)} images are equal, so there is nothing to learn; "
-            "look at the pixel cache and the filters"
-        )
-    if not has_labels:
-        return images, np.zeros((len(images), 0), np.float32), []
-    labels, names = read_labels(path)
-    if len(labels) != len(images):
-        raise ValueError(f"{path}: {len(labels)} rows of labels for {len(images)} images")
-    return images, labels, names
-
-
 class TrainingImages:
-    """Training images at all resolutions, as uint8 on the device, drawn by position.
+    """Training images at all resolutions, as uint8, drawn by position.
 
     The i-th image that a run sees is a function of the seed and i alone: the images are
     shuffled anew for every pass, and each pass shows every image once. A minibatch that is
     larger than the training set spans several passes, so it holds images more than once.
 
-    Args:
-        images: (N, R, R) uint8.
-        labels: (N, L) float32, L may be 0.
-        start_resolution: the smallest resolution that is wanted.
-        device: where the images are kept.
-        seed: of the order.
+    Attributes:
+        count: number of images, N.
+        labels: (N, L) float32 on the device; L is 0 without labels.
+        label_names: the labels' L names.
+        levels: by resolution the images: a tensor (N, 1, R, R) on the device, or an array of
+            the same shape in a file.
     """
 
     def __init__(
         self,
-        images: np.ndarray,
+        levels: dict[int, Tensor | np.ndarray],
         labels: np.ndarray,
-        start_resolution: int,
+        label_names: list[str],
         device: torch.device,
         seed: int,
     ):
+        self.levels = levels
+        self.count = len(labels)
+        self.label_names = label_names
         self.device = device
         self.seed = seed
-        self.count = len(images)
         self.labels = torch.from_numpy(labels).to(device)
-        largest = torch.from_numpy(images)
-        self.levels = {images.shape[-1]: largest.unsqueeze(1).to(device)}
-        side = images.shape[-1] // 2
-        while side >= start_resolution:
-            self.levels[side] = _halved(self.levels[2 * side])
-            side //= 2
         self._pass, self._order = -1, np.zeros(0, np.int64)
 
-    def positions(self, first: int, count: int) -> Tensor:
+    def positions(self, first: int, count: int) -> np.ndarray:
         """Which images are shown as number `first` to `first + count - 1` of a run, (count,)."""
         parts, position = [], first
         while position < first + count:
@@ -108,10 +58,9 @@ class TrainingImages:
             if number != self._pass:
                 self._pass = number
                 self._order = np.random.default_rng([self.seed, number]).permutation(self.count)
-            part = self._order[offset : offset + first + count - position]
-            parts.append(part)
-            position += len(part)
-        return torch.from_numpy(np.concatenate(parts)).to(self.device, non_blocking=True)
+            parts.append(self._order[offset : offset + first + count - position])
+            position += len(parts[-1])
+        return np.concatenate(parts)
 
     def batch(self, first: int, count: int, resolution: int, alpha: float = 1.0) -> Tensor:
         """Images number `first` to `first + count - 1` of a run, faded as the networks are.
@@ -121,14 +70,81 @@ class TrainingImages:
             alpha * image + (1 - alpha) * image halved and doubled (Karras et al. 2018,
             section 2).
         """
-        x = to_unit(self.levels[resolution][self.positions(first, count)])
+        x = to_unit(self.pick(self.positions(first, count), resolution))
         if alpha < 1:
             x = torch.lerp(upscale(downscale(x)), x, alpha)
         return x
 
+    def pick(self, positions: np.ndarray, resolution: int) -> Tensor:
+        """Images by their position in the training set, (count, 1, R, R) uint8 on the device."""
+        level = self.levels[resolution]
+        if isinstance(level, Tensor):
+            return level[self._index(positions)]
+        return torch.from_numpy(level[positions]).to(self.device, non_blocking=True)
+
     def batch_labels(self, first: int, count: int) -> Tensor:
         """The labels of the same images, (count, L) float32."""
-        return self.labels[self.positions(first, count)]
+        return self.labels[self._index(self.positions(first, count))]
+
+    def _index(self, positions: np.ndarray) -> Tensor:
+        index = torch.from_numpy(positions)
+        if self.device.type == "cuda":
+            # From pinned memory the copy does not hold up the host.
+            index = index.pin_memory()
+        return index.to(self.device, non_blocking=True)
+
+
+@contextlib.contextmanager
+def training_images(
+    path: str | os.PathLike,
+    resolution: int,
+    start_resolution: int,
+    device: torch.device,
+    seed: int,
+    folder: str | os.PathLike,
+    resident_gib: float = 16.0,
+) -> Iterator[TrainingImages]:
+    """The images of a training set, checked, at every resolution.
+
+    Args:
+        path: training_set.h5 with `images` (N, R, R) uint8 and, for a conditional GAN, what
+            `read_labels` reads.
+        resolution: the R that is wanted.
+        start_resolution: the smallest resolution that is wanted.
+        device: where the images are wanted.
+        seed: of their order.
+        folder: where the images are kept, as files that are mapped into memory, if they are too
+            large for the device. The files are removed at the end.
+        resident_gib: size of the images of all resolutions up to which they are kept on the
+            device.
+
+    Raises:
+        ValueError: another resolution or type, fewer than two images, or only equal images.
+    """
+    sides = [resolution]
+    while sides[-1] > start_resolution:
+        sides.append(sides[-1] // 2)
+    with h5py.File(path) as file:
+        images = file["images"]
+        count = _checked_count(path, images, resolution)
+        with contextlib.ExitStack() as stack:
+            if sum(count * side**2 for side in sides) <= resident_gib * 2**30:
+                levels = {
+                    side: torch.empty((count, 1, side, side), dtype=torch.uint8, device=device)
+                    for side in sides
+                }
+            else:
+                levels = {
+                    side: stack.enter_context(_mapped(Path(folder), (count, 1, side, side)))
+                    for side in sides
+                }
+            _fill(path, images, levels)
+            labels, names = np.zeros((count, 0), np.float32), []
+            if "labels" in file:
+                labels, names = read_labels(path)
+            if len(labels) != count:
+                raise ValueError(f"{path}: {len(labels)} rows of labels for {count} images")
+            yield TrainingImages(levels, labels, names, device, seed)
 
 
 def label_vectors(labels: Tensor, count: int, random: torch.Generator) -> Tensor:
@@ -137,7 +153,58 @@ def label_vectors(labels: Tensor, count: int, random: torch.Generator) -> Tensor
     return labels[rows].nan_to_num(0.0)
 
 
-def _halved(images: Tensor) -> Tensor:
+def halved(images: Tensor) -> Tensor:
     """(N, 1, H, W) uint8 to (N, 1, H/2, W/2) uint8: means of 2x2 pixels, rounded."""
-    blocks = [F.avg_pool2d(block.float(), 2).round() for block in images.split(_BLOCK)]
-    return torch.cat([block.to(torch.uint8) for block in blocks])
+    return F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
+
+
+def _checked_count(path: str | os.PathLike, images: h5py.Dataset, resolution: int) -> int:
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise ValueError(
+            f"{path}: images are {images.dtype} of shape {images.shape}; "
+            "uint8 of (N, R, R) is wanted"
+        )
+    if images.shape[1:] != (resolution, resolution):
+        raise ValueError(
+            f"{path}: images are {images.shape[1]}x{images.shape[2]} pixels, gan.resolution is "
+            f"{resolution}; make the training set again at this resolution"
+        )
+    if len(images) < 2:
+        raise ValueError(
+            f"{path}: holds {len(images)} image(s); a GAN needs at least two different ones. "
+            "Raise dataset.min_positive_patients or leave this finding or fraction out"
+        )
+    return len(images)
+
+
+def _fill(path: str | os.PathLike, images: h5py.Dataset, levels: dict) -> None:
+    """Read the images once, in order, and write them at every resolution."""
+    first, differ = images[0], False
+    for begin in range(0, len(images), _BLOCK):
+        block = images[begin : begin + _BLOCK]
+        differ = differ or bool((block != first).any())
+        scaled = torch.from_numpy(block).unsqueeze(1)
+        for side, level in levels.items():
+            if side < scaled.shape[-1]:
+                scaled = halved(scaled)
+            if isinstance(level, Tensor):
+                level[begin : begin + len(block)] = scaled.to(level.device)
+            else:
+                level[begin : begin + len(block)] = scaled.numpy()
+    if not differ:
+        raise ValueError(
+            f"{path}: all {len(images)} images are equal, so there is nothing to learn; "
+            "look at the pixel cache and the filters"
+        )
+
+
+@contextlib.contextmanager
+def _mapped(folder: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """A new uint8 array in a file of its own, which is removed at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"images_{shape[-1]}px.npy"
+    path.unlink(missing_ok=True)
+    try:
+        yield np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    finally:
+        path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ def read_labels(
     """Labels of a training set and their names.
 
     Args:
-        path: training_set.h5 with `labels` (N, L) in {0, 1, NaN} and the attribute `label_names`,
+        path: training_set.h5 with `labels` (N, L) in {0, 1, NaN} and the attribute `findings`,
             a JSON list of the L columns' names.
         names: columns that are wanted, in this order; default: all, as they are.
 
@@ -25,13 +25,13 @@ def read_labels(
         ValueError: the file has no labels, not as many names as columns, or lacks a name.
     """
     with h5py.File(path) as file:
-        if "labels" not in file or "label_names" not in file.attrs:
+        if "labels" not in file or "findings" not in file.attrs:
             raise ValueError(
                 f"{path}: has no labels; a conditional GAN needs a training set with the "
-                "dataset `labels` and the attribute `label_names`"
+                "dataset `labels` and the attribute `findings`"
             )
         labels = file["labels"][:].astype(np.float32)
-        found = list(json.loads(file.attrs["label_names"]))
+        found = list(json.loads(file.attrs["findings"]))
     if labels.ndim != 2 or labels.shape[1] != len(found):
         raise ValueError(f"{path}: labels of shape {labels.shape} for the names {found}")
     if names is None:

@@ -10,9 +10,9 @@ import torch
 
 from rarecxr.data.bank import write_bank
 from rarecxr.data.findings import slug
+from rarecxr.devices import choose_device
 from rarecxr.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-from rarecxr.gan.device import choose_device
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.gan.seeds import seed_for

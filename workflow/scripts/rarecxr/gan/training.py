@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from rarecxr.devices import choose_device
 from rarecxr.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.data import TrainingImages, read_training_set
-from rarecxr.gan.device import choose_device
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.record import write_rows
 from rarecxr.gan.resume import ResumeStore, Signals, watched_signals

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rarecxr.data.pixels import read_images
+from rarecxr.data.area import reduce_area
+from rarecxr.data.pixels import read_images, read_rejected
+from rarecxr.devices import choose_device
 from rarecxr.provenance import provenance, write_json
 from rarecxr.quality import metrics
 from rarecxr.quality.features import extract
@@ -60,7 +62,7 @@ def measure(
         code: digest of the code.
     """
     torch.set_num_threads(threads)
-    where = _device(device)
+    where = choose_device(device)
     with h5py.File(bank) as file:
         synthetic = file["images"][:max_images]
     with h5py.File(training_set) as file:
@@ -68,7 +70,7 @@ def measure(
         training = file["images"][:]
     real_training = _evenly(training[kept], max_images)
     validation = _validation_images(pixels, labels, split, finding, target_findings, max_images)
-    validation = _reduce(validation, synthetic.shape[1])
+    validation = reduce_area(validation, synthetic.shape[1])
     enough = len(validation) >= min_reference
     reference = validation if enough else real_training
     told = {
@@ -95,7 +97,11 @@ def _in_space(space, reference, synthetic, training, device):
         # Too few for any distance between distributions: said, not filled in.
         return {"too_few_images": True}
     real = extract(space, reference, device)
-    fake = extract(space, synthetic, device)
+    # One scale for all: features differ in size by orders of magnitude from space to space.
+    centre, scale = real.mean(), real.std() or 1.0
+    real = (real - centre) / scale
+    fake = (extract(space, synthetic, device) - centre) / scale
+    seen = (extract(space, training, device) - centre) / scale
     number = min(len(real), len(fake))
     half = len(real) // 2
     first, second = real[: 2 * half : 2], real[1 : 2 * half : 2]
@@ -104,7 +110,7 @@ def _in_space(space, reference, synthetic, training, device):
         "kid_floor": metrics.kid(first, second),
         **metrics.neighbourhood(real[:number], fake[:number]),
         "floor": metrics.neighbourhood(first, second),
-        "copies": metrics.copies(extract(space, training, device), fake),
+        "copies": metrics.copies(seen, fake),
     }
 
 
@@ -118,9 +124,8 @@ def _validation_images(pixels, labels, split, finding, target_findings, max_imag
     else:
         table = table[table[finding] == 1]
     keys = list(table.image)
-    with h5py.File(pixels) as file:
-        cached = set(file["image"].asstr()[:])
-    keys = [key for key in keys if key in cached]
+    rejected = set(read_rejected(pixels))
+    keys = [key for key in keys if key not in rejected]
     keys = list(_evenly(np.array(keys, dtype=object), max_images))
     return read_images(pixels, keys)
 
@@ -131,17 +136,3 @@ def _evenly(items, number):
         return items
     return items[np.linspace(0, len(items) - 1, number).astype(int)]
 
-
-def _reduce(images, resolution):
-    """Square uint8 images to a lower resolution by the mean over whole blocks."""
-    if not len(images) or images.shape[1] == resolution:
-        return images.reshape(-1, resolution, resolution) if not len(images) else images
-    factor = images.shape[1] // resolution
-    blocks = images.reshape(len(images), resolution, factor, resolution, factor)
-    return np.round(blocks.mean(axis=(2, 4))).astype(np.uint8)
-
-
-def _device(name):
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

@@ -13,7 +13,7 @@ def choose_device(device: str) -> torch.device:
     """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise ValueError("classifier.device: got cuda, and torch sees no GPU here; use auto or cpu")
+        raise ValueError("device: got cuda, and torch sees no GPU here; give auto or cpu")
     return torch.device("cuda" if available and device != "cpu" else "cpu")
 
 
