@@ -182,7 +182,7 @@ def test_an_empty_line_is_refused_rather_than_passed_over(tmp_path):
     path = write_csv(tmp_path / "train.csv", csv_table([1, 2]))
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:3], "", *lines[3:]]))
-    with pytest.raises(ValueError, match="Row #4: Expected 19 columns, got 1"):
+    with pytest.raises(ValueError, match="'Path': row 4 has '';"):
         read_csv(path)
 
 

@@ -15,7 +15,7 @@ STUDIES = ("chexpert.yaml", "cxr-real.yaml")
 
 
 def merged(base, changes):
-    """What Snakemake makes of a config file on top of another: mappings merge, the rest replaces."""
+    """What Snakemake makes of a config file on another: mappings merge, the rest replaces."""
     result = copy.deepcopy(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -145,7 +145,7 @@ def test_every_key_has_a_place_in_the_reference_and_a_description():
 def test_every_key_of_the_reference_has_a_comment_above_or_on_its_line():
     lines = (ROOT / "config/config.yaml").read_text().splitlines()
     schema = yaml.safe_load(SCHEMA.read_text())
-    for key, part in keys_of(schema):
+    for key, _ in keys_of(schema):
         depth, name = key.count("."), key.split(".")[-1]
         at = [i for i, line in enumerate(lines) if line.startswith("  " * depth + f"{name}:")]
         assert at, key

@@ -85,7 +85,7 @@ def test_the_lock_pins_every_package_by_digest_and_names_no_registry():
 
 
 def imported_by_rules_in(environment):
-    """Distributions that the scripts of all rules of one environment import, through all modules."""
+    """Distributions that the scripts of one environment's rules import, through all modules."""
     from rarecxr.codedigest import _closure
 
     scripts = set()

@@ -54,7 +54,7 @@ class House:
         return done.stdout
 
     def stale_jobs(self):
-        """The jobs that would run, as (rule, wildcards) pairs, without those that only name targets."""
+        """The jobs that would run, as (rule, wildcards) pairs; `all` does not count."""
         text = self.snakemake("--dry-run")
         jobs = set()
         for block in re.split(r"^(?=(?:local)?rule )", text, flags=re.M)[1:]:

@@ -1,24 +1,6 @@
 # From trained PGGANs to banks of synthetic images, and how close they are to real ones.
 
 
-def bank_recipes():
-    """Recipes whose banks some arm needs, in the order of the arms."""
-    return list(
-        dict.fromkeys(arm["recipe"] for arm in ARMS.values() if arm.get("recipe"))
-    )
-
-
-def bank_sizes(wildcards):
-    """Training sets that say how large a bank is: its own, or for the negatives those of all findings.
-
-    Every recipe has the same real positives, so that the first one's training sets do for all.
-    """
-    place = f"results/{STUDY}/gan/{{}}/{wildcards.fraction}/draw{wildcards.draw}/{{}}/training_set.h5"
-    if wildcards.recipe != "base":
-        return [place.format(wildcards.recipe, wildcards.finding)]
-    return [place.format(bank_recipes()[0], slug(finding)) for finding in TARGETS]
-
-
 rule make_bank:
     """Draw one bank of synthetic images."""
     input:

@@ -2,48 +2,6 @@
 # fraction, draw and seed. Only what an arm needs is its input or param.
 
 
-def arm_banks(wildcards):
-    """The banks of synthetic positives that an arm adds, in the order of the target findings."""
-    recipe = config["arms"][wildcards.arm].get("recipe")
-    if recipe is None:
-        return []
-    folder = f"results/{STUDY}/bank/{recipe}/{wildcards.fraction}/draw{wildcards.draw}"
-    return [f"{folder}/{slug(finding)}.h5" for finding in TARGETS]
-
-
-def arm_negatives(wildcards):
-    """The bank of synthetic negatives, where an arm adds them."""
-    if not config["arms"][wildcards.arm].get("negatives"):
-        return []
-    return f"results/{STUDY}/bank/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}.h5"
-
-
-def arm_definition(wildcards):
-    """An arm's definition, in a fixed order of keys."""
-    return _sorted(config["arms"][wildcards.arm])
-
-
-def arm_transforms(wildcards):
-    """The settings of an arm's random transforms, or none."""
-    name = config["arms"][wildcards.arm].get("transforms")
-    return None if name is None else _sorted(config["transforms"][name])
-
-
-def arm_repetition(wildcards):
-    """The size of the banks, where an arm repeats as many real positives."""
-    repeats = config["arms"][wildcards.arm].get("oversample", False)
-    return {
-        key: _sorted(config["bank"].get(key)) if repeats else None
-        for key in ("number", "ratio")
-    }
-
-
-def own_weights():
-    """A file of pretrained weights that is the user's own, not one of torchvision's."""
-    weights = config["classifier"]["weights"]
-    return [] if weights in (None, "imagenet") else weights
-
-
 rule train_classifier:
     """Train one classifier on what an arm adds to a fraction's real images, and let it predict."""
     input:

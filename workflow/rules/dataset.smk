@@ -3,34 +3,6 @@
 RESOLUTION = DATASET["resolution"]
 
 
-def dataset_root():
-    """The folder with train.csv and the images: the user's, or the phantoms'."""
-    return DATASET["root"] or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
-
-
-def dataset_csv(key):
-    """One of the data set's CSV files; an empty list where there is none."""
-    name = DATASET[key]
-    if DATASET["root"] is None:
-        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
-    return f"{dataset_root()}/{name}" if name else []
-
-
-def watched_images(wildcards):
-    """A digest of all image files' sizes and times, so that a replaced image is noticed.
-
-    Phantoms are a rule's output and need no watching.
-    """
-    if DATASET["root"] is None or not DATASET["watch_images"]:
-        return None
-    if not Path(dataset_root()).is_dir():
-        raise WorkflowError(
-            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
-            f"{DATASET['train_csv']}, or null for the embedded phantoms"
-        )
-    return image_fingerprint(dataset_root())
-
-
 rule make_phantoms:
     """Draw the embedded data set of digital phantoms."""
     output:

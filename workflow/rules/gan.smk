@@ -1,27 +1,6 @@
 # From the cached pixels to trained PGGANs: one base GAN a fraction, and one a finding and recipe.
 
 
-def recipe_filters(wildcards):
-    """The filters of a recipe, by name, with their parameters."""
-    return {
-        name: _sorted(config["filters"][name])
-        for name in config["recipes"].get(wildcards.recipe, [])
-    }
-
-
-def base_gan(wildcards):
-    """The base GAN's checkpoint that a finding's GAN starts from; the base itself starts from nothing."""
-    if wildcards.recipe == "base":
-        return []
-    return f"results/{STUDY}/gan/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}/generator.pt"
-
-
-def gan_settings(wildcards):
-    """The section `gan`, without what concerns finding GANs alone where the base is trained."""
-    only_findings = ("finetune_kimg", "freeze_d") if wildcards.recipe == "base" else ()
-    return settings("gan", without=only_findings)
-
-
 rule make_training_set:
     """Gather one finding's training images of one fraction, with their filtered copies."""
     input:

@@ -86,7 +86,8 @@ def draw_bones(view: View, chest: Chest, others: list[Tubes]) -> Array:
         grade = chest.grades["Fracture"]
         ribs, calluses = break_ribs(ribs, grade, chest.sites["Fracture"])
         for centre, axes in calluses:
-            add_ellipsoid(callus, view, centre, axes, factor=1.9 * grade**0.6)
+            lime = min(1.9 * grade**0.6, 1.1)
+            add_ellipsoid(callus, view, centre, axes, soft=True, factor=lime)
     bundle = [ribs]
     for side in (-1, 1):
         knots = np.array(

@@ -19,6 +19,7 @@ from rarecxr.data.phantom_geometry import (
     Tubes,
     View,
     add_ellipsoid,
+    ellipsoid,
     smooth_curve,
     soft_step,
     tube,
@@ -143,7 +144,12 @@ def _frontal_body(view, chest, pose, x, y) -> tuple[Array, Array]:
         for side in (-1, 1):
             centre = np.array([side * 7.6, 0.62 * anatomy.height + 0.9 * anatomy.breast, 8.0])
             axes = (5.0 + 0.45 * anatomy.breast, 4.6 + 0.5 * anatomy.breast, anatomy.breast)
-            add_ellipsoid(extra, view, centre, axes, factor=0.5)
+            found = ellipsoid(view, centre, axes)
+            if found is not None:
+                # It hangs: an edge below, none above.
+                window, chord = found
+                fade = soft_step(y[window[0]] - centre[1] + 0.25 * axes[1], 1.5 * axes[1])
+                extra[window] += 0.65 * chord * fade
     if anatomy.nipples:
         for side in (-1, 1):
             centre = np.array([side * 8.6, 0.72 * anatomy.height, 9.0])

@@ -1,0 +1,126 @@
+# Input functions and params of the rules, by stage. Paths are written out, since pathvars are not
+# known to functions.
+
+
+# dataset
+
+
+def dataset_root():
+    """The folder with train.csv and the images: the user's, or the phantoms'."""
+    return DATASET["root"] or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
+
+
+def dataset_csv(key):
+    """One of the data set's CSV files; an empty list where there is none."""
+    name = DATASET[key]
+    if DATASET["root"] is None:
+        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
+    return f"{dataset_root()}/{name}" if name else []
+
+
+def watched_images(wildcards):
+    """A digest of all image files' sizes and times, so that a replaced image is noticed.
+
+    Phantoms are a rule's output and need no watching.
+    """
+    if DATASET["root"] is None or not DATASET["watch_images"]:
+        return None
+    if not Path(dataset_root()).is_dir():
+        raise WorkflowError(
+            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
+            f"{DATASET['train_csv']}, or null for the embedded phantoms"
+        )
+    return image_fingerprint(dataset_root())
+
+
+# gan
+
+
+def recipe_filters(wildcards):
+    """The filters of a recipe, by name, with their parameters."""
+    return {
+        name: _sorted(config["filters"][name])
+        for name in config["recipes"].get(wildcards.recipe, [])
+    }
+
+
+def base_gan(wildcards):
+    """The base GAN's checkpoint that a finding's GAN starts from; the base itself starts from nothing."""
+    if wildcards.recipe == "base":
+        return []
+    return f"results/{STUDY}/gan/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}/generator.pt"
+
+
+def gan_settings(wildcards):
+    """The section `gan`, without what concerns finding GANs alone where the base is trained."""
+    only_findings = ("finetune_kimg", "freeze_d") if wildcards.recipe == "base" else ()
+    return settings("gan", without=only_findings)
+
+
+# bank
+
+
+def bank_recipes():
+    """Recipes whose banks some arm needs, in the order of the arms."""
+    return list(
+        dict.fromkeys(arm["recipe"] for arm in ARMS.values() if arm.get("recipe"))
+    )
+
+
+def bank_sizes(wildcards):
+    """Training sets that say how large a bank is: its own, or for the negatives those of all findings.
+
+    Every recipe has the same real positives, so that the first one's training sets do for all.
+    """
+    place = f"results/{STUDY}/gan/{{}}/{wildcards.fraction}/draw{wildcards.draw}/{{}}/training_set.h5"
+    if wildcards.recipe != "base":
+        return [place.format(wildcards.recipe, wildcards.finding)]
+    return [place.format(bank_recipes()[0], slug(finding)) for finding in TARGETS]
+
+
+# classifier
+
+
+def arm_banks(wildcards):
+    """The banks of synthetic positives that an arm adds, in the order of the target findings."""
+    recipe = config["arms"][wildcards.arm].get("recipe")
+    if recipe is None:
+        return []
+    folder = f"results/{STUDY}/bank/{recipe}/{wildcards.fraction}/draw{wildcards.draw}"
+    return [f"{folder}/{slug(finding)}.h5" for finding in TARGETS]
+
+
+def arm_negatives(wildcards):
+    """The bank of synthetic negatives, where an arm adds them."""
+    if not config["arms"][wildcards.arm].get("negatives"):
+        return []
+    return f"results/{STUDY}/bank/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}.h5"
+
+
+def arm_definition(wildcards):
+    """An arm's definition, in a fixed order of keys."""
+    return _sorted(config["arms"][wildcards.arm])
+
+
+def arm_transforms(wildcards):
+    """The settings of an arm's random transforms, or none."""
+    name = config["arms"][wildcards.arm].get("transforms")
+    return None if name is None else _sorted(config["transforms"][name])
+
+
+def arm_repetition(wildcards):
+    """The size of the banks, where an arm repeats as many real positives."""
+    repeats = config["arms"][wildcards.arm].get("oversample", False)
+    return {
+        key: _sorted(config["bank"].get(key)) if repeats else None
+        for key in ("number", "ratio")
+    }
+
+
+def own_weights():
+    """A file of pretrained weights that is the user's own, not one of torchvision's."""
+    weights = config["classifier"]["weights"]
+    return [] if weights in (None, "imagenet") else weights
+
+
+# report
