@@ -31,16 +31,16 @@ PATIENTS = {
     "Enlarged Cardiomediastinum": 20,
     "Cardiomegaly": 21,
     "Lung Opacity": 22,
-    "Lung Lesion": 123,
+    "Lung Lesion": 47,
     "Edema": 24,
-    "Consolidation": 25,
+    "Consolidation": 40,
     "Pneumonia": 26,
     "Atelectasis": 27,
     "Pneumothorax": 28,
-    "Pleural Effusion": 29,
-    "Pleural Other": 30,
-    "Fracture": 31,
-    "Support Devices": 33,
+    "Pleural Effusion": 62,
+    "Pleural Other": 39,
+    "Fracture": 37,
+    "Support Devices": 50,
 }
 
 

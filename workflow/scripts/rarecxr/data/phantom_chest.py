@@ -86,8 +86,7 @@ def draw_bones(view: View, chest: Chest, others: list[Tubes]) -> Array:
         grade = chest.grades["Fracture"]
         ribs, calluses = break_ribs(ribs, grade, chest.sites["Fracture"])
         for centre, axes in calluses:
-            lime = min(1.9 * grade**0.6, 1.1)
-            add_ellipsoid(callus, view, centre, axes, soft=True, factor=lime)
+            add_ellipsoid(callus, view, centre, axes, factor=min(1.8 * grade**0.6, 1.0))
     bundle = [ribs]
     for side in (-1, 1):
         knots = np.array(
@@ -202,5 +201,5 @@ def add_fracture_swelling(view: View, chest: Chest, layers: Layers) -> None:
     centre = chest.anatomy.ribs[(site["side"] + 1) // 2, rows, at].mean(axis=0)
     axes = (2.2, 1.6 + 1.1 * len(rows), 2.4)
     add_ellipsoid(
-        layers.soft, view, centre, axes, soft=True, factor=1.0 * grade**0.7 * site["swelling"]
+        layers.soft, view, centre, axes, soft=True, factor=0.65 * grade**0.7 * site["swelling"]
     )

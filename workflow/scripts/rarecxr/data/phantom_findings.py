@@ -118,7 +118,7 @@ def break_ribs(ribs: Tubes, grade: float, site: Site) -> tuple[Tubes, list[tuple
         before = np.exp(-((beyond / 0.1) ** 2)) * (beyond <= 0)
         points[row] -= (0.5 * moved * before)[:, None] * shift
         density[row] *= 1 - moved * (np.abs(beyond) < 0.013 + 0.014 * moved)
-        size = broken["callus"] * (0.8 + 0.5 * grade)
+        size = broken["callus"] * (0.7 + 0.4 * grade)
         calluses.append((middle + 0.5 * moved * shift, (size, 0.85 * size, 0.8 * size)))
     return replace(ribs, points=points, density=density), calluses
 

@@ -8,7 +8,7 @@ from typing import Any
 ARCHITECTURES = ("karras2018",)
 LOSSES = ("wgan-gp", "r1")
 CONDITIONINGS = ("none", "labels")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
 # Settings that change how long a run takes or what is watched, never what comes out of it.
@@ -95,7 +95,7 @@ class GanSettings:
     finetune_kimg: float = 200.0
     freeze_d: int = 0
     ada: Mapping[str, Any] | bool | None = None
-    precision: str = "fp32"
+    precision: str = "auto"
     device: str = "auto"
     tick_kimg: float = 10.0
     snapshots: int = 6

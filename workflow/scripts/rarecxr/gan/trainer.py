@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rarecxr.devices import choose_precision
 from rarecxr.gan.augment import AdaptiveAugment
 from rarecxr.gan.data import TrainingImages, label_vectors
 from rarecxr.gan.layers import upscale
@@ -61,7 +62,7 @@ class Trainer:
         self.data = data
         self.seed = seed
         self.device = device
-        self.dtype = DTYPES[settings.precision]
+        self.dtype = DTYPES[choose_precision(settings.precision, device)]
         self.schedule = Schedule(settings, finetune)
         form = {"device": device, "memory_format": torch.channels_last}
         self.generator = networks[0].to(**form)

@@ -1,18 +1,20 @@
 """Training of one PGGAN from files to files, safe to kill at any moment."""
 
+import contextlib
 import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rarecxr.devices import choose_device
+from rarecxr.devices import choose_device, choose_precision
 from rarecxr.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
-from rarecxr.gan.data import TrainingImages, read_training_set
+from rarecxr.gan.data import TrainingImages, training_images
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.record import write_rows
 from rarecxr.gan.resume import ResumeStore, Signals, watched_signals
@@ -83,60 +85,63 @@ def train(
     gan = GanSettings(**settings)
     torch.set_num_threads(threads)
     device = choose_device(gan.device)
-    pixels, labels, label_names = read_training_set(images, gan.resolution)
-    if gan.conditioning == "labels" and not label_names:
-        raise ValueError(f"{images}: gan.conditioning is labels, but the file has no labels")
-    if gan.conditioning == "none":
-        labels, label_names = labels[:, :0], []
-    label_size = len(label_names)
-    if len(pixels) < gan.minibatch_at(gan.resolution):
-        _log.warning(
-            "%s holds %d images, fewer than a minibatch of %d: a minibatch holds some of them "
-            "more than once",
-            images,
-            len(pixels),
-            gan.minibatch_at(gan.resolution),
-        )
     inputs = {"images": images} | ({} if base is None else {"base": base})
     made_from = {
         **gan.with_effect(),
+        "precision": choose_precision(gan.precision, device),
         "finding": finding,
         "recipe": recipe,
         "fraction": fraction,
         "draw": draw,
         "threads": threads,
     }
+    made_by = provenance(study, made_from, inputs, seed, code)
+    identity = digest({**made_by, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
     own_seed = seed_for(seed, finding, recipe, fraction, draw)
-    made_by = provenance(study, made_from, inputs, seed, code)
+    finetune = base is not None
 
-    if base is None:
-        networks = build_networks(gan.plain(), label_size, seed_for(own_seed, "weights"))
-    else:
-        networks = _base_networks(base, gan, label_names)
-    data = TrainingImages(
-        pixels,
-        labels,
-        gan.resolution if base is not None else gan.start_resolution,
-        device,
-        seed_for(own_seed, "order"),
-    )
-    trainer = Trainer(gan, data, networks, own_seed, base is not None, device)
-    run = _Run(trainer, on_tick, os.path.join(state, "tensorboard") if gan.tensorboard else None)
-
-    identity = digest({**made_by, "study": None, "device": device.type})
-    with watched_signals() as signals, ResumeStore(state, identity, lock_wait_s) as store:
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(watched_signals())
+        store = stack.enter_context(ResumeStore(state, identity, lock_wait_s))
+        data = stack.enter_context(
+            training_images(
+                images,
+                gan.resolution,
+                gan.resolution if finetune else gan.start_resolution,
+                device,
+                seed_for(own_seed, "order"),
+                state,
+                gan.resident_gib,
+            )
+        )
+        label_names = _label_names(images, data, gan)
+        if finetune:
+            networks = _base_networks(base, gan, label_names)
+        else:
+            weights = seed_for(own_seed, "weights")
+            networks = build_networks(gan.plain(), len(label_names), weights)
+        trainer = Trainer(gan, data, networks, own_seed, finetune, device)
+        scalars = ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None
+        run = _Run(trainer, on_tick, scalars)
         saved = store.load()
         if saved is not None:
             run.load_state(saved)
             _log.info("going on at %.3f kimg", trainer.images / 1000)
         _train(run, store, signals, gan, label=f"{recipe} {finding} {fraction:g} %")
+        reals = _sheet_reals(data, gan.resolution, own_seed)
 
     write_rows(log_csv, run.rows)
-    _write_samples(samples, run, pixels, f"{finding}, {recipe}, {fraction:g} % of the patients")
+    title = f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients"
+    write_sheet(
+        samples,
+        f"{title}: the averaged generator's images of the same latents over training",
+        [(label, pictures.numpy()) for label, pictures in run.snapshots] + reals,
+        "Generated images are synthetic: for research only, not for diagnosis.",
+    )
     settings_of_file = {
         **made_from,
-        "label_size": label_size,
+        "label_size": len(label_names),
         "label_names": label_names,
     }
     write_checkpoint(generator, trainer.average, trainer.critic, settings_of_file, made_by)
@@ -145,7 +150,7 @@ def train(
         {
             **made_by,
             "kimg": trainer.images / 1000,
-            "training_images": len(pixels),
+            "training_images": data.count,
             "generator_parameters": sum(p.numel() for p in trainer.average.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
             "generator_digest": sha256(generator),
@@ -156,10 +161,10 @@ def train(
 class _Run:
     """A trainer with its log rows and snapshots."""
 
-    def __init__(self, trainer: Trainer, on_tick, scalars: str | None):
+    def __init__(self, trainer: Trainer, on_tick, scalars: ScalarWriter | None):
         self.trainer = trainer
         self.on_tick = on_tick
-        self.scalars = None if scalars is None else ScalarWriter(scalars)
+        self.scalars = scalars
         self.rows: list[dict[str, Any]] = []
         self.snapshots: list[list] = []  # label, images (SHEET_COLUMNS, R, R) uint8
         self._tick_images = 0
@@ -275,15 +280,30 @@ def _base_networks(path: str | os.PathLike, settings: GanSettings, label_names: 
     return networks_from(content)
 
 
-def _write_samples(path: str | os.PathLike, run: _Run, pixels: np.ndarray, title: str) -> None:
-    rows = [(label, images.numpy()) for label, images in run.snapshots]
-    random = np.random.default_rng(seed_for(run.trainer.seed, "real"))
+def _label_names(path: str | os.PathLike, data: TrainingImages, settings: GanSettings) -> list[str]:
+    """Names of the labels that the GAN is conditioned on; warns of a small training set."""
+    size = settings.minibatch_at(settings.resolution)
+    if data.count < size:
+        _log.warning(
+            "%s holds %d images, fewer than a minibatch of %d: a minibatch holds some of them "
+            "more than once",
+            path,
+            data.count,
+            size,
+        )
+    if settings.conditioning == "none":
+        return []
+    if not data.label_names:
+        raise ValueError(f"{path}: gan.conditioning is labels, but the file has no labels")
+    return data.label_names
+
+
+def _sheet_reals(data: TrainingImages, resolution: int, seed: int) -> list[tuple[str, np.ndarray]]:
+    """Two rows of real images for the sample sheet."""
+    random = np.random.default_rng(seed_for(seed, "real"))
+    rows = []
     for _ in range(2):
-        chosen = random.choice(len(pixels), min(SHEET_COLUMNS, len(pixels)), replace=False)
-        rows.append(("real training\nimages", pixels[np.sort(chosen)]))
-    write_sheet(
-        path,
-        f"PGGAN on {title}: the averaged generator's images of the same latents over training",
-        rows,
-        "Generated images are synthetic: for research only, not for diagnosis.",
-    )
+        chosen = random.choice(data.count, min(SHEET_COLUMNS, data.count), replace=False)
+        pictures = data.pick(np.sort(chosen), resolution)[:, 0].cpu().numpy()
+        rows.append(("real training\nimages", pictures))
+    return rows
