@@ -20,6 +20,7 @@ SETTINGS = {
     "tick_kimg": 0.012,
     "snapshots": 3,
     "device": "cpu",
+    "precision": "fp32",
     "loss": "r1",
     "r1_interval": 2,
 }

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarecxr.classifier.schedule import epoch_length, learning_rate, shown
 
 
+@settings(deadline=None)
 @given(
     examples=st.integers(1, 40),
     cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6).map(sorted),

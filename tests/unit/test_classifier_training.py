@@ -28,7 +28,7 @@ def contents(outputs):
 
 
 def test_a_network_learns_what_is_plain_to_see(tmp_path):
-    study = make_study(tmp_path, patients=300)
+    study = make_study(tmp_path, patients=200)
     outputs = run(study, tmp_path / "run", architecture="resnet18", epochs=8, learning_rate=0.001)
     predictions = pd.read_parquet(outputs["predictions"])
     truth = pd.read_parquet(study["labels"]).set_index("image")

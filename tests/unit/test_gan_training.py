@@ -132,8 +132,8 @@ def test_a_gan_learns_the_grey_level_of_its_images(tmp_path):
     with h5py.File(path, "a") as file:
         del file["images"]
         file["images"] = pictures
-    settings = {"stabilise_kimg": 0.4, "ema_half_life_kimg": 0.05, "lr": 0.01}
-    train(**arguments(path, tmp_path, final_kimg=0.4, **settings))
+    settings = {"stabilise_kimg": 0.4, "ema_half_life_kimg": 0.1, "lr": 0.003}
+    train(**arguments(path, tmp_path, final_kimg=0.8, **settings))
     generator, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))
     with torch.no_grad():
         fakes = generator(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))

@@ -1,4 +1,5 @@
 # What all rules share: the checked configuration, its sections as params, and the study's cells.
+import os
 import sys
 from pathlib import Path
 
@@ -68,6 +69,11 @@ def finding_name(wildcards):
     )
 
 
+def own_file(path):
+    """A file of this checkout as an input: seen from the working folder, so that both may move."""
+    return os.path.relpath(SCRIPTS.parents[1] / path)
+
+
 def gpus(section):
     """GPUs that a job of this section asks for."""
     return 0 if config[section]["device"] == "cpu" else 1
@@ -88,8 +94,3 @@ def runs():
         for cell in cells()
         for seed in SEEDS
     ]
-
-
-def final_outputs():
-    """What the study delivers: every run is behind the evaluation, every bank behind the page."""
-    return [f"results/{STUDY}/report/index.html", f"results/{STUDY}/report/summary.csv"]

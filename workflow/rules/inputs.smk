@@ -124,3 +124,29 @@ def own_weights():
 
 
 # report
+
+
+# the whole study
+
+
+def banks():
+    """Every bank that some arm needs: a finding's of each recipe, and the base's negatives."""
+    names = [
+        (recipe, slug(finding)) for recipe in bank_recipes() for finding in TARGETS
+    ]
+    if any(arm.get("negatives") for arm in ARMS.values()):
+        names.append(("base", NEGATIVES))
+    return [
+        f"results/{STUDY}/bank/{recipe}/{cell['fraction']}/draw{cell['draw']}/{finding}"
+        for recipe, finding in names
+        for cell in cells()
+    ]
+
+
+def final_outputs():
+    """What the study delivers: the report, and every bank with its quality."""
+    return [
+        f"results/{STUDY}/report/index.html",
+        f"results/{STUDY}/report/summary.csv",
+        *[f"{bank}_quality.json" for bank in banks()],
+    ]

@@ -74,10 +74,10 @@ rule make_report:
         calibration="<report>/calibration.csv",
         counts="<report>/counts.csv",
         sources="<report>/sources.csv",
-        published=workflow.source_path("../../config/published.csv"),
+        published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[
-            workflow.source_path(f"../scripts/rarecxr/report/templates/page.{kind}")
+            own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
             for kind in ("css", "html.j2", "js")
         ],
         training_set=[

@@ -233,7 +233,8 @@ def _consolidation(view, anatomy, layers, grade, site, domes):
     centre = np.array([side * x * wide, y * height, z * deep])
     axes = (ax * wide * size, ay * height * size, az * deep * size)
     chord = np.zeros_like(layers.lung)
-    add_ellipsoid(chord, view, centre, axes)
+    add_ellipsoid(chord, view, centre, axes, factor=0.5)
+    add_ellipsoid(chord, view, centre, axes, soft=True, factor=0.7)
     clouds = np.clip(1 + 0.22 * texture(view, site["clouds_at"], clouds=True), 0.4, 1.5)
     chord *= clouds * soft_step(layers.side(side) - 0.25, 0.5)
     # Upper and middle lobes end sharply at the horizontal fissure.

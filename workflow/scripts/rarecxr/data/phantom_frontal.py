@@ -36,7 +36,7 @@ def attenuate_frontal(view: View, chest: Chest, pose: Pose) -> Array:
     deep = anatomy.cage_half_depth(y).astype(np.float32)
     across = x / np.maximum(wide, 0.01)
     cavity = 2 * deep * np.sqrt(np.maximum(1 - across * across, 0))
-    right = (x < chest.shift * 0.5).astype(np.float32)
+    right = (1 - soft_step(x - chest.shift * 0.5, 3.0)).astype(np.float32)
     domes = tuple(_dome_profile(anatomy, x, side, chest.domes) for side in (-1, 1))
     across_middle = soft_step(x, 7.0)
     dome = ((1 - across_middle) * domes[0] + across_middle * domes[1]).astype(np.float32)

@@ -124,10 +124,10 @@ def training_images(
     sides = [resolution]
     while sides[-1] > start_resolution:
         sides.append(sides[-1] // 2)
-    with h5py.File(path) as file:
-        images = file["images"]
-        count = _checked_count(path, images, resolution)
-        with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        with h5py.File(path) as file:
+            images = file["images"]
+            count = _checked_count(path, images, resolution)
             if sum(count * side**2 for side in sides) <= resident_gib * 2**30:
                 levels = {
                     side: torch.empty((count, 1, side, side), dtype=torch.uint8, device=device)
@@ -139,12 +139,13 @@ def training_images(
                     for side in sides
                 }
             _fill(path, images, levels)
-            labels, names = np.zeros((count, 0), np.float32), []
-            if "labels" in file:
-                labels, names = read_labels(path)
-            if len(labels) != count:
-                raise ValueError(f"{path}: {len(labels)} rows of labels for {count} images")
-            yield TrainingImages(levels, labels, names, device, seed)
+            has_labels = "labels" in file
+        labels, names = np.zeros((count, 0), np.float32), []
+        if has_labels:
+            labels, names = read_labels(path)
+        if len(labels) != count:
+            raise ValueError(f"{path}: {len(labels)} rows of labels for {count} images")
+        yield TrainingImages(levels, labels, names, device, seed)
 
 
 def label_vectors(labels: Tensor, count: int, random: torch.Generator) -> Tensor:
