@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
@@ -126,14 +128,27 @@ def timed(trainer, number, device):
     return time.perf_counter() - begin
 
 
-def count_operations(trainer, number):
-    """Floating-point operations of one step's convolutions and matrix products; warms up, too."""
-    from torch.utils.flop_counter import FlopCounterMode
+class OperationCounter(TorchDispatchMode):
+    """Adds up the floating-point operations of convolutions and matrix products."""
 
+    def __init__(self):
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        formula = flop_registry.get(function._overloadpacket)
+        if formula is not None:
+            self.operations += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def count_operations(trainer, number):
+    """Operations of one step; warms up, too."""
     trainer.steps = number
-    with FlopCounterMode(display=False) as counter:
+    with OperationCounter() as counter:
         trainer.step()
-    return counter.get_total_flops()
+    return counter.operations
 
 
 def matmul_rate(dtype, device):

@@ -100,6 +100,21 @@ def test_a_resample_without_positives_measures_nothing_but_the_brier_score():
     assert measured[2] == pytest.approx((2 * 0.16 + 0.01) / 3, abs=1e-6)
 
 
+def test_a_resample_without_a_class_spoils_no_other_ones_curve():
+    labels, scores, patients = (
+        np.array([1.0, 1, 0, 0]),
+        np.array([0.9, 0.3, 0.5, 0.1]),
+        np.arange(4),
+    )
+    ranking = Ranking.of(labels, scores.astype(np.float32), patients, 4)
+    weights = np.array([[1, 2, 1, 0], [1, 2, 0, 0], [1, 0, 1, 2], [1, 0, 2, 2]], np.float32)
+    with np.errstate(invalid="ignore"):
+        curves = ranking.roc(weights, np.array([0.0, 0.4, 0.5, 1.0]))
+    np.testing.assert_allclose(curves[:, 0], [0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(curves[:, 2], [1, 1, 1, 1])
+    assert np.isnan(curves[:, 3]).all()
+
+
 @pytest.mark.parametrize("decimals", [None, 2])
 def test_weighted_curves_with_unit_weights_are_the_curve_within_a_step(decimals):
     labels, scores, patients = example(6, decimals)

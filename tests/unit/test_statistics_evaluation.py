@@ -6,6 +6,7 @@ import pytest
 from simulated_study import TABLES, TARGETS, SimulatedStudy
 from sklearn.metrics import roc_auc_score
 
+from rarecxr.report.page import make_report
 from rarecxr.statistics.evaluation import evaluate
 
 ARMS = ("none", "oversample", "balanced_gan")
@@ -200,6 +201,25 @@ def test_masked_labels_are_left_out(copy):
     assert summary.loc["Fracture", "n_negative"].iloc[0] == (test["Fracture"] == 0).sum()
     counts = read(copy, "counts").set_index(["split", "finding"]).sort_index()
     assert counts.loc[("test", "Fracture"), "n_masked"].item() == test["Fracture"].isna().sum()
+
+
+def test_a_finding_without_any_positive_is_reported_with_its_counts(copy):
+    path = copy.dataset / "labels.parquet"
+    table = pd.read_parquet(path)
+    table["Fracture"] = np.where(np.arange(len(table)) % 2, 0, np.nan).astype(np.float32)
+    table["Pleural Other"] = np.float32(np.nan)
+    table.to_parquet(path, index=False)
+    evaluate(**copy.evaluate())
+    summary = read(copy, "summary").set_index(["finding", "arm"]).sort_index()
+    for finding in ("Fracture", "Pleural Other"):
+        rows = summary.loc[finding]
+        assert rows["auc"].isna().all()
+        assert (rows["n_positive"] == 0).all()
+        assert set(rows.loc["balanced_gan", "verdict"]) == {"too few positives"}
+    assert (summary.loc["Fracture", "brier"] > 0).all()
+    make_report(**copy.make_report())
+    page = (copy.root / "report/index.html").read_text()
+    assert "not judged in 4, which have too few test patients of a class" in page
 
 
 def test_subgroups_share_out_the_test_images(study):

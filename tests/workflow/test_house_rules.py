@@ -81,5 +81,5 @@ def test_the_default_profile_names_the_triggers_and_nothing_of_the_machine():
 
 def test_checkpoints_are_loaded_without_unpickling():
     for path in (ROOT / "workflow/scripts").rglob("*.py"):
-        for call in re.findall(r"torch\.load\([^)]*\)", path.read_text()):
+        for call in re.findall(r"torch\.load\(.*", path.read_text()):
             assert "weights_only=True" in call, f"{path.name}: {call}"

@@ -10,7 +10,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 def image_fingerprint(root: str | os.PathLike) -> str:
     """Digest of path, size and time of every JPEG and PNG below a folder.
 
-    Links to folders are followed. Takes about a second for 100,000 files on a local disk.
+    Links to folders are followed. Takes about two seconds for 100,000 files on a local disk.
 
     Args:
         root: the folder.
@@ -28,23 +28,26 @@ def image_fingerprint(root: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def _folders(path: str, name: str, above: frozenset) -> Iterator[tuple[str, list[str]]]:
-    """Every folder that holds images, with a line for each of them, in a fixed order."""
-    here = os.stat(path)
-    identity = (here.st_dev, here.st_ino)
-    if identity in above:
-        return
+def _folders(path: str, name: str, linked: frozenset) -> Iterator[tuple[str, list[str]]]:
+    """Every folder that holds images, with a line for each of them, in a fixed order.
+
+    `linked` are the real paths that links on the way here led to: a circle has a link in it, so
+    it is enough to stop where one leads to the same place again.
+    """
     lines, folders = [], []
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(_SUFFIXES) and not entry.is_dir():
+            if entry.is_dir():
+                folders.append((entry.name, entry.is_symlink()))
+            elif entry.name.lower().endswith(_SUFFIXES):
                 lines.append(_line(entry))
-            elif entry.is_dir():
-                folders.append(entry.name)
     if lines:
         yield name, lines
-    for folder in sorted(folders):
-        yield from _folders(f"{path}/{folder}", f"{name}/{folder}", above | {identity})
+    for folder, is_link in sorted(folders):
+        below = f"{path}/{folder}"
+        target = {os.path.realpath(below)} if is_link else set()
+        if not target & linked:
+            yield from _folders(below, f"{name}/{folder}", linked | target)
 
 
 def _line(entry: os.DirEntry) -> str:

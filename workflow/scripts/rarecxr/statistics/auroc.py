@@ -82,7 +82,7 @@ def _counts_at_thresholds(positive, scores):
 
 
 def _on_curve(at, x, y):
-    """The curve through points whose x does not fall, at `at`; where it is vertical, its upper end."""
+    """The curve through points whose x does not fall, at `at`; the upper end of what is vertical."""
     left = np.searchsorted(x, at, side="right") - 1
     right = np.minimum(left + 1, len(x) - 1)
     width = x[right] - x[left]
@@ -191,7 +191,8 @@ class Ranking:
             at: (G,) false positive rates in [0, 1].
 
         Returns:
-            (G, B) float64; a positive counts once half of the negatives level with it do.
+            (G, B) float64; a positive counts once half of the negatives level with it do. NaN in
+            columns without a positive.
         """
         chosen = np.cumsum(self.positives @ weights, axis=0, dtype=np.float64)
         reached = np.cumsum(self.above @ weights, axis=0, dtype=np.float64)
@@ -199,7 +200,8 @@ class Ranking:
             level = (self.level @ weights).astype(np.float64)
             reached += np.cumsum(level, axis=0) - level / 2
         resamples = weights.shape[1]
-        share = reached / (self.negatives @ weights)
+        # A resample without negatives has no curve; it must only not spoil those of the others.
+        share = np.nan_to_num(reached / (self.negatives @ weights), nan=1)
         # One search for all columns: each is moved to an interval of its own.
         offset = 2.0 * np.arange(resamples)
         places = np.searchsorted(

@@ -64,6 +64,8 @@ def evaluate(
     outputs_of_runs = pd.read_parquet(predictions[0]).columns
     findings = [name for name in FINDINGS if name in outputs_of_runs or name in target_findings]
     scores = read_scores(images, predictions, runs, findings, unreadable)
+    if "test" not in scores:
+        raise ValueError(f"{split}: no test patient has an image; raise dataset.test_percent")
     test = scores["test"]
     check_runs(test.runs)
     log.info(

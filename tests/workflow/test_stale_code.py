@@ -1,0 +1,178 @@
+"""A changed line of a library module re-runs the rules whose scripts reach it, and no other."""
+
+import ast
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rarecxr.codedigest import code_digest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow/scripts"
+
+LIGHT = {
+    "make_phantoms",
+    "index_images",
+    "label_images",
+    "split_patients",
+    "draw_patients",
+    "cache_pixels",
+    "make_training_set",
+    "evaluate",
+    "make_report",
+}
+TORCH = {"train_gan", "make_bank", "measure_bank", "train_classifier"}
+ALL = LIGHT | TORCH
+GAN = {"train_gan", "make_bank"}
+
+# Which rules may run when one module changes; a module that is not named falls under its folder.
+REACH = {
+    "rarecxr.codedigest": set(),
+    "rarecxr.config": set(),
+    "rarecxr.devices": TORCH,
+    "rarecxr.files": ALL,
+    "rarecxr.joblog": ALL,
+    "rarecxr.provenance": {"cache_pixels", "make_training_set", "make_report", *TORCH},
+    "rarecxr.resume": {"train_gan", "train_classifier"},
+    "rarecxr.data.area": {"cache_pixels", "make_training_set", "measure_bank", "train_classifier"},
+    "rarecxr.data.bank": {"make_bank", "make_report", "train_classifier"},
+    "rarecxr.data.cache": {"cache_pixels"},
+    "rarecxr.data.chexpert": {"index_images"},
+    "rarecxr.data.decode": {"cache_pixels"},
+    "rarecxr.data.filters": {"make_training_set"},
+    "rarecxr.data.findings": {
+        "make_phantoms",
+        "index_images",
+        "label_images",
+        "make_training_set",
+        "make_bank",
+        "train_classifier",
+        "evaluate",
+        "make_report",
+    },
+    "rarecxr.data.fingerprint": set(),
+    "rarecxr.data.labels": {"label_images"},
+    "rarecxr.data.pixels": {
+        "cache_pixels",
+        "make_training_set",
+        "measure_bank",
+        "train_classifier",
+    },
+    "rarecxr.data.split": {
+        "split_patients",
+        "draw_patients",
+        "make_training_set",
+        "train_classifier",
+        "evaluate",
+    },
+    "rarecxr.data.training_set": {"make_training_set"},
+    "rarecxr.data.phantom_": {"make_phantoms"},
+    "rarecxr.gan.": {"train_gan"},
+    "rarecxr.gan.checkpoint": GAN,
+    "rarecxr.gan.labels": GAN,
+    "rarecxr.gan.layers": GAN,
+    "rarecxr.gan.networks": GAN,
+    "rarecxr.gan.pixels": GAN,
+    "rarecxr.gan.seeds": GAN,
+    "rarecxr.gan.sampling": {"make_bank"},
+    "rarecxr.quality.": {"measure_bank"},
+    "rarecxr.classifier.": {"train_classifier"},
+    "rarecxr.statistics.": {"evaluate"},
+    "rarecxr.report.": {"make_report"},
+}
+
+
+def reach(module):
+    """The longest name or beginning of a name in the table."""
+    fitting = [
+        name for name in REACH if module == name or name[-1] in "._" and module.startswith(name)
+    ]
+    assert fitting, f"{module}: say in this table which rules it may re-run"
+    return REACH[max(fitting, key=len)]
+
+
+def library():
+    paths = sorted((SCRIPTS / "rarecxr").rglob("*.py"))
+    return [path for path in paths if path.name != "__init__.py"]
+
+
+def name_of(path):
+    return ".".join(path.relative_to(SCRIPTS).with_suffix("").parts)
+
+
+def change(path):
+    """Change one value in a file: nothing that comments or layout could be."""
+    path.write_text(path.read_text() + "\n_CHANGED = 1\n")
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    return shutil.copytree(
+        SCRIPTS,
+        tmp_path_factory.mktemp("workflow") / "scripts",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+
+
+@pytest.mark.parametrize("path", library(), ids=name_of)
+def test_a_changed_module_changes_the_code_param_of_the_rules_that_reach_it(scripts, path):
+    before = {rule: code_digest(scripts / f"{rule}.py") for rule in ALL}
+    copy = scripts / path.relative_to(SCRIPTS)
+    text = copy.read_text()
+    change(copy)
+    after = {rule: code_digest(scripts / f"{rule}.py") for rule in ALL}
+    copy.write_text(text)
+    assert {rule for rule in ALL if before[rule] != after[rule]} == reach(name_of(path))
+
+
+BELOW = {
+    "evaluate": {"make_report"},
+    "train_classifier": {"evaluate"},
+    "make_bank": {"measure_bank", "train_classifier", "make_report"},
+    "measure_bank": {"make_report"},
+    "train_gan": {"make_bank", "make_report"},
+    "make_training_set": {"train_gan", "make_bank", "measure_bank", "make_report"},
+    "cache_pixels": {"make_training_set", "train_classifier", "measure_bank", "evaluate"},
+    "draw_patients": {"make_training_set", "train_classifier", "evaluate"},
+    "split_patients": {"draw_patients", "make_training_set", "train_classifier", "measure_bank"},
+    "label_images": {"make_training_set", "train_classifier", "measure_bank", "evaluate"},
+    "index_images": {"label_images", "split_patients", "draw_patients", "cache_pixels"},
+}
+
+
+def downstream(rules):
+    """The rules and all that depend on them; phantoms are not made where there is real data."""
+    found, pending = set(), set(rules) - {"make_phantoms"}
+    while pending:
+        rule = pending.pop()
+        found.add(rule)
+        pending |= BELOW.get(rule, set()) - found
+    return found
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "config",
+        "data.phantom_dataset",
+        "data.labels",
+        "gan.sampling",
+        "report.page",
+        "quality.metrics",
+    ],
+)
+def test_snakemake_re_runs_what_depends_on_a_changed_module(done, module):
+    change(done.folder / f"workflow/scripts/rarecxr/{module.replace('.', '/')}.py")
+    assert done.stale_rules() == downstream(reach(f"rarecxr.{module}"))
+
+
+def test_a_reworded_module_re_runs_nothing(done):
+    for path in (done.folder / "workflow/scripts/rarecxr").rglob("*.py"):
+        text = path.read_text()
+        docstring = ast.get_docstring(ast.parse(text), clean=False)
+        assert docstring, path
+        text = re.sub(r'\A"""', '"""In other words: ', text)
+        path.write_text(f"{text}\n# A comment.\n")
+    assert done.stale_jobs() == set()
