@@ -37,3 +37,11 @@ rule all:
     input:
         final_outputs(),
     localrule: True
+
+
+onsuccess:
+    table = Path(f"results/{STUDY}/report/summary.txt")
+    if table.exists():
+        print(
+            f"\n{table.read_text()}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"
+        )

@@ -42,7 +42,17 @@ GAIN = {
     "filtered_gan": 0.015,
     "balanced_gan": 0.03,
 }
-TABLES = ("auc", "summary", "expert", "curves", "subgroups", "calibration", "counts", "sources")
+TABLES = (
+    "auc",
+    "summary",
+    "overall",
+    "expert",
+    "curves",
+    "subgroups",
+    "calibration",
+    "counts",
+    "sources",
+)
 RECIPES = {"gan": "plain", "filtered_gan": "filtered", "balanced_gan": "filtered"}
 
 

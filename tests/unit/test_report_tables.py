@@ -7,11 +7,11 @@ import pytest
 
 from rarecxr.report import sections, words
 from rarecxr.report.tables import console
-from rarecxr.statistics.summary import _summary_columns
+from rarecxr.statistics.summary import COLUMNS
 
 
 def make_row(finding, fraction, arm, **values):
-    row = dict.fromkeys(_summary_columns(), np.nan)
+    row = dict.fromkeys(COLUMNS, np.nan)
     row |= {"finding": finding, "fraction": fraction, "arm": arm, "draws": 1, "seeds": 3}
     row |= {"interval_over": "patients", "verdict": "", "verdict_oversample": ""}
     row |= {"n_positive_patients": 50, "auc": 0.7, "prevalence": 0.05}
@@ -32,6 +32,17 @@ def make_summary(verdicts, verdicts_control=()):
             row |= {"change_oversample": 0.01, "verdict_oversample": verdicts_control[fraction - 1]}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def make_overall(summary):
+    """The table of mean changes that belongs to `make_summary`."""
+    change = summary.loc[summary["arm"] == "gan", "change"].mean()
+    reach = {"low": change - 0.004, "high": change + 0.004}
+    return pd.DataFrame([{"arm": "gan", "baseline": "none", "change": change, **reach}])
+
+
+def answer(summary, arm="gan"):
+    return sections.answer(summary, make_overall(summary), arm)
 
 
 def test_numbers_are_written_with_a_true_minus_and_no_signed_zero():
@@ -60,22 +71,22 @@ def test_numbers_are_written_with_a_true_minus_and_no_signed_zero():
     ],
 )
 def test_the_answer_in_a_word(verdicts, word):
-    assert sections.answer(make_summary(verdicts), "gan")["word"] == word
+    assert answer(make_summary(verdicts))["word"] == word
 
 
 def test_the_answer_counts_every_cell_once():
     verdicts = ["better"] * 4 + ["worse", "no difference that matters"]
     verdicts += ["inconclusive"] * 3 + ["too few positives"]
-    found = sections.answer(make_summary(verdicts, ["inconclusive"] * 10), "gan")
+    found = answer(make_summary(verdicts, ["inconclusive"] * 10))
     assert "better in 4 of 10 cells, worse in 1" in found["sentence"]
     assert "without a difference that matters in 1, inconclusive in 3" in found["sentence"]
     assert "not judged in 1" in found["sentence"]
-    assert "the mean change is +0.006" in found["sentence"]
+    assert "Mean change over the cells: +0.006 [+0.002, +0.010]." in found["sentence"]
     assert "better in 0 of 10 cells, worse in none, inconclusive in 10" in found["control"]
 
 
 def test_a_study_without_synthetic_images_says_so():
-    found = sections.answer(make_summary(["better"]), None)
+    found = answer(make_summary(["better"]), None)
     assert found["word"] == "Not asked"
 
 

@@ -96,6 +96,20 @@ def test_changes_are_differences_of_means_and_find_what_was_put_in(study):
     assert gained["change"].mean() == pytest.approx(0.03, abs=0.02)
 
 
+def test_the_mean_over_all_cells_is_surer_than_a_cell(study):
+    overall, summary = read(study, "overall"), read(study, "summary")
+    assert len(overall) == 3
+    for row in overall.itertuples():
+        end = {"none": "", "oversample": "_oversample"}[row.baseline]
+        cells = summary[summary["arm"] == row.arm]
+        assert row.cells == len(cells) == 6
+        assert row.change == pytest.approx(cells[f"change{end}"].mean(), abs=2e-6)
+        assert row.low < row.change < row.high
+        assert row.detectable < 0.75 * cells[f"change{end}_detectable"].median()
+    gained = overall[(overall["arm"] == "balanced_gan") & (overall["baseline"] == "none")]
+    assert gained["low"].item() < 0.03 < gained["high"].item()
+
+
 def test_intervals_agree_with_the_verdict(study):
     summary = read(study, "summary")
     for row in summary[summary["arm"] != "none"].itertuples():
@@ -156,6 +170,9 @@ def test_with_several_draws_a_draw_is_the_unit(tmp_path):
     gan = summary[summary["arm"] == "gan"]
     reach = (gan["auc_high"] - gan["auc_low"]) / 2
     assert ((gan["change_high"] - gan["change_low"]) / 2 < 0.5 * reach).all()
+    overall = read(study, "overall")
+    assert overall["change"].item() == pytest.approx(gan["change"].mean(), abs=2e-6)
+    assert overall["high"].item() - overall["low"].item() < 0.5 * 2 * reach.min()
 
 
 def test_the_same_scores_do_not_differ_in_a_way_that_matters(copy):

@@ -39,6 +39,7 @@ rule evaluate:
             caption="../report/expert.rst",
             labels={"table": "summary, expert labels"},
         ),
+        overall="<report>/overall.csv",
         curves="<report>/curves.csv",
         subgroups="<report>/subgroups.csv",
         calibration="<report>/calibration.csv",
@@ -69,6 +70,7 @@ rule make_report:
         auc="<report>/auc.csv",
         summary="<report>/summary.csv",
         expert="<report>/expert.csv",
+        overall="<report>/overall.csv",
         curves="<report>/curves.csv",
         subgroups="<report>/subgroups.csv",
         calibration="<report>/calibration.csv",
@@ -94,6 +96,7 @@ rule make_report:
             caption="../report/page.rst",
             labels={"page": "report"},
         ),
+        table="<report>/summary.txt",
         figures=report(
             directory("<report>/figures"),
             patterns=["{figure}.svg"],

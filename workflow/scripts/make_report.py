@@ -5,9 +5,20 @@ from rarecxr.joblog import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.report.page import make_report
+from rarecxr.report.tables import write_console
 
 FILES = ("training_set", "training", "samples", "bank", "quality")
-TABLES = ("auc", "summary", "expert", "curves", "subgroups", "calibration", "counts", "sources")
+TABLES = (
+    "auc",
+    "summary",
+    "overall",
+    "expert",
+    "curves",
+    "subgroups",
+    "calibration",
+    "counts",
+    "sources",
+)
 
 make_report(
     tables={name: snakemake.input[name] for name in TABLES},
@@ -24,3 +35,4 @@ make_report(
     statistics=snakemake.params.statistics,
     **snakemake.params.report,
 )
+write_console(snakemake.input.summary, snakemake.output.table)

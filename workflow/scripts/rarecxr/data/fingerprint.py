@@ -23,7 +23,7 @@ def image_fingerprint(root: str | os.PathLike) -> str:
     """
     # Sorted folder by folder: a folder's lines are hashed as soon as they are there.
     digest = hashlib.sha256()
-    for folder, lines in _folders(os.fspath(root), "", frozenset()):
+    for folder, lines in _folders(os.fspath(root), "", frozenset({os.path.realpath(root)})):
         digest.update(f"{folder}\n{''.join(sorted(lines))}".encode(errors="surrogateescape"))
     return digest.hexdigest()
 

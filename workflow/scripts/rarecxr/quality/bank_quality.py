@@ -135,4 +135,3 @@ def _evenly(items, number):
     if len(items) <= number:
         return items
     return items[np.linspace(0, len(items) - 1, number).astype(int)]
-

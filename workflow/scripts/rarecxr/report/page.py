@@ -74,10 +74,11 @@ def make_report(
         "arm": arm,
         "arms": arms,
         "statistics": statistics,
-        "answer": sections.answer(summary, arm),
+        "answer": sections.answer(summary, study_tables["overall"], arm),
         "facts": sections.facts(summary, study_tables["counts"]),
         "published": sections.published_table(compared),
         "sources": sorted({*compared["source_none"], *compared["source_gan"]} - {""}),
+        "overall": sections.overall_table(study_tables["overall"]),
         "changes": sections.changes_table(summary, "changes"),
         "measures": sections.measures_table(summary, "measures"),
         "expert": [

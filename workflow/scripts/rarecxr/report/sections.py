@@ -14,11 +14,12 @@ from rarecxr.report.tables import Cell, Table, change, number, share, text, verd
 _NO_DIFFERENCE = "no difference that matters"
 
 
-def answer(summary: pd.DataFrame, arm: str | None) -> dict[str, str]:
+def answer(summary: pd.DataFrame, overall: pd.DataFrame, arm: str | None) -> dict[str, str]:
     """The study's answer: `word` (yes, no, …), `sentence`, and `control` about `oversample`.
 
     Args:
         summary: summary.csv.
+        overall: overall.csv.
         arm: the arm that stands for synthetic images; None if the study has none.
     """
     if arm is None:
@@ -40,18 +41,47 @@ def answer(summary: pd.DataFrame, arm: str | None) -> dict[str, str]:
     else:
         word = "Not shown"
     sentence = (
-        f"With synthetic images (arm {arm}) the AUROC is {_tally(rows, '')}; the mean change"
-        f" is {words.signed(rows['change'].mean())}."
+        f"With synthetic images (arm {arm}) the AUROC is {_tally(rows, '')}."
+        f"{_mean_change(overall, arm, 'none')}"
     )
     control = ""
     rows = rows[rows["change_oversample"].notna()]
     if len(rows):
         control = (
             "Against repeating the real positives as often (arm oversample), the control for class"
-            f" balance alone, it is {_tally(rows, '_oversample')}; the mean change is"
-            f" {words.signed(rows['change_oversample'].mean())}."
+            f" balance alone, it is {_tally(rows, '_oversample')}."
+            f"{_mean_change(overall, arm, 'oversample')}"
         )
     return {"word": word, "sentence": sentence, "control": control}
+
+
+def _mean_change(overall, arm, baseline):
+    rows = overall[(overall["arm"] == arm) & (overall["baseline"] == baseline)]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    reach = words.interval(row["low"], row["high"], words.signed)
+    return f" Mean change over the cells: {words.signed(row['change'])} {reach}."
+
+
+def overall_table(overall: pd.DataFrame) -> Table | None:
+    """The mean change over all cells of every arm against every baseline; None without any."""
+    if overall.empty:
+        return None
+    rows = [
+        [
+            text(row.arm),
+            text(row.baseline),
+            number(row.cells, words.count),
+            number(row.change, words.signed, note=words.interval(row.low, row.high, words.signed)),
+            number(row.p, words.p_value),
+            number(row.p_equivalence, words.p_value),
+            number(row.detectable),
+        ]
+        for row in overall.itertuples()
+    ]
+    columns = ["arm", "against", "cells", "mean change", "p", "p of equivalence", "detectable"]
+    return Table("overall", columns, rows, numeric=frozenset(range(2, 7)))
 
 
 def _tally(rows, ending):

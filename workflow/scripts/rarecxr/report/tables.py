@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.files import written_whole
 from rarecxr.report import words
 
 # Marks that carry a verdict where colour cannot.
@@ -117,6 +118,12 @@ def console(summary_csv: str | Path) -> str:
     if len(too_few):
         shown.append(f"No interval, too few positive test patients: {', '.join(too_few)}.")
     return "\n".join(shown)
+
+
+def write_console(summary_csv: str | Path, output: str | Path) -> None:
+    """Write the table of `console` as a text file."""
+    with written_whole(output) as temporary:
+        temporary.write_text(console(summary_csv) + "\n")
 
 
 def _change_in_words(row):

@@ -82,7 +82,7 @@ def _counts_at_thresholds(positive, scores):
 
 
 def _on_curve(at, x, y):
-    """The curve through points whose x does not fall, at `at`; the upper end of what is vertical."""
+    """The curve through points whose x does not fall, at `at`; of a vertical part its upper end."""
     left = np.searchsorted(x, at, side="right") - 1
     right = np.minimum(left + 1, len(x) - 1)
     width = x[right] - x[left]

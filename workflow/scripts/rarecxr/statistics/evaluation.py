@@ -10,8 +10,10 @@ from rarecxr.data.findings import FINDINGS
 from rarecxr.data.split import fraction_patients
 from rarecxr.files import sha256, written_whole
 from rarecxr.statistics import tables
+from rarecxr.statistics.measured import measure
 from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_scores
-from rarecxr.statistics.summary import subgroup_table, summary_table
+from rarecxr.statistics.subgroups import subgroup_table
+from rarecxr.statistics.summary import overall_table, summary_table
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ def evaluate(
         draws: draw{draw}.csv of every draw, in their order from 0.
         rejected: list of images that could not be read (column `image`).
         predictions: predictions.parquet of every run.
-        outputs: where to write auc, summary, expert, curves, subgroups, calibration, counts and
-            sources.
+        outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
+            counts and sources.
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
         target_findings: the rare findings; with the fractions they are the study's cells.
         resamples: number of resamples of the test patients.
@@ -72,18 +74,23 @@ def evaluate(
         "%d runs on %d test images of %d patients", len(runs), len(test.images), test.n_patients
     )
     common = {"min_positive_patients": min_positive_patients, "seed": seed, "threads": threads}
-    judged = {"resamples": resamples, "margin": margin, **common}
     tested = {name: scores[name] for name in ("test", "expert") if name in scores}
-    summary = summary_table(test, target_findings, label="test", **judged)
-    expert = summary.iloc[:0]
-    if "expert" in scores:
-        expert = summary_table(scores["expert"], target_findings, label="expert", **judged)
+    measured = {
+        name: measure(part, target_findings, resamples, label=name, **common)
+        for name, part in tested.items()
+    }
+    summary = {
+        name: summary_table(part, measured[name], margin, seed) for name, part in tested.items()
+    }
     made = {
         "auc": tables.auc_table(tested, findings, target_findings),
-        "summary": summary,
-        "expert": expert,
+        "summary": summary["test"],
+        "overall": overall_table(test, measured["test"], margin, seed),
+        "expert": summary.get("expert", summary["test"].iloc[:0]),
         "curves": tables.curve_table(test, target_findings, seed),
-        "subgroups": subgroup_table(test, target_findings, age_bands, subgroup_resamples, **common),
+        "subgroups": subgroup_table(
+            test, target_findings, age_bands, subgroup_resamples, margin, **common
+        ),
         "calibration": tables.calibration_table(test, target_findings),
         "counts": tables.count_table(images, _parts(images, draws, runs)),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
