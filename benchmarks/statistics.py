@@ -60,21 +60,17 @@ def coverage(simulations):
     import numpy as np
     from test_statistics_bootstrap import simulate_study
 
-    print("test patients, AUROC, runs, sd between runs: coverage, false significance")
-    for patients in (250, 1000):
-        for level in (0.75, 0.92):
-            for runs, run_sd in ((1, 0), (3, 0), (3, 0.01), (3, 0.03), (5, 0.01), (5, 0.03)):
-                held, p = np.transpose(
-                    [
-                        simulate_study(10_000 + seed, runs, run_sd, patients, level)
-                        for seed in range(simulations)
-                    ]
-                )
-                found = (p <= 0.05).mean()
-                print(
-                    f"{patients}, {level}, {runs}, {run_sd}: {held.mean():.3f}, {found:.3f}",
-                    flush=True,
-                )
+    print("| test patients | AUROC | runs | sd between runs | coverage | false significance |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for patients, level in ((250, 0.8), (250, 0.92), (1000, 0.8)):
+        for runs, run_sd in ((1, 0), (3, 0), (3, 0.01), (3, 0.03), (5, 0.01), (5, 0.03)):
+            studies = [
+                simulate_study(10_000 + seed, runs, run_sd, patients, level)
+                for seed in range(simulations)
+            ]
+            held, p = np.transpose(studies)
+            row = (patients, level, runs, run_sd, f"{held.mean():.3f}", f"{(p <= 0.05).mean():.3f}")
+            print("|", " | ".join(map(str, row)), "|", flush=True)
 
 
 def main():

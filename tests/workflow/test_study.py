@@ -1,0 +1,146 @@
+"""The tiny study, run end to end: what it made is complete, traceable and free of leaks."""
+
+import json
+import zipfile
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from rarecxr.data.bank import Bank
+from rarecxr.files import sha256
+
+ARMS = ["none", "oversample", "filtered_gan", "balanced_gan"]
+FRACTIONS = [50, 100]
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return finished.folder / "results/tiny"
+
+
+def fraction_of(results, fraction):
+    order = pd.read_csv(results / "dataset/draw0.csv").sort_values("rank")
+    return set(order.patient[: round(fraction / 100 * len(order))])
+
+
+def test_the_summary_holds_every_cell_and_arm(results):
+    summary = pd.read_csv(results / "report/summary.csv")
+    wanted = {("Lung Lesion", fraction, arm) for fraction in FRACTIONS for arm in ARMS}
+    assert set(zip(summary.finding, summary.fraction, summary.arm, strict=True)) == wanted
+    assert summary.auc.between(0, 1).all()
+
+
+def test_a_reported_auc_is_that_of_predictions_and_labels(results):
+    auc = pd.read_csv(results / "report/auc.csv").query("split == 'test'")
+    labels = pd.read_parquet(results / "dataset/labels.parquet").set_index("image")
+    for fraction in FRACTIONS:
+        for arm in ARMS:
+            run = results / f"classifier/{arm}/{fraction}/draw0/seed0/predictions.parquet"
+            predictions = pd.read_parquet(run).query("split == 'test'").set_index("image")
+            for finding in ("Lung Lesion", "Support Devices"):
+                row = auc.query(
+                    "finding == @finding and fraction == @fraction and arm == @arm and seed == 0"
+                )
+                expected = roc_auc_score(
+                    labels.loc[predictions.index, finding], predictions[finding]
+                )
+                assert row.auc.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_patient_is_where_it_must_not_be(results):
+    split = pd.read_csv(results / "dataset/split.csv")
+    assert split.patient.is_unique
+    parts = split.groupby("split").patient.apply(set)
+    assert fraction_of(results, 50) < fraction_of(results, 100) == parts["train"]
+    for path in (results / "gan").rglob("training_set.h5"):
+        fraction = float(path.parts[-4])
+        with h5py.File(path) as file:
+            patients = set(file["patient"].asstr()[:])
+        assert patients
+        assert patients <= fraction_of(results, fraction)
+    for path in (results / "classifier").rglob("predictions.parquet"):
+        predictions = pd.read_parquet(path)
+        for part in ("val", "test", "expert"):
+            assert set(predictions.patient[predictions.split == part]) <= parts[part]
+
+
+def test_the_training_sets_hold_the_positives_and_their_filtered_copies(results):
+    labels = pd.read_parquet(results / "dataset/labels.parquet")
+    for fraction in FRACTIONS:
+        inside = labels[labels.patient.isin(fraction_of(results, fraction))]
+        place = results / f"gan/filtered/{fraction}/draw0/lung_lesion/training_set.h5"
+        with h5py.File(place) as file:
+            images, filters = file["image"].asstr()[:], file["filter"].asstr()[:]
+        positive = set(inside.image[inside["Lung Lesion"] == 1])
+        for name in ("none", "gaussian", "unsharp", "minimum"):
+            assert set(images[filters == name]) == positive
+        place = results / f"gan/base/{fraction}/draw0/negatives/training_set.h5"
+        with h5py.File(place) as file:
+            assert set(file["image"].asstr()[:]) == set(inside.image[inside["Lung Lesion"] == 0])
+
+
+def test_every_bank_is_traced_back_to_the_images(results):
+    banks = sorted((results / "bank").rglob("*.h5"))
+    assert len(banks) == 4
+    for path in banks:
+        gan = results / "gan" / path.relative_to(results / "bank").with_suffix("")
+        with Bank(path) as bank:
+            told = bank.attributes
+            assert bank.read(0, 1).shape == (1, 16, 16)
+            assert "synthetic" in told["notice"].lower()
+        assert told["generator_digest"] == sha256(gan / "generator.pt")
+        assert told["training_digest"] == sha256(gan / "training_set.h5")
+        metadata = json.loads((gan / "generator.json").read_text())
+        assert metadata["inputs"]["images"] == told["training_digest"]
+        with h5py.File(gan / "training_set.h5") as file:
+            inputs = json.loads(file.attrs["inputs"])
+            real = int(np.sum(file["filter"].asstr()[:] == "none"))
+        assert inputs["split"] == sha256(results / "dataset/split.csv")
+        if path.stem == "lung_lesion":
+            with Bank(path) as bank:
+                assert len(bank) == 2 * real
+            quality = json.loads(path.with_name("lung_lesion_quality.json").read_text())
+            assert np.isfinite(quality["spaces"]["pixels"]["kid"])
+
+
+def test_the_table_and_the_pages_address_are_printed_at_the_end(finished, results):
+    output = (finished.folder / "output.txt").read_text()
+    assert (results / "report/summary.txt").read_text() in output
+    assert "results/tiny/report/index.html" in output
+
+
+def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
+    done.snakemake("--report", "report.zip")
+    with zipfile.ZipFile(done.folder / "report.zip") as archive:
+        names = archive.namelist()
+    for name in ("index.html", "summary.csv", "forest.svg", "samples.png"):
+        assert any(place.endswith(name) for place in names), name
+
+
+def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
+    again = finished.copy(tmp_path / "again")
+    kept = {}
+    for path in sorted((again.folder / "results/tiny").rglob("*")):
+        made = path.suffix in (".pt", ".parquet", ".h5", ".png", ".html", ".csv", ".svg")
+        if made and "100" in path.parts or path.parent.name == "report" and path.is_file():
+            kept[path] = sha256(path)
+    again.snakemake("--forcerun", "make_training_set", "train_classifier")
+    # Seconds a thousand images, the only clock in a result.
+    assert len(kept) > 30
+    changed = [path.name for path, digest in kept.items() if sha256(path) != digest]
+    assert set(changed) <= {"training.csv", "index.html"}
+
+
+def test_a_wrong_setting_stops_before_any_job(house):
+    house.configure(dataset__fractions=[0])
+    output = house.snakemake(check=False)
+    assert "dataset.fractions[0]: got 0; takes a number, above 0" in output
+    assert not (house.folder / "results").exists()
+
+
+def test_a_folder_that_is_not_there_is_named(house):
+    output = house.snakemake(check=False)
+    assert "dataset.root: there is no folder data/Phantom-v1.0-small" in output
