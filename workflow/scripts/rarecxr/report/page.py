@@ -64,7 +64,7 @@ def make_report(
     compared = comparison(summary, read_published(published), arm)
     drawn = _draw(study_tables, summary, compared, arms, arm, gans, statistics["margin"])
     sheets = _sheets(
-        _first(gans, settings["arms"][arm]["recipe"] if arm else None), images_per_sheet
+        _first(gans, settings["arms"][arm].get("recipe") if arm else None), images_per_sheet
     )
     context = {
         "title": title,
