@@ -80,7 +80,7 @@ def make_study(
     split.to_csv(folder / "split.csv", index=False)
     training = split[split["split"] == "train"]["patient"].to_list()
     ranks = pd.DataFrame({"patient": rng.permutation(training), "rank": range(len(training))})
-    ranks["guaranteed"] = 0
+    ranks["minimum"] = 0
     ranks.to_csv(folder / "draw.csv", index=False)
     return {
         "pixels": folder / "pixels.h5",

@@ -70,6 +70,12 @@ def test_a_rotation_stays_within_its_angle_and_keeps_the_distance():
     torch.testing.assert_close(moved.norm(dim=1), torch.full((500,), 20.0), atol=0.1, rtol=0)
 
 
+def test_a_mirrored_image_is_turned_like_any_other():
+    moved = centroid(transform(spot(41.5, 51.5), OFF | {"rotation_deg": 30, "flip": 1}, (2,)))
+    torch.testing.assert_close(moved.norm(dim=1), torch.full((500,), 500**0.5), atol=0.1, rtol=0)
+    assert moved[:, 1].max() < 0
+
+
 def test_a_zoom_is_a_factor_either_way():
     moved = centroid(transform(spot(31.5, 41.5), OFF | {"scale": 0.25}, (2,)))[:, 1] / 10
     assert 1.23 < moved.max() < 1.26

@@ -151,6 +151,11 @@ def test_every_image_says_that_it_is_a_phantom(root, split):
     assert "not clinical data" in NOTICE
 
 
+def test_no_two_images_are_the_same(root):
+    images = [digest for path, digest in digests(root).items() if path.endswith(".jpg")]
+    assert len(set(images)) == len(images)
+
+
 def test_same_bytes_whatever_the_number_of_processes(root, tmp_path):
     make_phantoms(tmp_path, threads=2, **SMALL)
     assert digests(tmp_path) == digests(root)

@@ -157,3 +157,13 @@ def test_a_sheet_shows_originals_only_at_equal_distances(study):
     found = sheet(gan["training_set"], gan["bank"], 5)
     assert found.n_real == len(originals) == 20
     assert found.real == [png(originals[place]) for place in (0, 4, 9, 14, 19)]
+
+
+def test_a_study_of_single_runs_says_that_it_is_only_a_look(study, page, tmp_path):
+    assert "A look, not an answer." not in page
+    single = SimulatedStudy(tmp_path / "single", patients=400, arms=ARMS, seeds=1)
+    evaluate(**single.evaluate(resamples=200, subgroup_resamples=100))
+    text = page_of(single, tmp_path)
+    assert "A look, not an answer." in text
+    assert "with 95 % intervals over patients<" in text
+    assert "another run would have gone another way" in text

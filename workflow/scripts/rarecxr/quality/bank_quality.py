@@ -87,7 +87,8 @@ def measure(
     for space in spaces:
         told["spaces"][space] = _in_space(space, reference, synthetic, training[kept], where)
         logger.info("%s: %s", space, told["spaces"][space])
-    inputs = {"bank": bank, "training_set": training_set, "pixels": pixels, "split": split}
+    # The cache is left out: it can be larger than all else, and the training set was made from it.
+    inputs = {"bank": bank, "training_set": training_set, "labels": labels, "split": split}
     settings = {"spaces": list(spaces), "max_images": max_images, "min_reference": min_reference}
     write_json(quality, {**told, "provenance": provenance(study, settings, inputs, code=code)})
 

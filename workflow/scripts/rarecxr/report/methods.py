@@ -62,8 +62,8 @@ def methods(
     paragraphs.append(
         "AUROC, AUPRC and Brier score were computed for every run and averaged. Standard errors"
         f" come from {words.count(statistics['resamples'])} bootstrap resamples of the test"
-        " patients, with all their images and the same for all arms, together with resamples of"
-        " the runs; 95 % intervals and two-sided p-values from Student's t, with degrees of"
+        f" patients, with all their images and the same for all arms{_over_runs(draws, seeds)};"
+        " 95 % intervals and two-sided p-values from Student's t, with degrees of"
         " freedom as in studies of many readers and cases (Obuchowski and Rockette 1995; Hillis"
         " 2007). p-values of an arm were corrected for the number of cells by Holm's method;"
         " equivalence was tested by two one-sided tests, corrected alike, with a margin of"
@@ -81,6 +81,12 @@ def methods(
         for name, value in (values.items() if isinstance(values, Mapping) else [("", values)])
     ]
     return {"paragraphs": paragraphs, "settings": quoted}
+
+
+def _over_runs(draws, seeds):
+    if draws * seeds == 1:
+        return ", and leave out that another run would have gone another way"
+    return f", together with resamples of the {'draws' if draws > 1 else 'seeds'}"
 
 
 def plain(value: Any) -> str:

@@ -100,6 +100,7 @@ def make_report(
         "versions": {**_versions_of_banks(sheets), **versions()},
         "interval_over": " or ".join(name for name in summary["interval_over"].unique() if name)
         or "nothing: too few positive test patients",
+        "single_run": summary["draws"].max() * summary["seeds"].max() == 1,
         "draws_note": _draws_note(summary),
         "words": words,
     }
@@ -200,8 +201,8 @@ def _draws_note(summary):
             " other GANs, would have turned out. Small fractions depend on it most."
         )
     return (
-        "One run an arm: intervals are over test patients alone and say nothing about how another"
-        " seed or another choice of training patients would have turned out."
+        "Every arm was trained once: intervals and verdicts are over test patients alone, and"
+        " another seed or another choice of training patients may turn them round."
     )
 
 
