@@ -83,8 +83,7 @@ def main() -> None:
     )
     result = {"difficulty": options.difficulty, "train_images": int((~held).sum())}
     for finding in SHARES:
-        labels = (table[finding].fillna(0) != 0).to_numpy()
-        labels &= ~(table[finding] == 0).to_numpy()
+        labels = table[finding].fillna(0).abs().to_numpy() == 1
         model = LogisticRegression(C=1e-3, max_iter=500).fit(seen, labels[~held])
         score = roc_auc_score(labels[held], model.decision_function(unseen))
         result[finding] = {

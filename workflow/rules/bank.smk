@@ -13,6 +13,7 @@ rule make_bank:
         "<logs>/make_bank/{recipe}/{fraction}/draw{draw}/{finding}.log",
     benchmark:
         "<benchmarks>/make_bank/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
+    priority: 20
     conda:
         "../../envs/torch.yaml"
     threads: config["bank"]["threads"]

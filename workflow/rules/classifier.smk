@@ -20,6 +20,7 @@ rule train_classifier:
         "<logs>/train_classifier/{arm}/{fraction}/draw{draw}/seed{seed}.log",
     benchmark:
         "<benchmarks>/train_classifier/{arm}/{fraction}/draw{draw}/seed{seed}.tsv"
+    priority: 10
     conda:
         "../../envs/torch.yaml"
     threads: config["classifier"]["threads"]

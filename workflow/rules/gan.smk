@@ -1,4 +1,5 @@
 # From the cached pixels to trained PGGANs: one base GAN a fraction, and one a finding and recipe.
+# They come before classifiers where both could run, for the longest way to the report is theirs.
 
 
 rule make_training_set:
@@ -14,6 +15,7 @@ rule make_training_set:
         "<logs>/make_training_set/{recipe}/{fraction}/draw{draw}/{finding}.log",
     benchmark:
         "<benchmarks>/make_training_set/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
+    priority: 20
     conda:
         "../../envs/data.yaml"
     resources:
@@ -54,6 +56,7 @@ rule train_gan:
         "<logs>/train_gan/{recipe}/{fraction}/draw{draw}/{finding}.log",
     benchmark:
         "<benchmarks>/train_gan/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
+    priority: 20
     conda:
         "../../envs/torch.yaml"
     threads: config["gan"]["threads"]

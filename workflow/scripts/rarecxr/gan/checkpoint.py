@@ -69,7 +69,8 @@ def networks_from(content: dict[str, Any]) -> tuple[Generator, Critic]:
 
 
 def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {
-        name: tensor.detach().to("cpu", torch.float32).contiguous().clone()
-        for name, tensor in network.state_dict().items()
-    }
+    state = {}
+    for name, tensor in network.state_dict().items():
+        # A new tensor, since sides of length 1 may keep other strides through `contiguous`.
+        state[name] = torch.empty(tensor.shape, dtype=torch.float32).copy_(tensor.detach())
+    return state
