@@ -13,7 +13,7 @@ from rarecxr.gan.settings import WITHOUT_EFFECT, GanSettings, by_resolution
         ({"start_resolution": 64}, "gan.start_resolution is 64; give a power of two from 4 to 32"),
         ({"architecture": "stylegan"}, "gan.architecture is 'stylegan'; give one of karras2018"),
         ({"loss": "hinge"}, "gan.loss is 'hinge'; give one of wgan-gp, r1"),
-        ({"precision": "fp16"}, "give one of fp32, bf16"),
+        ({"precision": "fp16"}, "give one of auto, fp32, bf16"),
         ({"device": "tpu"}, "give one of auto, cpu, cuda"),
         ({"conditioning": "all"}, "give one of none, labels"),
         ({"minibatch": 6}, "gan.minibatch is 6 at 4 px"),

@@ -269,8 +269,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(images, whole, 
             continue
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        assert process.exitcode == -signal.SIGKILL
-        kills += 1
+        # It may have ended by itself between the look and the kill.
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += process.exitcode == -signal.SIGKILL
     assert generator_bytes(tmp_path) == generator_bytes(whole)
 
 

@@ -65,6 +65,20 @@ def test_clustered_standard_error_agrees_with_the_bootstrap_of_patients(case):
     assert blind[0, 0] < 0.8 * covariance[0, 0]
 
 
+def test_patients_with_images_of_both_classes_are_counted_as_such():
+    generator = np.random.default_rng(3)
+    patients = np.repeat(np.arange(200), 2)
+    labels = np.tile([0.0, 1.0], 200)
+    # A patient's own level moves both images alike, and the difference of the classes not at all.
+    scores = generator.normal(size=200)[patients] * 2 + labels + generator.normal(size=400)
+    scores = (1 / (1 + np.exp(-scores))).astype(np.float32)
+    _, covariance = delong(labels, scores, patients)
+    moved = replicates([Ranking.of(labels, scores, patients, 200)], 200, 4000, seed=0)[0]
+    assert covariance[0, 0] == pytest.approx(moved.var(), rel=0.1)
+    _, blind = delong(labels, scores)
+    assert covariance[0, 0] < 0.7 * blind[0, 0]
+
+
 def test_difference_has_the_p_value_of_a_normal_test(case):
     labels, scores, patients = case
     auc, covariance = delong(labels, scores, patients)

@@ -12,10 +12,21 @@ def dataset_root():
 
 def dataset_csv(key):
     """One of the data set's CSV files; an empty list where there is none."""
-    name = DATASET[key]
     if DATASET["root"] is None:
-        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
-    return f"{dataset_root()}/{name}" if name else []
+        return f"{dataset_root()}/{'train.csv' if key == 'train_csv' else 'valid.csv'}"
+    if DATASET[key] is None:
+        return []
+    path = f"{dataset_root()}/{DATASET[key]}"
+    if not Path(dataset_root()).is_dir():
+        raise WorkflowError(
+            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
+            f"{DATASET['train_csv']}, or null for the embedded phantoms"
+        )
+    if not Path(path).is_file():
+        raise WorkflowError(
+            f"dataset.{key}: there is no file {path}; give the name of a CSV in that folder"
+        )
+    return path
 
 
 def watched_images(wildcards):
@@ -25,11 +36,6 @@ def watched_images(wildcards):
     """
     if DATASET["root"] is None or not DATASET["watch_images"]:
         return None
-    if not Path(dataset_root()).is_dir():
-        raise WorkflowError(
-            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
-            f"{DATASET['train_csv']}, or null for the embedded phantoms"
-        )
     return image_fingerprint(dataset_root())
 
 
