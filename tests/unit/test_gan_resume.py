@@ -136,3 +136,10 @@ def test_signals_ask_to_save_and_only_an_interrupt_asks_to_end(number, end):
         os.kill(os.getpid(), number)
         assert (signals.save, signals.end) == (True, end)
     assert signal.getsignal(number) == before
+
+
+def test_a_second_interrupt_ends_at_once():
+    with watched_signals() as signals, pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.end
+        os.kill(os.getpid(), signal.SIGINT)

@@ -133,8 +133,8 @@ class Signals:
     """Asks of the outside world, seen between two steps.
 
     SIGTERM and SIGURG (a scheduler's warning) ask to save and go on: ending by itself would
-    turn a requeue into a failure. SIGINT asks to save and end. Outside the main thread, where
-    Python takes no signals, nothing is ever asked.
+    turn a requeue into a failure. SIGINT asks to save and end; a second one ends at once, as it
+    does without us. Outside the main thread, where Python takes no signals, nothing is ever asked.
     """
 
     def __init__(self):
@@ -145,6 +145,8 @@ class Signals:
         self.save = True
 
     def _interrupted(self, number, frame) -> None:
+        if self.end:
+            raise KeyboardInterrupt
         self.save = self.end = True
 
 

@@ -136,7 +136,8 @@ class Trainer:
         real_scores, fake_scores = scores.chunk(2)
         terms = critic_terms(real_scores, fake_scores, settings.loss, settings.drift)
         if logits is not None:
-            both = 2 * label_loss(logits, torch.cat([labels, fake_labels]))
+            real_logits, fake_logits = logits.chunk(2)
+            both = label_loss(real_logits, labels) + label_loss(fake_logits, fake_labels)
             terms["label"] = settings.label_weight * both
         _backward(sum(terms.values()), self.critic_optimiser.parameters)
         if self.augment is not None:
