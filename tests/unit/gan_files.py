@@ -5,6 +5,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
+
+# Networks as small as these are quickest in one thread, and tests run side by side.
+torch.set_num_threads(1)
 
 SETTINGS = {
     "resolution": 16,

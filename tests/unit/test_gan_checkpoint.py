@@ -58,7 +58,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_nothing(tmp_path):
         read_checkpoint(tmp_path / "generator.pt")
     assert not (tmp_path / "done").exists()
     with open(tmp_path / "plain.pt", "wb") as file:
-        pickle.dump(Harmful(tmp_path / "done"), file)
+        pickle.dump(Harmful(tmp_path / "done"), file, protocol=2)
     with pytest.raises(ValueError, match="no readable generator file"):
         read_checkpoint(tmp_path / "plain.pt")
     assert not (tmp_path / "done").exists()

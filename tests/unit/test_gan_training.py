@@ -21,8 +21,6 @@ from rarecxr.gan.resume import SLOTS
 from rarecxr.gan.training import train
 from rarecxr.provenance import write_json
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
