@@ -77,7 +77,8 @@ class Page:
         self._process = subprocess.Popen(
             [find_browser(), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
             preexec_fn=take_places,
-            pass_fds=(3, 4),
+            # Those that Python opens are not inherited anyway; 3 and 4 may not be open yet.
+            close_fds=False,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -90,6 +90,22 @@ def _on_curve(at, x, y):
     return y[left] + part * (y[right] - y[left])
 
 
+def _running_sum(counts, block=16):
+    """Sums of whole numbers down each column: (K, B) float32, exact below 2**23.
+
+    Block by block as a product with a triangle of ones, ten times as quick as `numpy.cumsum` along
+    the first axis.
+    """
+    blocks = -(-len(counts) // block)
+    padded = np.zeros((blocks * block, counts.shape[1]), np.float32)
+    padded[: len(counts)] = counts
+    sums = np.tri(block, dtype=np.float32) @ padded.reshape(blocks, block, -1)
+    sums[1:] += np.cumsum(sums[:-1, -1], axis=0)[:, None]
+    if sums.size and sums[-1, -1].max() >= 2**23:
+        raise ValueError("more than 8 million images of a class in a test set cannot be counted")
+    return sums.reshape(blocks * block, -1)[: len(counts)]
+
+
 @dataclass(frozen=True)
 class Ranking:
     """One run's scores on labelled images, sorted once, to be measured under any patient weights.
@@ -164,23 +180,31 @@ class Ranking:
         Returns:
             (3, B) float64; NaN in columns without a positive, or for the AUROC without a negative.
         """
-        positives = (self.positives @ weights).astype(np.float64)
-        above = np.cumsum(self.above @ weights, axis=0, dtype=np.float64)
+        positives = self.positives @ weights
+        above = _running_sum(self.above @ weights)
         if self.level is None:
             reached = middle = above
         else:
-            level = (self.level @ weights).astype(np.float64)
-            reached = above + np.cumsum(level, axis=0)
+            level = self.level @ weights
+            reached = above + _running_sum(level)
             middle = reached - level / 2
-        n_negative = (self.negatives @ weights)[0]
-        n_positive = positives.sum(axis=0)
-        chosen = np.cumsum(positives, axis=0)
+        sums = np.vstack([self.negatives, self.squares, self.images]) @ weights.astype(np.float64)
+        n_negative, squares, n_images = sums
+        n_positive = positives.sum(axis=0, dtype=np.float64)
+        chosen = _running_sum(positives)
+        positives = positives.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             auc = 1 - np.einsum("kb,kb->b", positives, middle) / (n_positive * n_negative)
             # Thresholds that no drawn positive has reached yet have nothing to divide, nor to add.
-            precision = np.divide(chosen, chosen + reached, out=chosen, where=chosen > 0)
+            precision = np.divide(
+                chosen,
+                chosen + reached,
+                out=np.zeros(chosen.shape),
+                where=chosen > 0,
+                dtype=np.float64,
+            )
             auprc = np.einsum("kb,kb->b", positives, precision) / n_positive
-            squares = (self.squares @ weights)[0] / (self.images @ weights)[0]
+            squares = squares / n_images
         return np.stack([auc, auprc, squares])
 
     def roc(self, weights: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -194,14 +218,14 @@ class Ranking:
             (G, B) float64; a positive counts once half of the negatives level with it do. NaN in
             columns without a positive.
         """
-        chosen = np.cumsum(self.positives @ weights, axis=0, dtype=np.float64)
-        reached = np.cumsum(self.above @ weights, axis=0, dtype=np.float64)
+        chosen = _running_sum(self.positives @ weights)
+        reached = _running_sum(self.above @ weights)
         if self.level is not None:
-            level = (self.level @ weights).astype(np.float64)
-            reached += np.cumsum(level, axis=0) - level / 2
+            level = self.level @ weights
+            reached = reached + _running_sum(level) - level / 2
         resamples = weights.shape[1]
         # A resample without negatives has no curve; it must only not spoil those of the others.
-        share = np.nan_to_num(reached / (self.negatives @ weights), nan=1)
+        share = np.nan_to_num(reached / (self.negatives @ weights.astype(np.float64)), nan=1)
         # One search for all columns: each is moved to an interval of its own.
         offset = 2.0 * np.arange(resamples)
         places = np.searchsorted(

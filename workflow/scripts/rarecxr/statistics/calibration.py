@@ -20,17 +20,17 @@ def reliability(labels: np.ndarray, scores: np.ndarray, bins: int = 10) -> pd.Da
     """
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
     number = np.searchsorted(edges, scores, side="right")
-    table = pd.DataFrame({"bin": number, "score": scores, "label": labels})
-    grouped = table.astype(float).groupby("bin")
-    result = pd.DataFrame(
+    images = np.bincount(number)
+    filled = np.flatnonzero(images)
+    means = [np.bincount(number, values)[filled] / images[filled] for values in (scores, labels)]
+    return pd.DataFrame(
         {
-            "images": grouped.size(),
-            "mean_score": grouped["score"].mean(),
-            "positive_share": grouped["label"].mean(),
+            "bin": np.arange(len(filled)),
+            "images": images[filled],
+            "mean_score": means[0],
+            "positive_share": means[1],
         }
-    ).reset_index(drop=True)
-    result.insert(0, "bin", np.arange(len(result)))
-    return result
+    )
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:

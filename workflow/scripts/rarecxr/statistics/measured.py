@@ -71,17 +71,22 @@ def measure(
     ]
     moved = replicates(rankings, scores.n_patients, resamples, seed, threads, label)
     found, start, runs = {}, 0, len(scores.runs)
+    everyone = np.ones((scores.n_patients, 1), np.float32)
     for finding in findings:
         resampled = None
-        if not too_few[finding]:
-            resampled = moved[:, :, start : start + runs]
-            start += runs
         labels = scores.images[finding].to_numpy()
         known = ~np.isnan(labels)
         values, ece = np.full((3, runs), np.nan), np.full(runs, np.nan)
         for number, run in enumerate(scores.of[finding][:, known]) if known.any() else ():
-            values[:, number] = [f(labels[known], run) for f in (auroc, average_precision, brier)]
+            if too_few[finding]:
+                measures = (auroc, average_precision, brier)
+                values[:, number] = [f(labels[known], run) for f in measures]
+            else:
+                values[:, number] = rankings[start + number].measure(everyone)[:, 0]
             ece[number] = expected_calibration_error(reliability(labels[known], run))
+        if not too_few[finding]:
+            resampled = moved[:, :, start : start + runs]
+            start += runs
         found[finding] = Measured(
             counts[finding], int(known.sum()), values, resampled, ece, too_few[finding]
         )
