@@ -29,6 +29,7 @@ include: "workflow/rules/gan.smk"
 include: "workflow/rules/bank.smk"
 include: "workflow/rules/classifier.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/states.smk"
 
 
 rule all:

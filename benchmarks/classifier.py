@@ -50,16 +50,10 @@ class RandomImages:
 
 
 class NoState:
-    """A resume state that never asks to save."""
-
-    was_warned = False
+    """A store that holds nothing."""
 
     def load(self):
-        """As `ResumeState`."""
-
-    def due(self):
-        """As `ResumeState`."""
-        return False
+        """As `rarecxr.resume.ResumeStore`."""
 
 
 def measure(architecture, resolution, precision, threads, batch, transforms, steps, device):

@@ -129,13 +129,18 @@ def make_banks(folder: Path, number: int = 20, **attributes) -> dict:
     return {"banks": banks, "negatives": negatives}
 
 
-def run(study: dict, folder: Path, **changes) -> dict[str, Path]:
-    """Train with a study's inputs and some settings changed; the files that came out."""
-    folder.mkdir(parents=True, exist_ok=True)
-    outputs = {
+def outputs_in(folder: Path) -> dict[str, Path]:
+    """A run's outputs in a folder of its own."""
+    return {
         "model": folder / "model.pt",
         "predictions": folder / "predictions.parquet",
         "history": folder / "history.csv",
     }
+
+
+def run(study: dict, folder: Path, **changes) -> dict[str, Path]:
+    """Train with a study's inputs and some settings changed; the files that came out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = outputs_in(folder)
     train(**outputs, state=folder / "state", **{**study, **changes})
     return outputs

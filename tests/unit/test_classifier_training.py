@@ -1,4 +1,5 @@
 import signal
+import time
 from pathlib import Path
 
 import h5py
@@ -6,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_files import FINDINGS, TARGETS, draw_images, make_banks, make_study, run
+from classifier_files import FINDINGS, TARGETS, draw_images, make_banks, make_study, outputs_in, run
+from interruptions import child, run_under_kills
 from sklearn.metrics import roc_auc_score
 
-from rarecxr.classifier import fitting, resume
+from rarecxr.classifier import fitting, training
 from rarecxr.classifier.prediction import predict, read_model
 
 
@@ -233,7 +235,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     }
     unbroken = contents(run(study, tmp_path / "unbroken", **settings))
 
-    monkeypatch.setattr(resume, "SAVE_INTERVAL_S", 0)
+    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
     step = fitting.Fit._step
     # Steps that are made before the machine is lost: within the first epoch, at its end, in the
     # second phase (9 steps an epoch).
@@ -252,16 +254,24 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
         assert not (tmp_path / "broken/model.pt").exists()
     monkeypatch.setattr(fitting.Fit, "_step", step)
     assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
-    assert not (tmp_path / "broken/state").exists()
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(study, tmp_path, monkeypatch):
+    """It saves before every step, so many of the kills hit the writing."""
+    whole = contents(run(study, tmp_path / "whole"))
+    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
+    broken = tmp_path / "broken"
+    run_under_kills(broken / "state", lambda: child(run, study, broken), longest_s=1.0)
+    assert contents(outputs_in(broken)) == whole
 
 
 def test_other_settings_do_not_go_on_from_an_old_state(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(resume, "SAVE_INTERVAL_S", 0)
+    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
     judge = fitting.Fit._judge
     monkeypatch.setattr(fitting.Fit, "_judge", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(study, tmp_path / "run", epochs=1)
-    assert (tmp_path / "run/state/resume.pt").exists()
+    assert list((tmp_path / "run/state").glob("resume_*.pt"))
     monkeypatch.setattr(fitting.Fit, "_judge", judge)
     changed = run(study, tmp_path / "run", epochs=1, learning_rate=0.01)
     fresh = run(study, tmp_path / "fresh", epochs=1, learning_rate=0.01)
@@ -269,7 +279,7 @@ def test_other_settings_do_not_go_on_from_an_old_state(study, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGURG])
-def test_a_warned_run_saves_and_goes_on_and_keeps_its_state(study, tmp_path, monkeypatch, number):
+def test_a_warned_run_saves_and_goes_on(study, tmp_path, monkeypatch, number):
     step = fitting.Fit._step
     saved = []
 
@@ -277,19 +287,57 @@ def test_a_warned_run_saves_and_goes_on_and_keeps_its_state(study, tmp_path, mon
         if self.shown == 32:
             signal.raise_signal(number)
         if self.shown == 64:
-            saved.append(self.state.file.exists())
+            saved.extend(self.store.folder.glob("*.pt"))
         return step(self, *batch)
 
     monkeypatch.setattr(fitting.Fit, "_step", warned)
-    outputs = contents(run(study, tmp_path / "run", epochs=1))
-    assert saved == [True]
-    # The scheduler deletes the outputs of such a job; the next attempt trains nothing.
-    for name in ("model.pt", "predictions.parquet", "history.csv"):
-        (tmp_path / "run" / name).unlink()
-    monkeypatch.setattr(fitting.Fit, "_step", lambda self, *batch: 1 / 0)
-    assert contents(run(study, tmp_path / "run", epochs=1)) == outputs
-    assert not (tmp_path / "run/state").exists()
+    outputs = run(study, tmp_path / "run", epochs=1)
+    assert len(saved) == 1
+    assert all(path.exists() for path in outputs.values())
     assert signal.getsignal(number) in (signal.SIG_DFL, None)
+
+
+def test_an_interrupted_run_saves_and_ends(study, tmp_path, monkeypatch):
+    whole = contents(run(study, tmp_path / "whole", epochs=1))
+    step = fitting.Fit._step
+    begun = []
+
+    def interrupted(self, *batch):
+        begun.append(self.shown)
+        if self.shown == 32:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *batch)
+
+    monkeypatch.setattr(fitting.Fit, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run/model.pt").exists()
+    assert contents(run(study, tmp_path / "run", epochs=1)) == whole
+    assert begun[:4] == [0, 16, 32, 48]
+
+
+def test_a_finished_run_writes_its_outputs_again_without_training(study, tmp_path, monkeypatch):
+    """The scheduler deletes the outputs of a job that was warned, even if it came to its end."""
+    outputs = run(study, tmp_path / "run", epochs=1)
+    before = contents(outputs)
+    for path in outputs.values():
+        path.unlink()
+    monkeypatch.setattr(fitting.Fit, "_step", lambda self, *batch: 1 / 0)
+    assert contents(run(study, tmp_path / "run", epochs=1)) == before
+
+
+def test_a_second_process_may_not_train_in_the_same_folder(study, tmp_path):
+    process = child(run, study, tmp_path, epochs=50)
+    try:
+        end = time.monotonic() + 60
+        while not (tmp_path / "state/lock").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        with pytest.raises(TimeoutError, match="another process trains here"):
+            run(study, tmp_path, epochs=50, lock_wait_s=0.1)
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(study, tmp_path, monkeypatch):

@@ -1,9 +1,7 @@
 """Training from files to files, and what interrupts it."""
 
 import json
-import multiprocessing
 import os
-import random
 import signal
 import time
 
@@ -13,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from gan_files import OUTPUTS, SETTINGS, arguments, write_training_set
+from interruptions import child, run_under_kills
 from PIL import Image
 
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.record import NotFiniteError
-from rarecxr.gan.resume import SLOTS
 from rarecxr.gan.training import train
 from rarecxr.provenance import write_json
+from rarecxr.resume import SLOTS
 
 
 @pytest.fixture(scope="module")
@@ -237,45 +236,16 @@ def test_a_run_stopped_between_saves_goes_on_to_the_byte(images, whole, tmp_path
     )
 
 
-def _train_in_child(keywords):
-    os.environ["OMP_NUM_THREADS"] = "1"
-    train(**keywords)
-    os._exit(0)
-
-
-def _child(keywords):
-    process = multiprocessing.get_context("fork").Process(target=_train_in_child, args=(keywords,))
-    process.start()
-    return process
-
-
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(images, whole, tmp_path):
-    """At least ten kills; it saves after every step, so many of them hit the writing."""
-    chance = random.Random(0)
-    kills, keywords = 0, arguments(images, tmp_path, resume_s=0)
-    while True:
-        process = _child(keywords)
-        # After ten kills it may end; before, it is killed soon enough never to.
-        process.join(chance.uniform(0.02, 0.3) if kills < 12 else 120)
-        if not process.is_alive():
-            assert process.exitcode == 0
-            if kills >= 10:
-                break
-            # It was too fast: the rest of the kills hit a run that begins anew.
-            for path in (tmp_path / "state").glob("*.pt"):
-                path.unlink()
-            continue
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        # It may have ended by itself between the look and the kill.
-        assert process.exitcode in (0, -signal.SIGKILL)
-        kills += process.exitcode == -signal.SIGKILL
+    """It saves after every step, so many of the kills hit the writing."""
+    keywords = arguments(images, tmp_path, resume_s=0)
+    run_under_kills(tmp_path / "state", lambda: child(train, **keywords))
     assert generator_bytes(tmp_path) == generator_bytes(whole)
 
 
 def test_a_second_process_may_not_train_in_the_same_folder(images, tmp_path):
     keywords = arguments(images, tmp_path, final_kimg=50)
-    process = _child(keywords)
+    process = child(train, **keywords)
     try:
         end = time.monotonic() + 60
         while not (tmp_path / "state" / "lock").exists() and time.monotonic() < end:

@@ -36,6 +36,7 @@ REACH = {
     "rarecxr.joblog": ALL,
     "rarecxr.provenance": {"cache_pixels", "make_training_set", "make_report", *TORCH},
     "rarecxr.resume": {"train_gan", "train_classifier"},
+    "rarecxr.tensors": {"train_gan", "make_bank", "train_classifier"},
     "rarecxr.data.area": {"cache_pixels", "make_training_set", "measure_bank", "train_classifier"},
     "rarecxr.data.bank": {"make_bank", "make_report", "train_classifier"},
     "rarecxr.data.cache": {"cache_pixels"},

@@ -120,6 +120,20 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
         assert any(place.endswith(name) for place in names), name
 
 
+def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(done):
+    state = done.folder / "results/tiny/state"
+    kept = done.folder / "results/tiny/gan/base/50/draw0/negatives/generator.json"
+    assert len(list(state.rglob("resume_*.pt"))) == 4 + 8  # GANs, classifier runs
+    kept.unlink()
+    stale = done.stale_jobs()
+    done.snakemake("clean_states")
+    left = [path.parent for path in state.rglob("resume_*.pt")]
+    assert left == [state / "gan/base/50/draw0/negatives"]
+    log = (done.folder / "results/tiny/logs/clean_states.log").read_text()
+    assert f"kept, there is no {kept.relative_to(done.folder)}" in log
+    assert done.stale_jobs() == stale
+
+
 def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
     again = finished.copy(tmp_path / "again")
     kept = {}

@@ -132,6 +132,24 @@ def own_weights():
 # report
 
 
+# states
+
+
+def training_states(wildcards):
+    """By folder of resume files what its training leaves; the benchmark is written last of all."""
+    found = {}
+    for training in (rules.train_gan, rules.train_classifier):
+        state = training.params.state
+        places = glob_wildcards(f"{state}/lock")
+        for run in zip(*places, strict=True):
+            values = dict(zip(places._fields, run, strict=True))
+            found[state.format(**values)] = [
+                str(path).format(**values)
+                for path in [*training.output, training.benchmark]
+            ]
+    return found
+
+
 # the whole study
 
 

@@ -16,12 +16,12 @@ from rarecxr.classifier.loss import masked_bce
 from rarecxr.classifier.metrics import auroc
 from rarecxr.classifier.networks import network_input
 from rarecxr.classifier.prediction import BATCH, predict_logits
-from rarecxr.classifier.resume import ResumeState
 from rarecxr.classifier.schedule import learning_rate, shown
 from rarecxr.classifier.transforms import seed_of, transform
 from rarecxr.data.findings import slug
 from rarecxr.devices import autocast
 from rarecxr.joblog import Progress
+from rarecxr.resume import ResumeStore
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Fit:
         images: what the places in examples and validation refer to.
         validation: what the epochs are judged by.
         manner: how steps are made.
-        state: holds what is saved and says when.
+        store: holds what is saved and says when.
 
     Attributes:
         history: one row an epoch: phase, epoch, images (shown since the phase began),
@@ -114,11 +114,11 @@ class Fit:
         images: DeviceImages | MappedImages,
         validation: Validation,
         manner: Manner,
-        state: ResumeState,
+        store: ResumeStore,
     ):
         self.network = network.to(manner.device, memory_format=torch.channels_last)
         self.phases, self.images, self.validation = phases, images, validation
-        self.manner, self.state = manner, state
+        self.manner, self.store = manner, store
         self.history: list[dict[str, Any]] = []
         self.loss = torch.zeros((), dtype=torch.float64, device=manner.device)
         self._begin_phase(0)
@@ -130,12 +130,12 @@ class Fit:
         Raises:
             FloatingPointError: the loss is no longer finite.
         """
-        length = self.manner.epoch_length
-        epochs = [phase.epochs for phase in self.phases]
-        done = sum(epochs[: self.number]) * length + self.shown
+        total = sum(phase.epochs for phase in self.phases) * self.manner.epoch_length
         device = self.manner.device
+        if self.number == len(self.phases):
+            return
         with (
-            Progress(sum(epochs) * length, unit="images", done=done) as bar,
+            Progress(total, unit="images", done=self._done()) as bar,
             # Dropout draws from the global generator, which every step seeds anew.
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         ):
@@ -145,8 +145,12 @@ class Fit:
                 self.network.load_state_dict(self.best["network"])
                 self.history[self.best["row"]]["chosen"] = 1
                 self._begin_phase(self.number + 1)
-        if self.state.was_warned:
-            self._save()
+        self._save()
+
+    def _done(self) -> int:
+        """Images shown in all, as if every phase that is over had used all its epochs."""
+        over = sum(phase.epochs for phase in self.phases[: self.number])
+        return over * self.manner.epoch_length + self.shown
 
     def _begin_phase(self, number: int) -> None:
         self.number, self.shown, self.worse, self.best = number, 0, 0, None
@@ -173,7 +177,7 @@ class Fit:
         self.network.train()
         for x, chosen in zip(batches, rows, strict=True):
             # Before the step: an epoch whose last step is done has always been judged.
-            if self.state.due():
+            if self.store.due():
                 self._save()
             rate = self._step(x, self.labels[chosen])
             bar.update(len(x))
@@ -245,28 +249,31 @@ class Fit:
         return masked_bce(logits, torch.from_numpy(labels)).item(), values
 
     def _save(self) -> None:
-        self.state.save(
-            {
-                "number": self.number,
+        finished = self.number == len(self.phases)
+        content = {
+            "number": self.number,
+            "history": self.history,
+            "network": self.network.state_dict(),
+        }
+        if not finished:
+            content |= {
                 "shown": self.shown,
                 "worse": self.worse,
                 "best": self.best,
-                "history": self.history,
                 "loss": self.loss,
-                "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             }
-        )
+        self.store.save(content, self._done(), finished)
 
     def _resume(self) -> None:
-        saved = self.state.load()
+        saved = self.store.load()
         if saved is None:
             return
         self._begin_phase(saved["number"])
-        self.shown, self.worse = saved["shown"], saved["worse"]
-        self.best, self.history = saved["best"], saved["history"]
-        self.loss.copy_(saved["loss"])
+        self.history = saved["history"]
         self.network.load_state_dict(saved["network"])
         if self.number < len(self.phases):
+            self.shown, self.worse, self.best = saved["shown"], saved["worse"], saved["best"]
+            self.loss.copy_(saved["loss"])
             self.optimizer.load_state_dict(saved["optimizer"])
         log.info("going on after %d images of phase %d", self.shown, self.number + 1)

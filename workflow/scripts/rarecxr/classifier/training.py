@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.images import Part, load_images
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
-from rarecxr.classifier.resume import ResumeState
 from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.weights import find_weights
 from rarecxr.data.findings import NEGATIVES
@@ -24,8 +22,13 @@ from rarecxr.data.split import fraction_patients
 from rarecxr.devices import choose_device, choose_precision
 from rarecxr.files import written_whole
 from rarecxr.provenance import digest, provenance
+from rarecxr.resume import ResumeStore
+from rarecxr.tensors import to_bytes
 
 log = logging.getLogger(__name__)
+
+# Seconds of work that a lost machine may cost.
+SAVE_INTERVAL_S = 120.0
 
 
 def train(
@@ -67,6 +70,7 @@ def train(
     device: str,
     memory_limit_mb: float,
     code: str | None = None,
+    lock_wait_s: float = 120.0,
 ) -> None:
     """Train one classifier on what an arm adds to a fraction's real images, and let it predict.
 
@@ -81,7 +85,8 @@ def train(
         predictions: Parquet file with the scores in [0, 1] of every image of the patients for
             validation, testing and the expert test, sorted by image.
         history: CSV file with one row an epoch.
-        state: folder for what an interrupted run goes on from; no declared output.
+        state: folder for what an interrupted run goes on from; no declared output. It stays after
+            success.
         arm: the arm's definition: recipe, negatives, pretrain, oversample, ratio.
         transforms: settings of the random transforms, or None for none.
         findings: the classifier's outputs, names of columns of `labels`.
@@ -109,10 +114,14 @@ def train(
         device: cpu, cuda or auto.
         memory_limit_mb: size up to which pixels are held in the device's memory, in MiB.
         code: digest of the code, for the provenance.
+        lock_wait_s: how long to wait for another process that trains in `state`.
 
     Raises:
         ValueError: inputs do not fit each other or the settings.
         FileNotFoundError: pretrained weights cannot be had.
+        FloatingPointError: the loss is no longer finite.
+        KeyboardInterrupt: after SIGINT, when the state is saved.
+        TimeoutError: another process trains in `state`.
     """
     torch.set_num_threads(threads)
     where = choose_device(device)
@@ -201,13 +210,13 @@ def train(
     origin["inputs"]["pixels"] = digest(table[["image", "digest"]].to_numpy().tolist())
     identity = digest({"origin": origin, "findings": list(findings), "device": where.type})
 
-    with ResumeState(state, identity) as resume:
+    with ResumeStore(state, identity, SAVE_INTERVAL_S, lock_wait_s) as store:
         sources = [Part(pixels, parts["train"]["place"].to_numpy())]
         sources += [Part(opened[f].path, np.arange(n)) for f, n in examples.used.items() if f]
         if negatives:
             sources.append(Part(negatives, np.arange(examples.used[None])))
         sources.append(Part(pixels, parts["val"]["place"].to_numpy()))
-        images = load_images(sources, resolution, where, memory_limit_mb, resume.scratch / "train")
+        images = load_images(sources, resolution, where, memory_limit_mb, store.scratch / "train")
         validation = Validation(
             places=np.arange(len(images) - len(parts["val"]), len(images)),
             labels=known["val"],
@@ -225,7 +234,7 @@ def train(
             seed=seed,
         )
         phases = _phases(examples, arm, epochs, learning_rate, pretrain_share, finetune_rate)
-        fit = Fit(network, phases, images, validation, manner, resume)
+        fit = Fit(network, phases, images, validation, manner, store)
         fit.run()
         del images, fit.images
 
@@ -235,7 +244,7 @@ def train(
             resolution,
             where,
             memory_limit_mb,
-            resume.scratch / "judged",
+            store.scratch / "judged",
         )
         batches = seen.batches(np.arange(len(judged)), BATCH)
         logits = predict_logits(network, batches, architecture, precision, where)
@@ -330,6 +339,5 @@ def _write_model(path, network, findings, architecture, settings, origin) -> Non
         "settings": settings,
         "provenance": origin,
     }
-    # Into an open file: torch writes the name of a path into the archive, and ours is temporary.
-    with written_whole(path) as temporary, open(Path(temporary), "wb") as file:
-        torch.save(content, file)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(to_bytes(content))

@@ -1,6 +1,5 @@
 """The file of a trained generator, generator.pt, and its networks."""
 
-import io
 import os
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 
 from rarecxr.files import written_whole
 from rarecxr.gan.networks import Critic, Generator, build_networks
+from rarecxr.tensors import to_bytes
 
 FORMAT = 1
 
@@ -33,13 +33,6 @@ def write_checkpoint(
     }
     with written_whole(path) as temporary:
         temporary.write_bytes(to_bytes(content))
-
-
-def to_bytes(content: Any) -> bytes:
-    """`content` as `torch.save` writes it, but without the file's name in it."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
 
 
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpo
 from rarecxr.gan.data import TrainingImages, training_images
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.record import write_rows
-from rarecxr.gan.resume import ResumeStore, Signals, watched_signals
 from rarecxr.gan.samples import write_sheet
 from rarecxr.gan.scalars import ScalarWriter
 from rarecxr.gan.seeds import seed_for
@@ -25,6 +24,7 @@ from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import SHEET_COLUMNS, Trainer
 from rarecxr.joblog import Progress
 from rarecxr.provenance import digest, provenance, write_json
+from rarecxr.resume import ResumeStore
 
 _log = logging.getLogger(__name__)
 
@@ -102,8 +102,7 @@ def train(
     finetune = base is not None
 
     with contextlib.ExitStack() as stack:
-        signals = stack.enter_context(watched_signals())
-        store = stack.enter_context(ResumeStore(state, identity, lock_wait_s))
+        store = stack.enter_context(ResumeStore(state, identity, gan.resume_s, lock_wait_s))
         data = stack.enter_context(
             training_images(
                 images,
@@ -111,7 +110,7 @@ def train(
                 gan.resolution if finetune else gan.start_resolution,
                 device,
                 seed_for(own_seed, "order"),
-                state,
+                store.scratch,
                 gan.resident_gib,
             )
         )
@@ -128,7 +127,7 @@ def train(
         if saved is not None:
             run.load_state(saved)
             _log.info("going on at %.3f kimg", trainer.images / 1000)
-        _train(run, store, signals, gan, label=f"{recipe} {finding} {fraction:g} %")
+        _train(run, store, label=f"{recipe} {finding} {fraction:g} %")
         reals = _sheet_reals(data, gan.resolution, own_seed)
 
     write_rows(log_csv, run.rows)
@@ -231,15 +230,12 @@ class _Run:
         self._since = time.perf_counter()
 
 
-def _train(
-    run: _Run, store: ResumeStore, signals: Signals, settings: GanSettings, label: str
-) -> None:
+def _train(run: _Run, store: ResumeStore, label: str) -> None:
     """Steps until the schedule is over; the state is saved now and then, and at the end."""
     trainer = run.trainer
     total = trainer.schedule.images
     if not run.snapshots:
         run.snapshot()
-    saved_at, saved_images = time.monotonic(), trainer.images
     with Progress(total / 1000, "kimg", label, done=trainer.images / 1000) as progress:
         while trainer.images < total:
             before = trainer.images
@@ -247,15 +243,10 @@ def _train(
             run.after_step()
             progress.update((min(trainer.images, total) - before) / 1000)
             progress.note(f"{trainer.schedule.at(trainer.images).resolution} px")
-            due = time.monotonic() - saved_at >= settings.resume_s
-            if due or signals.save or trainer.images >= total:
-                signals.save = False
+            done = trainer.images >= total
+            if done or store.due():
                 trainer.check()
-                store.save(run.state(), trainer.images)
-                saved_at, saved_images = time.monotonic(), trainer.images
-            if signals.end:
-                _log.warning("interrupted: saved at %.3f kimg", saved_images / 1000)
-                raise KeyboardInterrupt
+                store.save(run.state(), trainer.images, finished=done)
 
 
 def _base_networks(path: str | os.PathLike, settings: GanSettings, label_names: list[str]):
