@@ -53,7 +53,8 @@ def make_study(
     """Write cache, labels, split, draw and banks; keyword arguments of `train` to use them.
 
     Every patient has two images. Of each five patients the first three train, one validates,
-    one tests; the last two patients of all are experts'. A fifth of the labels of Edema are NaN.
+    one tests; the last two patients of all are experts', and one is not used. A fifth of the
+    labels of Edema are NaN.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,7 @@ def make_study(
     split = pd.DataFrame({"patient": sorted(set(names))})
     split["split"] = [parts[number % 5] for number in range(patients)]
     split.loc[patients - 2 :, "split"] = "expert"
+    split.loc[8, "split"] = "unused"
     split.to_csv(folder / "split.csv", index=False)
     training = split[split["split"] == "train"]["patient"].to_list()
     ranks = pd.DataFrame({"patient": rng.permutation(training), "rank": range(len(training))})

@@ -52,6 +52,7 @@ TABLES = (
     "calibration",
     "counts",
     "sources",
+    "dose",
 )
 RECIPES = {"gan": "plain", "filtered_gan": "filtered", "balanced_gan": "filtered"}
 
@@ -263,6 +264,7 @@ class SimulatedStudy:
             "predictions": self.predictions,
             "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
             "runs": self.runs,
+            "doses": {},
             "target_findings": list(TARGETS),
             "resamples": 400,
             "subgroup_resamples": 100,

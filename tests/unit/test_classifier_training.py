@@ -13,6 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting, training
 from rarecxr.classifier.prediction import predict, read_model
+from rarecxr.files import sha256
+from rarecxr.provenance import digest_of_images
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,11 @@ def banks(tmp_path_factory):
 
 def contents(outputs):
     return {name: Path(path).read_bytes() for name, path in outputs.items()}
+
+
+def scores_of(outputs):
+    """The predictions themselves, whatever the file says of where they come from."""
+    return pd.read_parquet(outputs["predictions"])
 
 
 def test_a_network_learns_what_is_plain_to_see(tmp_path):
@@ -72,7 +79,7 @@ def test_the_order_of_label_columns_and_rows_does_not_count(study, tmp_path):
     moved = run(study, tmp_path / "moved", epochs=1, labels=tmp_path / "shuffled.parquet")
     states = [read_model(outputs["model"])[0].state_dict() for outputs in (kept, moved)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert kept["predictions"].read_bytes() == moved["predictions"].read_bytes()
+    assert scores_of(kept).equals(scores_of(moved))
     assert kept["history"].read_bytes() == moved["history"].read_bytes()
 
 
@@ -97,13 +104,24 @@ def test_predictions_are_of_all_judged_images_in_order(study, tmp_path):
     assert predictions["image"].is_monotonic_increasing
     split = pd.read_csv(study["split"]).set_index("patient")["split"]
     labels = pd.read_parquet(study["labels"])
-    judged = labels[labels["patient"].map(split) != "train"]
+    judged = labels[labels["patient"].map(split).isin(["val", "test", "expert"])]
+    assert "unused" in set(split)
     assert set(predictions["image"]) == set(judged["image"])
     assert (predictions["split"] == predictions["patient"].map(split)).all()
     assert set(predictions["split"]) == {"val", "test", "expert"}
     assert set(predictions[FINDINGS].dtypes) == {np.dtype("float32")}
     assert predictions[FINDINGS].to_numpy().min() >= 0
     assert predictions[FINDINGS].to_numpy().max() <= 1
+
+
+def test_predictions_say_which_images_the_run_was_trained_on(study, tmp_path):
+    told = pd.read_parquet(run(study, tmp_path, epochs=1, fraction=50.0)["predictions"]).attrs
+    order = pd.read_csv(study["draw_csv"]).sort_values("rank")["patient"]
+    labels = pd.read_parquet(study["labels"])
+    images = labels.loc[labels["patient"].isin(order[: round(len(order) / 2)]), "image"]
+    assert told["trained_on"] == digest_of_images(images)
+    assert told["trained_on"]["images"] == len(images)
+    assert told["provenance"]["inputs"]["split"] == sha256(study["split"])
 
 
 def test_the_stored_network_gives_the_stored_predictions(study, tmp_path):
@@ -208,8 +226,8 @@ def test_transforms_change_what_is_trained_on_and_nothing_else(study, tmp_path):
     plain = run(study, tmp_path / "plain", epochs=1)
     idle = run(study, tmp_path / "idle", epochs=1, transforms=transforms)
     turned = run(study, tmp_path / "turned", epochs=1, transforms=transforms | {"rotation_deg": 20})
-    assert plain["predictions"].read_bytes() == idle["predictions"].read_bytes()
-    assert plain["predictions"].read_bytes() != turned["predictions"].read_bytes()
+    assert scores_of(plain).equals(scores_of(idle))
+    assert not scores_of(plain).equals(scores_of(turned))
 
 
 def test_where_pixels_lie_changes_no_weight(study, banks, tmp_path):
@@ -386,7 +404,7 @@ def test_rejected_images_are_neither_trained_on_nor_predicted(study, tmp_path):
     pd.concat([labels, extra]).to_parquet(tmp_path / "labels.parquet", index=False)
     outputs = run(study, tmp_path / "run", epochs=1, labels=tmp_path / "labels.parquet")
     whole = run(study, tmp_path / "whole", epochs=1)
-    assert outputs["predictions"].read_bytes() == whole["predictions"].read_bytes()
+    assert scores_of(outputs).equals(scores_of(whole))
 
 
 def test_draw_images_shows_what_it_says():

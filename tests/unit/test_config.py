@@ -94,6 +94,9 @@ def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
         ("filters/gaussian/size_px", 4, "filters.gaussian.size_px: got 4; takes one of 3, 5"),
         ("filters/gaussian/amount", 1, "filters.gaussian.amount: no such key"),
         ("dataset/uncertain/Edema", "maybe", "dataset.uncertain.Edema: got 'maybe'; takes one of"),
+        ("dataset/thin/Oedema", 0.5, "dataset.thin.Oedema: no such finding; takes one of"),
+        ("dataset/thin/Edema", 0, "dataset.thin.Edema: got 0; takes a number, above 0"),
+        ("bank/ratio", [0.5, 0], "bank.ratio"),
         ("dataset/uncertain/Oedema", "ones", "dataset.uncertain.Oedema: no such finding"),
         (
             "classifier/learning_rate",
@@ -115,6 +118,15 @@ def test_a_cache_below_the_gans_resolution_is_refused():
     wrong = merged(REFERENCE, {"dataset": {"resolution": 32}, "gan": {"resolution": 64}})
     with pytest.raises(ValueError, match=r"dataset\.resolution: got 32; takes a power of two not"):
         check(wrong, SCHEMA)
+
+
+def test_a_list_of_ratios_beside_a_number_is_refused():
+    wrong = merged(REFERENCE, {"bank": {"ratio": [0.5, 2.0], "number": 30}})
+    with pytest.raises(
+        ValueError, match=r"bank\.number: got 30 beside a list of ratios; takes null"
+    ):
+        check(wrong, SCHEMA)
+    check(merged(REFERENCE, {"bank": {"ratio": [0.5, 2.0]}}), SCHEMA)
 
 
 def test_several_mistakes_are_told_at_once():

@@ -244,3 +244,60 @@ def test_a_fraction_is_the_same_written_as_text_or_number(tmp_path):
     rank(simulated(count=300), 3, 1, 0).to_csv(path, index=False)
     assert fraction_patients(path, "50") == fraction_patients(path, 50.0)
     assert len(fraction_patients(path, 50)) == 150
+
+
+def thinned(folder, share, finding="Fracture", seed=1):
+    split_patients(
+        folder / "images.parquet", 20, 15, TARGETS, seed, folder / "thin.csv", {finding: share}
+    )
+    return pd.read_csv(folder / "thin.csv").set_index("patient")["split"]
+
+
+@pytest.fixture
+def indexed(tmp_path):
+    """A folder with an index of 600 patients, and who has a fracture: 1 certainly, -1 perhaps."""
+    table = csv_table(range(600))
+    index_images(write_csv(tmp_path / "train.csv", table), None, ["AP", "PA"], tmp_path / "i")
+    (tmp_path / "i").rename(tmp_path / "images.parquet")
+    split_patients(tmp_path / "images.parquet", 20, 15, TARGETS, 1, tmp_path / "split.csv")
+    images = pd.read_parquet(tmp_path / "images.parquet")
+    labels = images.groupby("patient")["Fracture"].agg(set)
+    has = labels.map(lambda found: 1 if 1 in found else -1 if -1 in found else 0)
+    return tmp_path, has, pd.read_csv(tmp_path / "split.csv").set_index("patient")["split"]
+
+
+def test_thinning_keeps_the_share_of_a_findings_training_patients_and_moves_nobody_else(indexed):
+    folder, has, before = indexed
+    after = thinned(folder, 0.1)
+    gone = after[after == "unused"].index
+    assert (before[gone] == "train").all()
+    assert (has[gone] != 0).all()
+    pd.testing.assert_series_equal(after.drop(gone), before.drop(gone))
+    for kind in (1, -1):
+        there = before[(before == "train") & (has == kind)].index
+        assert (after[there] == "train").sum() == round(0.1 * len(there)) > 0
+
+
+def test_thinning_is_the_same_again_and_stronger_thinning_drops_more_of_the_same(indexed):
+    folder, _, _ = indexed
+    kept = [set(thinned(folder, share).loc[lambda s: s == "train"].index) for share in (0.1, 0.5)]
+    assert kept[0] < kept[1]
+    assert set(thinned(folder, 0.1).loc[lambda s: s == "train"].index) == kept[0]
+    index = pd.read_parquet(folder / "images.parquet").sample(frac=1, random_state=0)
+    index.to_parquet(folder / "images.parquet")
+    assert set(thinned(folder, 0.1).loc[lambda s: s == "train"].index) == kept[0]
+
+
+def test_who_was_left_out_by_thinning_is_in_no_fraction(indexed):
+    folder, _, _ = indexed
+    after = thinned(folder, 0.1)
+    draw_patients(
+        folder / "images.parquet", folder / "thin.csv", TARGETS, 2, 1, 0, folder / "draw0.csv"
+    )
+    inside = fraction_patients(folder / "draw0.csv", 100)
+    assert sorted(inside) == sorted(after[after == "train"].index)
+
+
+def test_thinning_that_leaves_nobody_is_refused(indexed):
+    with pytest.raises(ValueError, match=r"dataset\.thin\.Fracture: 0\.0001 of the \d+ training"):
+        thinned(indexed[0], 0.0001)

@@ -38,6 +38,7 @@ def test_a_touched_script_is_not_stale(done):
         ({"filters__gaussian__sigma_px": 1.3}, TRAINING_SETS),
         ({"dataset__uncertain__default": "zeros"}, LABELS),
         ({"dataset__seed": 2}, SPLIT),
+        ({"dataset__thin": {"Lung Lesion": 0.5}}, SPLIT),
         ({"dataset__square": "pad"}, PIXELS),
         ({"phantom__patients": 61}, set()),
     ],
@@ -78,8 +79,9 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
             "arm=standard",
         ),
         ({"draws": 2}, DRAWS, "draw=1"),
+        ({"bank__ratio": [0.5, 2.0]}, CLASSIFIERS, "@0.5"),
     ],
-    ids=["fraction", "seed", "arm", "draw"],
+    ids=["fraction", "seed", "arm", "draw", "dose"],
 )
 def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, new):
     done.configure(**change)

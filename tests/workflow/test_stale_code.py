@@ -32,6 +32,7 @@ REACH = {
     "rarecxr.codedigest": set(),
     "rarecxr.config": set(),
     "rarecxr.devices": TORCH,
+    "rarecxr.doses": set(),
     "rarecxr.files": ALL,
     "rarecxr.joblog": ALL,
     "rarecxr.provenance": {"cache_pixels", "make_training_set", "make_report", *TORCH},

@@ -22,7 +22,7 @@ rule make_bank:
         mem_mb=8000,
         runtime=120,
     params:
-        bank=settings("bank"),
+        bank=bank_settings(),
         study=STUDY,
         code=code("make_bank.py"),
     script:

@@ -12,6 +12,7 @@ from rarecxr import codedigest
 from rarecxr.config import check
 from rarecxr.data.findings import NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
+from rarecxr.doses import at_doses, largest
 
 try:
     check(config, Path(workflow.current_basedir).parents[1] / "config/schema.yaml")
@@ -25,7 +26,13 @@ SEEDS = range(config["classifier"]["seeds"])
 # As they stand in paths: 1, not 1.0.
 FRACTIONS = [format(fraction, "g") for fraction in DATASET["fractions"]]
 TARGETS = DATASET["target_findings"]
-ARMS = {name: config["arms"][name] for name in config["classifier"]["arms"]}
+# Every arm's definition, and the doses that each has where bank.ratio is a list; ARMS are those that run.
+DEFINITIONS, DOSES = at_doses(config["arms"], config["bank"]["ratio"])
+ARMS = {
+    run: DEFINITIONS[run]
+    for name in config["classifier"]["arms"]
+    for run in DOSES.get(name, [name])
+}
 
 
 wildcard_constraints:
@@ -33,7 +40,7 @@ wildcard_constraints:
     fraction=r"[0-9]+(\.[0-9]+)?",
     draw="[0-9]+",
     finding="[a-z0-9_]+",
-    arm="[A-Za-z0-9_]+",
+    arm=r"[A-Za-z0-9_]+(@[0-9.]+)?",
     seed="[0-9]+",
 
 

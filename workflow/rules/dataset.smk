@@ -97,7 +97,8 @@ rule split_patients:
                 "test_percent",
                 "validation_percent",
             )
-        },
+        }
+        | {"thin": _sorted(DATASET["thin"])},
         code=code("split_patients.py"),
     script:
         "../scripts/split_patients.py"

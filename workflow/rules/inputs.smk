@@ -73,6 +73,11 @@ def bank_recipes():
     )
 
 
+def bank_settings():
+    """The section `bank`, with the largest of several ratios: smaller doses use a part of the bank."""
+    return settings("bank") | {"ratio": _sorted(largest(config["bank"]["ratio"]))}
+
+
 def bank_sizes(wildcards):
     """Training sets that say how large a bank is: its own, or for the negatives those of all findings.
 
@@ -89,7 +94,7 @@ def bank_sizes(wildcards):
 
 def arm_banks(wildcards):
     """The banks of synthetic positives that an arm adds, in the order of the target findings."""
-    recipe = config["arms"][wildcards.arm].get("recipe")
+    recipe = DEFINITIONS[wildcards.arm].get("recipe")
     if recipe is None:
         return []
     folder = f"results/{STUDY}/bank/{recipe}/{wildcards.fraction}/draw{wildcards.draw}"
@@ -98,28 +103,28 @@ def arm_banks(wildcards):
 
 def arm_negatives(wildcards):
     """The bank of synthetic negatives, where an arm adds them."""
-    if not config["arms"][wildcards.arm].get("negatives"):
+    if not DEFINITIONS[wildcards.arm].get("negatives"):
         return []
     return f"results/{STUDY}/bank/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}.h5"
 
 
 def arm_definition(wildcards):
     """An arm's definition, in a fixed order of keys."""
-    return _sorted(config["arms"][wildcards.arm])
+    return _sorted(DEFINITIONS[wildcards.arm])
 
 
 def arm_transforms(wildcards):
     """The settings of an arm's random transforms, or none."""
-    name = config["arms"][wildcards.arm].get("transforms")
+    name = DEFINITIONS[wildcards.arm].get("transforms")
     return None if name is None else _sorted(config["transforms"][name])
 
 
 def arm_repetition(wildcards):
-    """The size of the banks, where an arm repeats as many real positives."""
-    repeats = config["arms"][wildcards.arm].get("oversample", False)
+    """The size of the banks, where an arm repeats as many real positives and names no ratio."""
+    arm = DEFINITIONS[wildcards.arm]
+    repeats = arm.get("oversample", False) and "ratio" not in arm
     return {
-        key: _sorted(config["bank"].get(key)) if repeats else None
-        for key in ("number", "ratio")
+        key: bank_settings()[key] if repeats else None for key in ("number", "ratio")
     }
 
 

@@ -45,6 +45,7 @@ rule evaluate:
         calibration="<report>/calibration.csv",
         counts="<report>/counts.csv",
         sources="<report>/sources.csv",
+        dose="<report>/dose.csv",
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -57,6 +58,7 @@ rule evaluate:
         runtime=60,
     params:
         runs=runs(),
+        doses={arm: DOSES[arm] for arm in config["classifier"]["arms"] if arm in DOSES},
         target_findings=TARGETS,
         statistics=settings("report")["statistics"],
         code=code("evaluate.py"),

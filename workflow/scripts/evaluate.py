@@ -14,6 +14,7 @@ evaluate(
     predictions=snakemake.input.predictions,
     outputs=dict(snakemake.output.items()),
     runs=snakemake.params.runs,
+    doses=snakemake.params.doses,
     target_findings=snakemake.params.target_findings,
     threads=snakemake.threads,
     **snakemake.params.statistics,

@@ -104,6 +104,11 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
             f"dataset.uncertain.{finding}: no such finding;"
             f" takes default or one of {', '.join(findings)}"
         )
+    for finding in set(dataset["thin"]) - set(findings):
+        yield (
+            f"dataset.thin.{finding}: no such finding;"
+            f" takes one of dataset.findings: {', '.join(findings)}"
+        )
     if dataset["test_percent"] + dataset["validation_percent"] >= 100:
         yield (
             "dataset.test_percent: together with dataset.validation_percent"
@@ -141,12 +146,22 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
         for key in ("negatives", "pretrain"):
             if arm.get(key) and recipe is None:
                 yield f"arms.{name}.{key}: got true without a recipe; name the arm's recipe too"
+    yield from _bank_contradictions(config)
     for i, name in enumerate(config["classifier"]["arms"]):
         if name not in config["arms"]:
             yield (
                 f"classifier.arms[{i}]: got {_shown(name)};"
                 f" takes one of arms: {', '.join(config['arms'])}"
             )
+
+
+def _bank_contradictions(config: Mapping[str, Any]) -> Iterator[str]:
+    bank = config["bank"]
+    if isinstance(bank["ratio"], list) and bank["number"] is not None:
+        yield (
+            f"bank.number: got {_shown(bank['number'])} beside a list of ratios;"
+            " takes null, so that each ratio says how many images it means"
+        )
 
 
 def _dotted(path) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rarecxr.files import sha256, written_whole
@@ -71,6 +71,12 @@ def digest(values: Any) -> str:
     """A digest of plain values, the same for the same values in any order of keys."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_images(images: Iterable[str]) -> dict[str, Any]:
+    """Number of different images, and one digest of all their keys in any order."""
+    keys = sorted(set(images))
+    return {"images": len(keys), "digest": digest(keys)}
 
 
 def write_attributes(file, values: Mapping[str, Any], **more: Any) -> None:

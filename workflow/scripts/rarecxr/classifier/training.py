@@ -18,10 +18,10 @@ from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.weights import find_weights
 from rarecxr.data.findings import NEGATIVES
 from rarecxr.data.pixels import read_columns
-from rarecxr.data.split import fraction_patients
+from rarecxr.data.split import SPLITS, fraction_patients
 from rarecxr.devices import choose_device, choose_precision
 from rarecxr.files import written_whole
-from rarecxr.provenance import digest, provenance
+from rarecxr.provenance import digest, digest_of_images, provenance
 from rarecxr.resume import ResumeStore
 from rarecxr.tensors import to_bytes
 
@@ -83,7 +83,9 @@ def train(
         negatives: file of synthetic negatives, or None.
         model: the network that comes out, `model.pt`.
         predictions: Parquet file with the scores in [0, 1] of every image of the patients for
-            validation, testing and the expert test, sorted by image.
+            validation, testing and the expert test, sorted by image. In its metadata
+            (`DataFrame.attrs`) `provenance`, and `trained_on`, number and digest of the real
+            images that the run was trained on.
         history: CSV file with one row an epoch.
         state: folder for what an interrupted run goes on from; no declared output. It stays after
             success.
@@ -238,7 +240,7 @@ def train(
         fit.run()
         del images, fit.images
 
-        judged = table[table["split"] != "train"].sort_values("image")
+        judged = table[table["split"].isin(SPLITS[1:])].sort_values("image")
         seen = load_images(
             [Part(pixels, judged["place"].to_numpy())],
             resolution,
@@ -252,8 +254,12 @@ def train(
         _write_model(model, network, findings, architecture, settings, origin)
         scores = pd.DataFrame(torch.sigmoid(logits).numpy(), columns=list(findings))
         known_columns = judged[["image", "patient", "split"]].reset_index(drop=True)
+        scores = pd.concat([known_columns, scores], axis=1)
+        # Kept in the file's metadata: what the run says that it was trained on.
+        trained = parts["train"]
+        scores.attrs = {"provenance": origin, "trained_on": digest_of_images(trained["image"])}
         with written_whole(predictions) as temporary:
-            pd.concat([known_columns, scores], axis=1).to_parquet(temporary, index=False)
+            scores.to_parquet(temporary, index=False)
         with written_whole(history) as temporary:
             pd.DataFrame(fit.history).to_csv(temporary, index=False)
 

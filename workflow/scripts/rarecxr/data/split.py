@@ -7,7 +7,7 @@ here, nor does the order of the CSV's rows or columns.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ import pandas as pd
 from rarecxr.files import written_whole
 
 SPLITS = ("train", "val", "test", "expert")
+# The training patients that `dataset.thin` leaves out: in no split, seen by nothing.
+UNUSED = "unused"
 
 
 def split_patients(
@@ -24,11 +26,13 @@ def split_patients(
     target_findings: Sequence[str],
     seed: int,
     output: str | os.PathLike,
+    thin: Mapping[str, float] | None = None,
 ) -> None:
     """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
 
     The patients of the training CSV are shared out among train, val and test so that each has
     its part of the positives of every target finding. Those of the expert CSV are `expert`.
+    Afterwards the training patients that `thin` leaves out become `unused`; nobody else moves.
 
     Args:
         images: the index, `images.parquet`.
@@ -37,14 +41,18 @@ def split_patients(
         target_findings: findings whose positives are shared out in proportion.
         seed: seed of the choice.
         output: the split (CSV).
+        thin: the share of a finding's training positives that stays, by finding; see `thin_out`.
 
     Raises:
         ValueError: train, val or test has no patient with, or none without, a target finding.
     """
-    table = pd.read_parquet(images, columns=["patient", "csv", *target_findings])
+    columns = list(dict.fromkeys(["patient", "csv", *target_findings, *(thin or {})]))
+    table = pd.read_parquet(images, columns=columns)
     train = table["csv"] == "train"
     positives = positive_patients(table[train], target_findings)
     split = share_out(positives, test_percent, validation_percent, seed)
+    for finding in sorted(thin or {}):
+        split = thin_out(table[train], split, finding, thin[finding], seed)
     _check_positives(positives, split)
     expert = pd.Series("expert", index=sorted(set(table.loc[~train, "patient"])), dtype=object)
     both = pd.concat([split, expert]).sort_index()
@@ -146,6 +154,48 @@ def share_out(
         split[line[taken]] = name
         line = line[~taken]
     return pd.Series(split, index=positives.index)
+
+
+def thin_out(
+    table: pd.DataFrame, split: pd.Series, finding: str, share: float, seed: int
+) -> pd.Series:
+    """Make a finding rare among the training patients.
+
+    Of the training patients with a certain positive the given share stays, and so it does of
+    those who have none but an uncertain label, which a policy may make positive. The others become
+    `unused` with all their images. What stays at one share stays at any larger one.
+
+    Args:
+        table: one row an image, with the column patient and raw labels under the finding's name.
+        split: the split of each patient, which is the index.
+        finding: the finding.
+        share: the share that stays, above 0 and up to 1.
+        seed: seed of the choice.
+
+    Returns:
+        The split after that.
+
+    Raises:
+        ValueError: no positive would stay.
+    """
+    highest = table[finding].abs().groupby(table["patient"], sort=True).max()
+    certain = (table[finding] == 1).groupby(table["patient"], sort=True).any()
+    training = split.reindex(highest.index) == "train"
+    # Neither a draw (seed, number) nor the split: the finding's letters keep findings apart.
+    key = np.random.SeedSequence([seed, *finding.encode()], spawn_key=(1,))
+    chance = pd.Series(np.random.default_rng(key).random(len(highest)), highest.index)
+    thinned = split.copy()
+    for kind in (certain, (highest == 1) & ~certain):
+        patients = chance[kind & training].sort_values(kind="stable").index
+        stay = round(share * len(patients))
+        if kind is certain and not stay:
+            raise ValueError(
+                f"dataset.thin.{finding}: {share:g} of the {len(patients)} training patients with "
+                f"{finding} is none; "
+                + (f"takes {1 / len(patients):.2g} or more" if len(patients) else "leave it out")
+            )
+        thinned[patients[stay:]] = UNUSED
+    return thinned
 
 
 def rank(positives: pd.DataFrame, min_positive_patients: int, seed: int, draw: int) -> pd.DataFrame:

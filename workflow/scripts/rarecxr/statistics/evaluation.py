@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from rarecxr.data.findings import FINDINGS
-from rarecxr.data.split import fraction_patients
+from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
 from rarecxr.files import sha256, written_whole
 from rarecxr.statistics import tables
+from rarecxr.statistics.dose_response import choose_doses, dose_table
 from rarecxr.statistics.measured import measure
 from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_scores
 from rarecxr.statistics.subgroups import subgroup_table
@@ -26,6 +27,7 @@ def evaluate(
     predictions: Sequence[str | Path],
     outputs: Mapping[str, str | Path],
     runs: Sequence[Mapping],
+    doses: Mapping[str, Mapping[str, float]],
     target_findings: Sequence[str],
     resamples: int,
     subgroup_resamples: int,
@@ -44,8 +46,9 @@ def evaluate(
         rejected: list of images that could not be read (column `image`).
         predictions: predictions.parquet of every run.
         outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
-            counts and sources.
+            counts, sources and dose.
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
+        doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
         target_findings: the rare findings; with the fractions they are the study's cells.
         resamples: number of resamples of the test patients.
         subgroup_resamples: the same for subgroups.
@@ -65,11 +68,14 @@ def evaluate(
     # The classifier may have fewer outputs than there are labels, but all runs have the same.
     outputs_of_runs = pd.read_parquet(predictions[0]).columns
     findings = [name for name in FINDINGS if name in outputs_of_runs or name in target_findings]
-    scores = read_scores(images, predictions, runs, findings, unreadable)
-    if "test" not in scores:
+    every = read_scores(images, predictions, runs, findings, unreadable)
+    if "test" not in every:
         raise ValueError(f"{split}: no test patient has an image; raise dataset.test_percent")
+    check_runs(every["test"].runs)
+    scores, choices = choose_doses(every, doses, target_findings)
+    for choice in choices.itertuples():
+        log.info("%s at %g %%, %s: dose %g", *choice[1:5])
     test = scores["test"]
-    check_runs(test.runs)
     log.info(
         "%d runs on %d test images of %d patients", len(runs), len(test.images), test.n_patients
     )
@@ -93,6 +99,7 @@ def evaluate(
         ),
         "calibration": tables.calibration_table(test, target_findings),
         "counts": tables.count_table(images, _parts(images, draws, runs)),
+        "dose": dose_table(every, doses, choices, target_findings, resamples=resamples, **common),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
     }
     for name, path in outputs.items():
@@ -119,7 +126,7 @@ def _parts(images, draws, runs):
         for number, draw in enumerate(draws)
         for fraction in fractions
     ]
-    for split in ("val", "test", "expert"):
+    for split in (*SPLITS[1:], UNUSED):
         patients = images.loc[images["split"] == split, "patient"].unique()
         if len(patients):
             parts.append((split, float("nan"), None, patients))
