@@ -12,7 +12,7 @@ demo: setup
 	$(BIN)/snakemake --cores $(CORES)
 
 test: setup
-	$(BIN)/pytest -n $(shell nproc 2>/dev/null || echo 2)
+	$(BIN)/pytest --dist loadgroup -n $(shell nproc 2>/dev/null || echo 2)
 
 setup: $(VENV)/.complete
 

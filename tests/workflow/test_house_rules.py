@@ -20,6 +20,8 @@ def rules():
 
 
 RULES = rules()
+# Those that ask a cluster for something.
+JOBS = [rule for rule in RULES if "localrule: True" not in rule[2]]
 
 
 def test_the_stages_are_there():
@@ -79,6 +81,34 @@ def test_the_default_profile_names_the_triggers_and_nothing_of_the_machine():
     profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
     assert set(profile["rerun-triggers"]) == {"mtime", "params", "input", "software-env"}
     assert not {"cores", "jobs", "resources", "default-resources"} & set(profile)
+
+
+@pytest.mark.parametrize("name", ["local", "slurm"])
+def test_a_profile_that_replaces_the_default_repeats_it(name):
+    """`--workflow-profile` leaves profiles/default out."""
+    profile = yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    assert {key: profile.get(key) for key in default} == default
+
+
+def test_the_slurm_profile_sends_the_rules_that_use_a_gpu_and_no_others_to_its_partition():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    with_gpu = {name for name, _, text in RULES if "gpu=" in text}
+    assert set(profile["set-resources"]) == with_gpu
+    assert {part["slurm_partition"] for part in profile["set-resources"].values()} == {"gpu"}
+    assert set(profile["groups"]) <= {name for name, _, _ in RULES} - with_gpu
+
+
+@pytest.mark.parametrize(("name", "file", "text"), JOBS, ids=[rule[0] for rule in JOBS])
+def test_what_a_job_asks_for_is_in_the_configuration(name, file, text):
+    assert re.search(rf'^        mem_mb=memory\(\s*"{name}"', text, re.M)
+    assert f'        runtime=minutes("{name}"),\n' in text
+    assert not re.search(r"slurm_|partition|account", text)
+
+
+def test_jobs_are_told_by_the_names_of_rules():
+    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+    assert set(schema["$defs"]["rule"]["enum"]) == {"default", *(name for name, _, _ in JOBS)}
 
 
 def test_checkpoints_are_loaded_without_unpickling():

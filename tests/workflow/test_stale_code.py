@@ -34,6 +34,7 @@ REACH = {
     "rarecxr.devices": TORCH,
     "rarecxr.doses": set(),
     "rarecxr.files": ALL,
+    "rarecxr.gpus": TORCH,
     "rarecxr.joblog": ALL,
     "rarecxr.provenance": {"cache_pixels", "make_training_set", "make_report", *TORCH},
     "rarecxr.resume": {"train_gan", "train_classifier"},

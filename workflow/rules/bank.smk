@@ -19,8 +19,8 @@ rule make_bank:
     threads: config["bank"]["threads"]
     resources:
         gpu=gpus("bank"),
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory("make_bank"),
+        runtime=minutes("make_bank"),
     params:
         bank=bank_settings(),
         study=STUDY,
@@ -48,8 +48,8 @@ rule measure_bank:
     threads: config["quality"]["threads"]
     resources:
         gpu=gpus("quality"),
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory("measure_bank"),
+        runtime=minutes("measure_bank"),
     params:
         quality=settings("quality"),
         finding=finding_name,

@@ -26,12 +26,12 @@ rule train_classifier:
     threads: config["classifier"]["threads"]
     resources:
         gpu=gpus("classifier"),
-        mem_mb=8000 + config["classifier"]["memory_limit_mb"],
-        runtime=1440,
+        mem_mb=memory(
+            "train_classifier", beside=config["classifier"]["memory_limit_mb"]
+        ),
+        runtime=minutes("train_classifier"),
         # Where the pixels lie changes the speed and no result: no param.
         pixel_mb=config["classifier"]["memory_limit_mb"],
-        # A warning some minutes before a time limit, in which the state is saved.
-        slurm_extra="--signal=URG@300",
     params:
         classifier=settings("classifier", without=("arms", "seeds", "memory_limit_mb")),
         arm=arm_definition,

@@ -86,6 +86,23 @@ def gpus(section):
     return 0 if config[section]["device"] == "cpu" else 1
 
 
+def memory(rule, beside=0):
+    """Memory in MB that a job asks for, with `beside` MB for what is set elsewhere: grows with the attempt."""
+    return _asked("memory_mb", rule, beside)
+
+
+def minutes(rule):
+    """Minutes that a job asks for: grows with the attempt."""
+    return _asked("minutes", rule)
+
+
+def _asked(what, rule, beside=0):
+    jobs = config["jobs"]
+    first = jobs[what].get(rule, jobs[what]["default"]) + beside
+    most = jobs[f"max_{what}"] or float("inf")
+    return lambda wildcards, attempt: min(first * attempt, most)
+
+
 def cells():
     """Every fraction and draw of the study, as values of wildcards."""
     return [

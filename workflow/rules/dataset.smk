@@ -18,8 +18,8 @@ rule make_phantoms:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory("make_phantoms"),
+        runtime=minutes("make_phantoms"),
     params:
         phantom=settings("phantom"),
         code=code("make_phantoms.py"),
@@ -41,8 +41,8 @@ rule index_images:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("index_images"),
+        runtime=minutes("index_images"),
     params:
         views=DATASET["views"],
         code=code("index_images.py"),
@@ -63,8 +63,8 @@ rule label_images:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("label_images"),
+        runtime=minutes("label_images"),
     params:
         uncertain=_sorted(DATASET["uncertain"]),
         blank=DATASET["blank"],
@@ -86,8 +86,8 @@ rule split_patients:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("split_patients"),
+        runtime=minutes("split_patients"),
     params:
         split={
             key: DATASET[key]
@@ -118,8 +118,8 @@ rule draw_patients:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory("draw_patients"),
+        runtime=minutes("draw_patients"),
     params:
         draws={
             key: DATASET[key]
@@ -145,8 +145,8 @@ rule cache_pixels:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=4000,
-        runtime=480,
+        mem_mb=memory("cache_pixels"),
+        runtime=minutes("cache_pixels"),
     params:
         cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
         root=dataset_root(),

@@ -19,8 +19,8 @@ rule make_training_set:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("make_training_set"),
+        runtime=minutes("make_training_set"),
     params:
         finding=finding_name,
         filters=recipe_filters,
@@ -62,10 +62,8 @@ rule train_gan:
     threads: config["gan"]["threads"]
     resources:
         gpu=gpus("gan"),
-        mem_mb=16000,
-        runtime=2880,
-        # A warning some minutes before a time limit, in which the state is saved.
-        slurm_extra="--signal=URG@300",
+        mem_mb=memory("train_gan"),
+        runtime=minutes("train_gan"),
     params:
         gan=gan_settings,
         state=f"results/{STUDY}/state/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",

@@ -54,8 +54,8 @@ rule evaluate:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
     params:
         runs=runs(),
         doses={arm: DOSES[arm] for arm in config["classifier"]["arms"] if arm in DOSES},
@@ -113,8 +113,8 @@ rule make_report:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("make_report"),
+        runtime=minutes("make_report"),
     params:
         gans=SHOWN_GANS,
         study=STUDY,

@@ -4,13 +4,19 @@ import contextlib
 
 import torch
 
+from rarecxr.gpus import take_gpus
 
-def choose_device(device: str) -> torch.device:
+
+def choose_device(device: str, number: int = 1) -> torch.device:
     """The device of a setting: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+
+    On a machine with more GPUs than this, `number` of them become this process's own.
 
     Raises:
         ValueError: CUDA is asked for and there is none.
     """
+    if device != "cpu":
+        take_gpus(number)
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise ValueError("device: got cuda, and torch sees no GPU here; give auto or cpu")
