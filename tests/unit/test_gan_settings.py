@@ -1,5 +1,7 @@
 """Settings are refused at the door, by name."""
 
+import re
+
 import pytest
 
 from rarecxr.gan.settings import WITHOUT_EFFECT, GanSettings, by_resolution
@@ -19,6 +21,13 @@ from rarecxr.gan.settings import WITHOUT_EFFECT, GanSettings, by_resolution
         ({"minibatch": 6}, "gan.minibatch is 6 at 4 px"),
         ({"minibatch": {"default": 8, "32px": 10}}, "gan.minibatch is 10 at 32 px"),
         ({"minibatch": {"32px": 8}}, "add 4px or default"),
+        ({"devices": 0}, "gan.devices is 0; give 1 or more"),
+        (
+            {"minibatch": {"default": 24, "32px": 8}, "devices": 3},
+            "gan.minibatch is 8 at 32 px: 2 group(s) of gan.group_size 4 cannot be shared by "
+            "gan.devices 3; give a multiple of 12",
+        ),
+        ({"minibatch": 2, "devices": 2}, "give a multiple of 8"),
         ({"lr": 0}, "gan.lr at 4 px is 0"),
         ({"beta2": 1.0}, "gan.beta2 is 1.0; give 0 to below 1"),
         ({"final_kimg": 0}, "gan.final_kimg is 0"),
@@ -27,7 +36,7 @@ from rarecxr.gan.settings import WITHOUT_EFFECT, GanSettings, by_resolution
     ],
 )
 def test_what_is_not_allowed_is_named(change, words):
-    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
+    with pytest.raises(ValueError, match=re.escape(words)):
         GanSettings(**({"resolution": 32} | change))
 
 

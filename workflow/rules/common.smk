@@ -83,7 +83,9 @@ def own_file(path):
 
 def gpus(section):
     """GPUs that a job of this section asks for."""
-    return 0 if config[section]["device"] == "cpu" else 1
+    return (
+        0 if config[section]["device"] == "cpu" else config[section].get("devices", 1)
+    )
 
 
 def memory(rule, beside=0):

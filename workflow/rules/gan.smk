@@ -61,6 +61,8 @@ rule train_gan:
         "../../envs/torch.yaml"
     threads: config["gan"]["threads"]
     resources:
+        # One task for all of them, which starts the processes of further GPUs itself: never `tasks`,
+        # with which SLURM would start the script once a GPU.
         gpu=gpus("gan"),
         mem_mb=memory("train_gan"),
         runtime=minutes("train_gan"),

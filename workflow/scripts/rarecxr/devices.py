@@ -23,6 +23,24 @@ def choose_device(device: str, number: int = 1) -> torch.device:
     return torch.device("cuda" if available and device != "cpu" else "cpu")
 
 
+def choose_devices(device: str, count: int) -> list[torch.device]:
+    """`count` devices of a setting as in `choose_device`: so many GPUs, or the CPU so many times.
+
+    Raises:
+        ValueError: there are fewer GPUs.
+    """
+    chosen = choose_device(device, count)
+    if chosen.type == "cpu" or count == 1:
+        return [chosen] * count
+    visible = torch.cuda.device_count()
+    if visible < count:
+        raise ValueError(
+            f"devices: got {count}, and torch sees {visible} GPU(s) here; give {visible} or fewer, "
+            "or let the job have more"
+        )
+    return [torch.device("cuda", number) for number in range(count)]
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """The precision of a setting: `fp32`, `bf16`, or `auto` for bf16 where the device has it.
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rarecxr.gan.ranks import Ranks
 from rarecxr.gan.settings import AdaSettings
 
 
@@ -26,16 +27,20 @@ class AdaptiveAugment:
     Args:
         settings: see `AdaSettings`.
         device: where the images are.
+
+    Attributes:
+        ranks: the processes that share the minibatches; this one alone unless set.
     """
 
     def __init__(self, settings: AdaSettings, device: torch.device):
         self.settings = settings
+        self.ranks = Ranks(group_size=1)
         self.p = torch.tensor(settings.start_p, dtype=torch.float32, device=device)
         self._signs = torch.zeros((), dtype=torch.float32, device=device)
         self._steps = 0
 
     def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """(N, 1, R, R) transformed; the gradient flows through."""
+        """This rank's images (N, 1, R, R) transformed; the gradient flows through."""
         return self._intensity(self._geometry(images, random), random)
 
     def adapt(self, real_scores: Tensor, fake_scores: Tensor, loss: str) -> None:
@@ -43,6 +48,11 @@ class AdaptiveAugment:
 
         For the Wasserstein loss, whose scores have no zero of their own, the sign is taken
         from the middle between the mean real and the mean generated score: ours, not the paper's.
+
+        Args:
+            real_scores: (N,), those of all ranks.
+            fake_scores: (N,), likewise.
+            loss: "wgan-gp" or "r1".
         """
         zero = 0.0 if loss == "r1" else (real_scores.mean() + fake_scores.mean()) / 2
         self._signs = self._signs + (real_scores.detach() - zero).sign().mean().detach()
@@ -98,11 +108,16 @@ class AdaptiveAugment:
 
     def _drawn(self, count: int, limit: float, random: torch.Generator) -> Tensor:
         """Uniform in ±limit with probability p, else 0; (count,)."""
-        value = torch.rand(count, generator=random, device=self.p.device) * 2 - 1
+        value = self._uniform(count, random) * 2 - 1
         return torch.where(self._chosen(count, random), value * limit, 0.0)
 
     def _chosen(self, count: int, random: torch.Generator) -> Tensor:
-        return torch.rand(count, generator=random, device=self.p.device) < self.p
+        return self._uniform(count, random) < self.p
 
     def _coin(self, count: int, random: torch.Generator) -> Tensor:
-        return torch.rand(count, generator=random, device=self.p.device) < 0.5
+        return self._uniform(count, random) < 0.5
+
+    def _uniform(self, count: int, random: torch.Generator) -> Tensor:
+        """Numbers in [0, 1) for this rank's images, from those of all ranks; (count,)."""
+        total = count * self.ranks.count
+        return self.ranks.part(torch.rand(total, generator=random, device=self.p.device))

@@ -73,7 +73,7 @@ def gradient_squares(scores: Tensor, images: Tensor) -> Tensor:
     return widened(gradient).square().sum(dim=(1, 2, 3)) + 1e-16
 
 
-def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def label_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy of the critic's label logits (auxiliary classifier).
 
     Odena et al. 2017 (arXiv 1610.09585), for labels that do not exclude each other. A label
@@ -82,9 +82,15 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: (N, L).
         labels: (N, L) in [0, 1] or NaN.
+        known: what the sum is divided by; None for the number of known labels.
     """
-    known = torch.isfinite(labels)
+    finite = torch.isfinite(labels)
     each = F.binary_cross_entropy_with_logits(
-        logits, torch.where(known, labels, 0.0), reduction="none"
+        logits, torch.where(finite, labels, 0.0), reduction="none"
     )
-    return (each * known).sum() / known.sum().clamp(min=1)
+    return (each * finite).sum() / (known_labels(labels) if known is None else known)
+
+
+def known_labels(labels: Tensor) -> Tensor:
+    """How many labels are not NaN, at least 1."""
+    return torch.isfinite(labels).sum().clamp(min=1)

@@ -97,6 +97,7 @@ class GanSettings:
     ada: Mapping[str, Any] | bool | None = None
     precision: str = "auto"
     device: str = "auto"
+    devices: int = 1
     tick_kimg: float = 10.0
     snapshots: int = 6
     resume_s: float = 300.0
@@ -125,12 +126,20 @@ class GanSettings:
         self.ada_settings()
         _at_least("snapshots", self.snapshots, 1)
         _at_least("group_size", self.group_size, 1)
+        _at_least("devices", self.devices, 1)
         for resolution in self.resolutions():
             size = self.minibatch_at(resolution)
             if size < 2 or (size > self.group_size and size % self.group_size):
                 raise ValueError(
                     f"gan.minibatch is {size} at {resolution} px; give 2 or more, and above "
                     f"gan.group_size a multiple of it ({self.group_size})"
+                )
+            groups = max(1, size // self.group_size)
+            if groups % self.devices:
+                raise ValueError(
+                    f"gan.minibatch is {size} at {resolution} px: {groups} group(s) of "
+                    f"gan.group_size {self.group_size} cannot be shared by gan.devices "
+                    f"{self.devices}; give a multiple of {self.group_size * self.devices}"
                 )
             _positive(f"lr at {resolution} px", self.lr_at(resolution))
             for name in ("fade_kimg", "stabilise_kimg"):

@@ -14,6 +14,7 @@ from rarecxr.gan.layers import upscale
 from rarecxr.gan.losses import (
     critic_terms,
     generator_loss,
+    known_labels,
     label_loss,
     r1_penalty,
     wgan_penalty,
@@ -21,6 +22,7 @@ from rarecxr.gan.losses import (
 from rarecxr.gan.networks import Critic, Generator
 from rarecxr.gan.optimiser import Adam, average_into
 from rarecxr.gan.pixels import to_uint8
+from rarecxr.gan.ranks import Ranks
 from rarecxr.gan.record import NotFiniteError, TermRecord
 from rarecxr.gan.schedule import Schedule
 from rarecxr.gan.seeds import seed_for
@@ -78,7 +80,17 @@ class Trainer:
         self.steps = 0
         self.phase = -1
         self.record = TermRecord()
+        self.share(Ranks(settings.group_size))
         self._sheet_latents = self._fixed_latents()
+
+    def share(self, ranks: Ranks) -> None:
+        """Share each further minibatch with other processes, which hold the same as this one.
+
+        With several ranks, a step is for all of them to make at once.
+        """
+        self.ranks = ranks
+        if self.augment is not None:
+            self.augment.ranks = ranks
 
     # One step
 
@@ -95,9 +107,9 @@ class Trainer:
 
         for number in range(settings.n_critic):
             first = self.images
-            real = self.data.batch(first, size, **where)
+            real = self.ranks.part(self.data.batch(first, size, **where))
             labels = self.data.batch_labels(first, size)
-            latents, fake_labels = self._latents(size, random)
+            latents, fake_labels = self._own_latents(size, random)
             # The generator's step may use the last fake images again, with their graph.
             kept = number == settings.n_critic - 1 and not settings.fresh_latents
             with torch.set_grad_enabled(kept):
@@ -109,7 +121,7 @@ class Trainer:
             self.images += size
 
         if settings.fresh_latents:
-            latents, fake_labels = self._latents(size, random)
+            latents, fake_labels = self._own_latents(size, random)
             fake = self.generator(latents, fake_labels, dtype=self.dtype, **where)
         if self.augment is not None:
             fake = self.augment(fake, random)
@@ -126,6 +138,7 @@ class Trainer:
         alpha: float,
         random: torch.Generator,
     ) -> None:
+        """One step on this rank's images; `labels` are those of the real images of all ranks."""
         settings = self.settings
         self.critic_optimiser.zero_grad()
 
@@ -137,46 +150,64 @@ class Trainer:
         terms = critic_terms(real_scores, fake_scores, settings.loss, settings.drift)
         if logits is not None:
             real_logits, fake_logits = logits.chunk(2)
-            both = label_loss(real_logits, labels) + label_loss(fake_logits, fake_labels)
+            # So that the mean over the ranks is that over all known labels.
+            known = known_labels(labels) / self.ranks.count
+            both = label_loss(real_logits, self.ranks.part(labels), known) + label_loss(
+                fake_logits, fake_labels
+            )
             terms["label"] = settings.label_weight * both
         _backward(sum(terms.values()), self.critic_optimiser.parameters)
+        logged = {
+            "real_score": real_scores.mean(),
+            "fake_score": fake_scores.mean(),
+            "real_sign": real_scores.sign().mean(),
+            "critic_loss": terms["critic"],
+        }
         if self.augment is not None:
-            self.augment.adapt(real_scores, fake_scores, settings.loss)
-            self.record.add(self.images, ada_p=self.augment.p)
-        self.record.add(
-            self.images,
-            real_score=real_scores.mean(),
-            fake_score=fake_scores.mean(),
-            real_sign=real_scores.sign().mean(),
-        )
+            every = (self.ranks.joined(real_scores), self.ranks.joined(fake_scores))
+            self.augment.adapt(*every, settings.loss)
+            logged["ada_p"] = self.augment.p
+        if "label" in terms:
+            logged["label_loss"] = terms["label"]
 
-        penalty = None
         if settings.loss == "wgan-gp":
-            mix = torch.rand(len(real), 1, 1, 1, generator=random, device=self.device)
-            penalty = wgan_penalty(score, real, fake, mix)
-            terms["penalty"] = settings.gradient_penalty * penalty
+            mixes = torch.rand(
+                len(real) * self.ranks.count, 1, 1, 1, generator=random, device=self.device
+            )
+            logged["gradient_penalty"] = wgan_penalty(score, real, fake, self.ranks.part(mixes))
+            weight = settings.gradient_penalty
         elif self.steps % settings.r1_interval == 0:
             # Lazy regularisation: seldom and therefore stronger (Karras et al. 2020, arXiv
             # 1912.04958, appendix B).
-            penalty = r1_penalty(score, real)
-            terms["penalty"] = settings.r1_gamma * settings.r1_interval * penalty
-        if penalty is not None:
-            _backward(terms["penalty"], self.critic_optimiser.parameters)
-            self.record.add(self.images, gradient_penalty=penalty)
-        if "label" in terms:
-            self.record.add(self.images, label_loss=terms["label"])
-        self.record.add(self.images, critic_loss=terms["critic"])
-        self.critic_optimiser.step()
+            logged["gradient_penalty"] = r1_penalty(score, real)
+            weight = settings.r1_gamma * settings.r1_interval
+        if "gradient_penalty" in logged:
+            _backward(weight * logged["gradient_penalty"], self.critic_optimiser.parameters)
+        self._learn(self.critic_optimiser, logged)
 
     def _generator_step(self, fake: Tensor, fake_labels: Tensor | None, alpha: float) -> None:
         self.generator_optimiser.zero_grad()
         scores, logits = self.critic(fake, alpha, self.dtype)
         loss = generator_loss(scores, self.settings.loss)
-        self.record.add(self.images, generator_loss=loss)
+        logged = {"generator_loss": loss}
         if logits is not None:
             loss = loss + self.settings.label_weight * label_loss(logits, fake_labels)
         _backward(loss, self.generator_optimiser.parameters)
-        self.generator_optimiser.step()
+        self._learn(self.generator_optimiser, logged)
+
+    def _learn(self, optimiser: Adam, logged: dict[str, Tensor]) -> None:
+        """Change the weights by the mean gradient of all ranks, and note the means of the terms."""
+        # Copies, since a term may be a tensor that is still in use.
+        means = {name: value.detach().clone() for name, value in logged.items()}
+        gradients = [p.grad for p in optimiser.parameters if p.grad is not None]
+        self.ranks.average([*gradients, *means.values()])
+        self.record.add(self.images, **means)
+        optimiser.step()
+
+    def _own_latents(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """This rank's share of a minibatch's latents and label vectors."""
+        latents, labels = self._latents(count, random)
+        return self.ranks.part(latents), None if labels is None else self.ranks.part(labels)
 
     def _latents(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor | None]:
         shape = (count, self.settings.latent_size)

@@ -4,18 +4,20 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rarecxr.devices import choose_device, choose_precision
+from rarecxr.devices import choose_devices, choose_precision
 from rarecxr.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.data import TrainingImages, training_images
+from rarecxr.gan.helpers import begin_helping, end_helping, helped
 from rarecxr.gan.networks import build_networks
+from rarecxr.gan.ranks import connected
 from rarecxr.gan.record import write_rows
 from rarecxr.gan.samples import write_sheet
 from rarecxr.gan.scalars import ScalarWriter
@@ -69,7 +71,7 @@ def train(
         draw: number of the draw: they go into the artifacts and, but for the study, into the
             identity of the resume files.
         seed: of weights, order and latents.
-        threads: CPU threads; another number can change the last bits.
+        threads: CPU threads, shared among the devices; another number can change the last bits.
         code: digest of the code.
         base: generator.pt to start from at full resolution; None to train from scratch.
         on_tick: called after every tick with the trainer and the row of training.csv.
@@ -79,12 +81,12 @@ def train(
     Raises:
         ValueError: settings, a training set or a base that cannot be used.
         NotFiniteError: a loss or weight was not finite; the last resume file stays.
+        HelperError: with several devices, the process of one has died; likewise.
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
     gan = GanSettings(**settings)
-    torch.set_num_threads(threads)
-    device = choose_device(gan.device)
+    device = choose_devices(gan.device, gan.devices)[0]
     inputs = {"images": images} | ({} if base is None else {"base": base})
     made_from = {
         **gan.with_effect(),
@@ -99,31 +101,28 @@ def train(
     identity = digest({**made_by, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
     own_seed = seed_for(seed, finding, recipe, fraction, draw)
-    finetune = base is not None
+    # What a further device's process has to know to hold the same as this one.
+    task = {
+        "images": os.fspath(images),
+        "base": base if base is None else os.fspath(base),
+        "settings": gan.plain(),
+        "seed": own_seed,
+        "threads": max(1, threads // gan.devices),
+    }
 
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(ResumeStore(state, identity, gan.resume_s, lock_wait_s))
-        data = stack.enter_context(
-            training_images(
-                images,
-                gan.resolution,
-                gan.resolution if finetune else gan.start_resolution,
-                device,
-                seed_for(own_seed, "order"),
-                store.scratch,
-                gan.resident_gib,
-            )
-        )
-        label_names = _label_names(images, data, gan)
-        if finetune:
-            networks = _base_networks(base, gan, label_names)
-        else:
-            weights = seed_for(own_seed, "weights")
-            networks = build_networks(gan.plain(), len(label_names), weights)
-        trainer = Trainer(gan, data, networks, own_seed, finetune, device)
+        trainer, label_names = stack.enter_context(_trainer(**task, scratch=store.scratch))
+        data = trainer.data
+        saved = store.load()
+        shown = 0 if saved is None else saved["trainer"]["images"]
+        if gan.devices > 1 and shown < trainer.schedule.images:
+            call = "from rarecxr.gan.training import help_training; help_training()"
+            helpers = helped(call, task, gan.group_size, gan.devices, store.scratch)
+            trainer.share(stack.enter_context(helpers))
+            trainer.ranks.told(None if saved is None else saved["trainer"])
         scalars = ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None
         run = _Run(trainer, on_tick, scalars)
-        saved = store.load()
         if saved is not None:
             run.load_state(saved)
             _log.info("going on at %.3f kimg", trainer.images / 1000)
@@ -155,6 +154,53 @@ def train(
             "generator_digest": sha256(generator),
         },
     )
+
+
+def help_training() -> None:
+    """What the process of a further device does: its share of every step, and nothing else."""
+    task = begin_helping()
+    meeting = {name: task.pop(name) for name in ("meeting_place", "group_size", "rank", "count")}
+    rank = meeting["rank"]
+    scratch = Path(meeting["meeting_place"]).with_name(f"rank_{rank}")
+    with _trainer(**task, scratch=scratch, rank=rank) as (trainer, _):
+        trainer.share(connected(**meeting))
+        state = trainer.ranks.told()
+        if state is not None:
+            trainer.load_state(state)
+        while trainer.images < trainer.schedule.images:
+            trainer.step()
+        end_helping()
+
+
+@contextlib.contextmanager
+def _trainer(
+    images: str,
+    base: str | None,
+    settings: dict[str, Any],
+    seed: int,
+    threads: int,
+    scratch,
+    rank=0,
+) -> Iterator[tuple[Trainer, list[str]]]:
+    """A trainer at its first step, the same on every rank, and the names of its labels."""
+    gan = GanSettings(**settings)
+    torch.set_num_threads(threads)
+    device = choose_devices(gan.device, gan.devices)[rank]
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    finetune = base is not None
+    start = gan.resolution if finetune else gan.start_resolution
+    order = seed_for(seed, "order")
+    with training_images(
+        images, gan.resolution, start, device, order, scratch, gan.resident_gib
+    ) as data:
+        label_names = _label_names(images, data, gan)
+        if finetune:
+            networks = _base_networks(base, gan, label_names)
+        else:
+            weights = seed_for(seed, "weights")
+            networks = build_networks(gan.plain(), len(label_names), weights)
+        yield Trainer(gan, data, networks, seed, finetune, device), label_names
 
 
 class _Run:
