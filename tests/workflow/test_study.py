@@ -106,6 +106,18 @@ def test_every_bank_is_traced_back_to_the_images(results):
             assert np.isfinite(quality["spaces"]["pixels"]["kid"])
 
 
+def test_every_bank_is_judged_by_a_detector_of_its_fraction(results):
+    for fraction in FRACTIONS:
+        told = json.loads((results / f"bank/filter_leak/{fraction}/draw0.json").read_text())
+        banks = {(bank["recipe"], bank["finding"]) for bank in told["banks"]}
+        assert banks == {("filtered", "Lung Lesion"), ("base", "negatives")}
+        assert set(told["detectors"]) == {"gaussian", "unsharp", "minimum"}
+        assert set(told["provenance"]["inputs"].values()) >= {
+            sha256(results / f"bank/filtered/{fraction}/draw0/lung_lesion.h5"),
+            sha256(results / f"gan/base/{fraction}/draw0/negatives/training_set.h5"),
+        }
+
+
 def test_the_table_and_the_pages_address_are_printed_at_the_end(finished, results):
     output = (finished.folder / "output.txt").read_text()
     assert (results / "report/summary.txt").read_text() in output

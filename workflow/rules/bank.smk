@@ -58,3 +58,33 @@ rule measure_bank:
         code=code("measure_bank.py"),
     script:
         "../scripts/measure_bank.py"
+
+
+rule measure_filters:
+    """Say what share of each bank of a fraction and draw looks filtered."""
+    input:
+        banks=cell_banks,
+        training_sets=cell_training_sets,
+        base_training_set=f"results/{STUDY}/gan/base/{{fraction}}/draw{{draw}}/{NEGATIVES}/training_set.h5",
+    output:
+        filter_leak=f"results/{STUDY}/bank/filter_leak/{{fraction}}/draw{{draw}}.json",
+    log:
+        "<logs>/measure_filters/{fraction}/draw{draw}.log",
+    benchmark:
+        "<benchmarks>/measure_filters/{fraction}/draw{draw}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory("measure_filters"),
+        runtime=minutes("measure_filters"),
+    params:
+        banks=bank_names(),
+        filters={
+            name: _sorted(config["filters"][name])
+            for name in sorted(config["filters"])
+        },
+        max_images=config["quality"]["max_images"],
+        study=STUDY,
+        code=code("measure_filters.py"),
+    script:
+        "../scripts/measure_filters.py"

@@ -89,6 +89,29 @@ def bank_sizes(wildcards):
     return [place.format(bank_recipes()[0], slug(finding)) for finding in TARGETS]
 
 
+def bank_names():
+    """Recipe and finding of every bank of a fraction and draw; None for the base's negatives."""
+    names = [
+        {"recipe": recipe, "finding": finding}
+        for recipe in bank_recipes()
+        for finding in TARGETS
+    ]
+    if any(arm.get("negatives") for arm in ARMS.values()):
+        names.append({"recipe": "base", "finding": None})
+    return names
+
+
+def cell_banks(wildcards):
+    """Every bank of a fraction and draw, in the order of `bank_names`."""
+    return files("bank/{}.h5", [{**name, **wildcards} for name in bank_names()])
+
+
+def cell_training_sets(wildcards):
+    """What the generators of these banks were trained on."""
+    places = [{**name, **wildcards} for name in bank_names()]
+    return files("gan/{}/training_set.h5", places)
+
+
 # classifier
 
 
@@ -137,6 +160,64 @@ def own_weights():
 # report
 
 
+def filter_leaks():
+    """What share of the banks looks filtered: a file a fraction and draw, where there are banks."""
+    return [
+        f"results/{STUDY}/bank/filter_leak/{cell['fraction']}/draw{cell['draw']}.json"
+        for cell in cells()
+        if bank_names()
+    ]
+
+
+def checked_runs():
+    """Every classifier run, with what its arm adds."""
+    return [
+        {
+            **run,
+            "recipe": ARMS[run["arm"]].get("recipe"),
+            "negatives": ARMS[run["arm"]].get("negatives", False),
+        }
+        for run in runs()
+    ]
+
+
+def predictions():
+    """The predictions of every classifier run."""
+    return [
+        f"results/{STUDY}/classifier/{run['arm']}/{run['fraction']}/draw{run['draw']}/seed{run['seed']}/predictions.parquet"
+        for run in runs()
+    ]
+
+
+def gans():
+    """Every GAN that some arm needs: a finding's of each recipe, and the base it starts from."""
+    names = [(recipe, finding) for recipe in bank_recipes() for finding in TARGETS]
+    if names:
+        names.append(("base", None))
+    return [
+        {"recipe": recipe, "finding": finding, **cell}
+        for recipe, finding in names
+        for cell in cells()
+    ]
+
+
+def banks():
+    """Every bank that some arm needs: as `gans`, the base's only where an arm adds negatives."""
+    names = [(bank["recipe"], bank["finding"]) for bank in bank_names()]
+    return [gan for gan in gans() if (gan["recipe"], gan["finding"]) in names]
+
+
+def place(gan):
+    """A GAN's or bank's place among those of the study."""
+    finding = NEGATIVES if gan["finding"] is None else slug(gan["finding"])
+    return f"{gan['recipe']}/{gan['fraction']}/draw{gan['draw']}/{finding}"
+
+
+def files(kind, gans):
+    """One file of each GAN or bank, as in gan/{}/generator.pt."""
+    return [f"results/{STUDY}/{kind.format(place(gan))}" for gan in gans]
+
+
 # states
 
 
@@ -158,24 +239,11 @@ def training_states(wildcards):
 # the whole study
 
 
-def banks():
-    """Every bank that some arm needs: a finding's of each recipe, and the base's negatives."""
-    names = [
-        (recipe, slug(finding)) for recipe in bank_recipes() for finding in TARGETS
-    ]
-    if any(arm.get("negatives") for arm in ARMS.values()):
-        names.append(("base", NEGATIVES))
-    return [
-        f"results/{STUDY}/bank/{recipe}/{cell['fraction']}/draw{cell['draw']}/{finding}"
-        for recipe, finding in names
-        for cell in cells()
-    ]
-
-
 def final_outputs():
     """What the study delivers: the report, and every bank with its quality."""
     return [
         f"results/{STUDY}/report/index.html",
         f"results/{STUDY}/report/summary.csv",
-        *[f"{bank}_quality.json" for bank in banks()],
+        *files("bank/{}_quality.json", banks()),
+        *filter_leaks(),
     ]

@@ -14,6 +14,38 @@ SHOWN_PLACES = [
 ]
 
 
+rule check_leakage:
+    """Look into all files for patients where they must not be; without this, no report."""
+    input:
+        labels="<dataset>/labels.parquet",
+        split="<dataset>/split.csv",
+        draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
+        rejected=f"<dataset>/pixels_{DATASET['resolution']}_rejected.csv",
+        training_set=files("gan/{}/training_set.h5", gans()),
+        generator=files("gan/{}/generator.pt", gans()),
+        metadata=files("gan/{}/generator.json", gans()),
+        bank=files("bank/{}.h5", banks()),
+        predictions=predictions(),
+    output:
+        leakage="<report>/leakage.csv",
+    log:
+        "<logs>/check_leakage.log",
+    benchmark:
+        "<benchmarks>/check_leakage.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory("check_leakage"),
+        runtime=minutes("check_leakage"),
+    params:
+        gans=gans(),
+        banks=banks(),
+        runs=checked_runs(),
+        code=code("check_leakage.py"),
+    script:
+        "../scripts/check_leakage.py"
+
+
 rule evaluate:
     """Measure all runs on the test patients: AUROC, intervals, changes, verdicts."""
     input:
@@ -21,10 +53,9 @@ rule evaluate:
         split="<dataset>/split.csv",
         draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
         rejected=f"<dataset>/pixels_{DATASET['resolution']}_rejected.csv",
-        predictions=[
-            f"results/{STUDY}/classifier/{run['arm']}/{run['fraction']}/draw{run['draw']}/seed{run['seed']}/predictions.parquet"
-            for run in runs()
-        ],
+        predictions=predictions(),
+        # Not read: no result is written of a study that leaks.
+        leakage="<report>/leakage.csv",
     output:
         auc="<report>/auc.csv",
         summary=report(
@@ -78,6 +109,7 @@ rule make_report:
         calibration="<report>/calibration.csv",
         counts="<report>/counts.csv",
         sources="<report>/sources.csv",
+        leakage="<report>/leakage.csv",
         published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[

@@ -99,11 +99,15 @@ def sharpness(images: np.ndarray) -> np.ndarray:
         (N,) float64; 0 for an image without contrast.
     """
     x = images.astype(np.float64)
-    laplacian = (
+    edges, contrast = laplacian(x).std(axis=(1, 2)), x.std(axis=(1, 2))
+    return np.divide(edges, contrast, out=np.zeros(len(x)), where=contrast > 0)
+
+
+def laplacian(x: np.ndarray) -> np.ndarray:
+    """Sum of the four neighbours less four times the pixel: (N, H, W) to (N, H - 2, W - 2)."""
+    return (
         x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:] - 4 * x[:, 1:-1, 1:-1]
     )
-    contrast = x.std(axis=(1, 2))
-    return np.divide(laplacian.std(axis=(1, 2)), contrast, out=np.zeros(len(x)), where=contrast > 0)
 
 
 def _pair(x, y):

@@ -1,0 +1,247 @@
+"""Leaks of every kind, planted into the files of the finished tiny study: each is found."""
+
+import shutil
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from rarecxr.leakage import check_leakage
+
+ARMS = {
+    "none": {"recipe": None, "negatives": False},
+    "oversample": {"recipe": None, "negatives": False},
+    "filtered_gan": {"recipe": "filtered", "negatives": False},
+    "balanced_gan": {"recipe": "filtered", "negatives": True},
+}
+FRACTIONS = ("50", "100")
+SET_OF_50 = "gan/filtered/50/draw0/lung_lesion/training_set.h5"
+RUN_OF_50 = "classifier/balanced_gan/50/draw0/seed0/predictions.parquet"
+
+
+def files_of(results):
+    """Arguments of `check_leakage` for the tiny study."""
+    places = [
+        {"recipe": recipe, "fraction": fraction, "draw": 0, "finding": finding}
+        for recipe, finding in (("filtered", "Lung Lesion"), ("base", None))
+        for fraction in FRACTIONS
+    ]
+    gans, banks = [], []
+    for place in places:
+        name = "negatives" if place["finding"] is None else "lung_lesion"
+        inside = f"{place['recipe']}/{place['fraction']}/draw0/{name}"
+        gan = results / "gan" / inside
+        own = {
+            "training_set": gan / "training_set.h5",
+            "generator": gan / "generator.pt",
+            "metadata": gan / "generator.json",
+        }
+        gans.append(place | own)
+        banks.append(place | {"bank": results / "bank" / f"{inside}.h5"})
+    runs = [
+        {
+            **{"arm": arm, "fraction": fraction, "draw": 0, "seed": 0, **added},
+            "predictions": results / f"classifier/{arm}/{fraction}/draw0/seed0/predictions.parquet",
+        }
+        for arm, added in ARMS.items()
+        for fraction in FRACTIONS
+    ]
+    return {
+        "labels": results / "dataset/labels.parquet",
+        "split": results / "dataset/split.csv",
+        "draws": [results / "dataset/draw0.csv"],
+        "rejected": results / "dataset/pixels_32_rejected.csv",
+        "gans": gans,
+        "banks": banks,
+        "runs": runs,
+        "output": results / "report/leakage_again.csv",
+    }
+
+
+@pytest.fixture
+def study(finished, tmp_path):
+    """A copy of what the tiny study made, and who is where in it."""
+    results = tmp_path / "tiny"
+    shutil.copytree(finished.folder / "results/tiny", results)
+    split = pd.read_csv(results / "dataset/split.csv").set_index("patient")["split"]
+    order = pd.read_csv(results / "dataset/draw0.csv").sort_values("rank")["patient"].tolist()
+    labels = pd.read_parquet(results / "dataset/labels.parquet")
+    return SimpleNamespace(
+        results=results,
+        split=split,
+        inside=order[: round(len(order) / 2)],
+        outside=order[round(len(order) / 2) :],
+        image_of=labels.groupby("patient")["image"].first(),
+    )
+
+
+def swap_image(path, image=None, patient=None):
+    """Put another image in the place of a training set's first one."""
+    with h5py.File(path, "r+") as file:
+        for name, value in (("image", image), ("patient", patient)):
+            if value is not None:
+                values = file[name].asstr()[:].astype(object)
+                values[0] = value
+                del file[name]
+                file[name] = values.tolist()
+
+
+def a_patient_in_two_splits(study):
+    path = study.results / "dataset/split.csv"
+    patient = study.split.index[study.split == "train"][0]
+    path.write_text(path.read_text() + f"{patient},test\n")
+    return "splits: .*1 patients have several rows"
+
+
+def a_test_patient_in_the_draw(study):
+    path = study.results / "dataset/draw0.csv"
+    patient = study.split.index[study.split == "test"][0]
+    path.write_text(path.read_text() + f"{patient},{len(study.inside + study.outside)},0\n")
+    return f"draws: .*1 patients are not for training, the first is {patient}"
+
+
+def a_test_image_in_a_training_set(study):
+    patient = study.split.index[study.split == "test"][0]
+    swap_image(study.results / SET_OF_50, study.image_of[patient], patient)
+    return f"training sets: .*1 patients are outside the fraction .*{patient}"
+
+
+def a_patient_outside_the_fraction_in_a_training_set(study):
+    patient = study.outside[0]
+    swap_image(study.results / SET_OF_50, study.image_of[patient], patient)
+    return f"training sets: .*1 patients are outside the fraction .50 %., the first is {patient}"
+
+
+def a_test_image_under_a_training_patients_name(study):
+    patient = study.split.index[study.split == "test"][0]
+    swap_image(study.results / SET_OF_50, image=study.image_of[patient])
+    return "training sets: .*1 images are another patient's than it says"
+
+
+def a_fraction_that_is_not_nested(study):
+    small, large = (
+        study.results / f"gan/base/{name}/draw0/negatives/training_set.h5" for name in FRACTIONS
+    )
+    with h5py.File(small) as one, h5py.File(large) as other:
+        shared = set(one["image"].asstr()[:])
+        where = np.flatnonzero([image in shared for image in other["image"].asstr()[:]])[0]
+    with h5py.File(large, "r+") as file:
+        for name in ("image", "patient", "filter"):
+            values = np.delete(file[name].asstr()[:].astype(object), where)
+            del file[name]
+            file[name] = values.tolist()
+    return "nested fractions: .*1 images of the next smaller fraction are missing"
+
+
+def a_base_gan_of_another_fraction(study):
+    for name in ("generator.pt", "generator.json"):
+        place = "gan/base/{}/draw0/negatives/" + name
+        shutil.copy(study.results / place.format(100), study.results / place.format(50))
+    return "generators: .*filtered/50.*the base GAN that it started from is"
+
+
+def a_generator_that_saw_more(study):
+    for name in ("generator.pt", "generator.json"):
+        place = "gan/filtered/{}/draw0/lung_lesion/" + name
+        shutil.copy(study.results / place.format(100), study.results / place.format(50))
+    return "generators: .*filtered/50.*its training set is"
+
+
+def a_bank_of_another_fraction(study):
+    place = "bank/filtered/{}/draw0/lung_lesion.h5"
+    shutil.copy(study.results / place.format(100), study.results / place.format(50))
+    return "banks: .*filtered/50.*its generator is"
+
+
+def a_classifier_that_saw_more(study):
+    shutil.copy(study.results / RUN_OF_50.replace("50", "100"), study.results / RUN_OF_50)
+    return "classifiers: .*what it was trained on is"
+
+
+def a_classifier_with_another_bank(study):
+    def change(table):
+        table.attrs["provenance"]["inputs"]["bank Lung Lesion"] = "0" * 64
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "classifiers: .*its bank Lung Lesion is 000"
+
+
+def a_real_arm_that_used_a_bank(study):
+    path = "classifier/{}/50/draw0/seed0/predictions.parquet"
+    shutil.copy(
+        study.results / path.format("filtered_gan"), study.results / path.format("oversample")
+    )
+    return "classifiers: .*oversample.*1 banks do not belong to this arm"
+
+
+def a_test_image_called_validation(study):
+    def change(table):
+        table.loc[table.index[table["split"] == "test"][0], "split"] = "val"
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "predictions: .*1 images have another split than their patient"
+
+
+def a_training_image_that_was_tested_on(study):
+    def change(table):
+        row = table.index[table["split"] == "test"][0]
+        table.loc[row, "image"] = study.image_of[study.inside[0]]
+        table.loc[row, "patient"] = study.inside[0]
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "predictions: .*1 images are of patients that the run was trained on"
+
+
+def rewrite(path, change):
+    table = pd.read_parquet(path)
+    change(table)
+    table.to_parquet(path, index=False)
+
+
+LEAKS = [
+    a_patient_in_two_splits,
+    a_test_patient_in_the_draw,
+    a_test_image_in_a_training_set,
+    a_patient_outside_the_fraction_in_a_training_set,
+    a_test_image_under_a_training_patients_name,
+    a_fraction_that_is_not_nested,
+    a_base_gan_of_another_fraction,
+    a_generator_that_saw_more,
+    a_bank_of_another_fraction,
+    a_classifier_that_saw_more,
+    a_classifier_with_another_bank,
+    a_real_arm_that_used_a_bank,
+    a_test_image_called_validation,
+    a_training_image_that_was_tested_on,
+]
+
+
+@pytest.mark.parametrize("plant", LEAKS, ids=[plant.__name__ for plant in LEAKS])
+def test_a_planted_leak_is_found(study, plant):
+    message = plant(study)
+    arguments = files_of(study.results)
+    with pytest.raises(ValueError, match=message):
+        check_leakage(**arguments)
+    assert not arguments["output"].exists()
+
+
+def test_the_study_itself_has_none_and_says_what_was_looked_at(study):
+    check_leakage(**files_of(study.results))
+    again = (study.results / "report/leakage_again.csv").read_text()
+    assert again == (study.results / "report/leakage.csv").read_text()
+    table = pd.read_csv(study.results / "report/leakage.csv").set_index("check")
+    assert table.loc["splits", "items"] == len(study.split)
+    assert table.loc["draws", "items"] == (study.split == "train").sum()
+    assert table.loc["predictions", "files"] == len(ARMS) * len(FRACTIONS)
+    assert (table["items"] > 0).all()
+
+
+def test_nothing_is_published_of_a_study_that_leaks(done):
+    study = SimpleNamespace(results=done.folder / "results/tiny")
+    a_test_image_called_validation(study)
+    output = done.snakemake(check=False)
+    assert "the study leaks, so that nothing is published" in output
+    assert not (done.folder / "results/tiny/report/leakage.csv").exists()
+    assert {"evaluate", "make_report"} < done.stale_rules()

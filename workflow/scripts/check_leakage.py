@@ -1,0 +1,28 @@
+"""Rule check_leakage: whether any patient is where it must not be."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.leakage import check_leakage
+
+
+def with_files(places, *names):
+    """Places of GANs, banks or runs, each with its own files of the lists of inputs."""
+    files = [snakemake.input[name] for name in names]
+    return [
+        {**place, **dict(zip(names, paths, strict=True))}
+        for place, *paths in zip(places, *files, strict=True)
+    ]
+
+
+check_leakage(
+    labels=snakemake.input.labels,
+    split=snakemake.input.split,
+    draws=snakemake.input.draws,
+    rejected=snakemake.input.rejected,
+    gans=with_files(snakemake.params.gans, "training_set", "generator", "metadata"),
+    banks=with_files(snakemake.params.banks, "bank"),
+    runs=with_files(snakemake.params.runs, "predictions"),
+    output=snakemake.output.leakage,
+)

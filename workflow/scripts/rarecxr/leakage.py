@@ -1,0 +1,278 @@
+"""Whether any patient is where it must not be, read from the files of a finished study.
+
+Nothing is taken from the code that made them: every file is compared with the split, the draws and
+the files that it says it was made from.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pandas as pd
+
+from rarecxr.data.bank import Bank
+from rarecxr.data.findings import NEGATIVES, slug
+from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
+from rarecxr.files import sha256, written_whole
+from rarecxr.provenance import digest_of_images
+
+log = logging.getLogger(__name__)
+
+# Leaks of one check that an error names.
+_NAMED = 5
+
+
+def check_leakage(
+    labels: str | os.PathLike,
+    split: str | os.PathLike,
+    draws: Sequence[str | os.PathLike],
+    rejected: str | os.PathLike,
+    gans: Sequence[Mapping[str, Any]],
+    banks: Sequence[Mapping[str, Any]],
+    runs: Sequence[Mapping[str, Any]],
+    output: str | os.PathLike,
+) -> None:
+    """Look for patients where they must not be, and write what was looked at.
+
+    Args:
+        labels: labels.parquet.
+        split: split.csv.
+        draws: draw{draw}.csv of every draw, in their order from 0.
+        rejected: list of images that could not be read (column `image`).
+        gans: for each GAN its recipe, fraction, draw and finding (by name, or None for the base
+            GAN), and the paths of its training_set, generator and the generator's metadata (JSON).
+        banks: for each bank the same four and its path, `bank`.
+        runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
+            whether it uses negatives, and the path of its predictions.
+        output: the table to write (CSV): check, what it says, files and items looked at.
+
+    Raises:
+        ValueError: a leak. All are told, the first few of each check by name.
+    """
+    study = _Study(labels, split, draws, rejected, gans, banks, runs)
+    checks = {
+        "splits": ("every patient is in one split", study.splits()),
+        "draws": ("draws hold training patients alone", study.draws_hold_training_patients()),
+        "training sets": (
+            "GANs were trained on training patients of their fraction alone",
+            study.training_sets(),
+        ),
+        "nested fractions": ("a smaller fraction lies inside a larger one", study.nested()),
+        "generators": (
+            "GANs come from their own training set and their fraction's base",
+            study.generators(),
+        ),
+        "banks": ("banks come from the GANs of their own fraction and draw", study.banks()),
+        "classifiers": (
+            "classifiers were trained on their fraction's images and banks alone",
+            study.classifiers(),
+        ),
+        "predictions": (
+            "predictions are of validation and test patients, in their own split",
+            study.predictions(),
+        ),
+    }
+    rows, leaks = [], []
+    for name, (promise, looks) in checks.items():
+        files, items, found = set(), 0, []
+        for look in looks:
+            files.add(str(look.path))
+            items += look.items
+            found += [f"{look.path}: {problem}" for problem in look.problems]
+        rows.append({"check": name, "promise": promise, "files": len(files), "items": items})
+        log.info("%s: %d files, %d leaks", promise, len(files), len(found))
+        more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+        leaks += [f"{name}: {line}" for line in [*found[:_NAMED], *more]]
+    if leaks:
+        raise ValueError(
+            "the study leaks, so that nothing is published; remove these files and run the"
+            " workflow again\n  " + "\n  ".join(leaks)
+        )
+    with written_whole(output) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+
+
+class _Look:
+    """What a check saw in one file: the number of things looked at, and what is wrong."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path, self.items, self.problems = path, 0, []
+
+    def none_of(self, wrong: Sequence[str], total: int, what: str) -> None:
+        """Count `total` things, of which `wrong` must be empty."""
+        self.items += total
+        if len(wrong):
+            self.problems.append(f"{len(wrong)} {what}, the first is {wrong[0]}")
+
+    def same(self, found: Any, wanted: Any, what: str) -> None:
+        """Count one thing that must be as it is wanted."""
+        self.items += 1
+        if found != wanted:
+            self.problems.append(f"{what} is {found}, not {wanted}")
+
+
+class _Study:
+    """The files that say who may be where; its methods yield what each file looks like."""
+
+    def __init__(self, labels, split, draws, rejected, gans, banks, runs):
+        self._gans = {_place(gan): gan for gan in gans}
+        self._banks = {_place(bank): bank["bank"] for bank in banks}
+        self._runs = runs
+        self._labels_path, self._split_path, self._draw_paths = labels, split, draws
+        images = pd.read_parquet(labels, columns=["image", "patient"])
+        self._patient_of = images.set_index("image")["patient"]
+        self._split_rows = pd.read_csv(split, dtype=str)
+        self._split_of = self._split_rows.drop_duplicates("patient").set_index("patient")["split"]
+        self._rejected = set(pd.read_csv(rejected, dtype=str)["image"])
+        self._inside: dict[tuple[float, int], set[str]] = {}
+        self._trained_on: dict[tuple[float, int], dict[str, Any]] = {}
+        self._digests: dict[str, str] = {}
+
+    def splits(self) -> Iterator[_Look]:
+        look, rows = _Look(self._split_path), self._split_rows
+        twice = rows.loc[rows["patient"].duplicated(), "patient"].tolist()
+        look.none_of(twice, len(rows), "patients have several rows")
+        unknown = rows.loc[~rows["split"].isin([*SPLITS, UNUSED]), "patient"].tolist()
+        look.none_of(unknown, 0, "patients are in a split that does not exist")
+        known = set(self._split_of.index)
+        lost = sorted(set(self._patient_of) - known)
+        look.none_of(lost, 0, f"patients of {self._labels_path} have no split")
+        yield look
+
+    def draws_hold_training_patients(self) -> Iterator[_Look]:
+        for path in self._draw_paths:
+            look, patients = _Look(path), pd.read_csv(path)["patient"]
+            wrong = patients[patients.map(self._split_of) != "train"].tolist()
+            look.none_of(wrong, len(patients), "patients are not for training")
+            twice = patients[patients.duplicated()].tolist()
+            look.none_of(twice, 0, "patients have several ranks")
+            yield look
+
+    def training_sets(self) -> Iterator[_Look]:
+        for gan in self._gans.values():
+            look = _Look(gan["training_set"])
+            with h5py.File(gan["training_set"]) as file:
+                images, told = file["image"].asstr()[:], file["patient"].asstr()[:]
+                about = dict(file.attrs)
+            patients = pd.Series(images).map(self._patient_of)
+            strange = sorted(set(images[patients.isna()]))
+            look.none_of(strange, len(images), f"images are not in {self._labels_path}")
+            other = images[(patients.to_numpy() != told) & patients.notna().to_numpy()]
+            look.none_of(other, 0, "images are another patient's than it says")
+            outside = sorted(set(patients.dropna()) - self._fraction(gan))
+            look.none_of(outside, 0, f"patients are outside the fraction ({gan['fraction']} %)")
+            _belongs(look, about, gan)
+            yield look
+
+    def nested(self) -> Iterator[_Look]:
+        kinds: dict[tuple, list] = {}
+        for gan in self._gans.values():
+            kinds.setdefault((gan["recipe"], gan["finding"], gan["draw"]), []).append(gan)
+        for alike in kinds.values():
+            alike = sorted(alike, key=lambda gan: float(gan["fraction"]))
+            smaller: set[str] = set()
+            for gan in alike:
+                look = _Look(gan["training_set"])
+                with h5py.File(gan["training_set"]) as file:
+                    images = set(file["image"].asstr()[:])
+                lost = sorted(smaller - images)
+                look.none_of(lost, len(smaller), "images of the next smaller fraction are missing")
+                smaller = images
+                yield look
+
+    def generators(self) -> Iterator[_Look]:
+        for (_, fraction, draw, finding), gan in self._gans.items():
+            look = _Look(gan["metadata"])
+            told = json.loads(Path(gan["metadata"]).read_text())
+            inputs = told["inputs"]
+            look.same(told["generator_digest"], self._sha(gan["generator"]), "its generator")
+            look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
+            start = None if finding is None else self._gans["base", fraction, draw, None]
+            base = start and self._sha(start["generator"])
+            look.same(inputs.get("base"), base, "the base GAN that it started from")
+            yield look
+
+    def banks(self) -> Iterator[_Look]:
+        for place, path in self._banks.items():
+            look, gan = _Look(path), self._gans[place]
+            with Bank(path) as bank:
+                about = bank.attributes
+            look.same(about.get("generator_digest"), self._sha(gan["generator"]), "its generator")
+            digest = self._sha(gan["training_set"])
+            look.same(about.get("training_digest"), digest, "its generator's training set")
+            _belongs(look, about, gan)
+            yield look
+
+    def classifiers(self) -> Iterator[_Look]:
+        for run in self._runs:
+            look = _Look(run["predictions"])
+            told = pd.read_parquet(run["predictions"], columns=["image"]).attrs
+            look.same(told.get("trained_on"), self._expected(run), "what it was trained on")
+            draw = self._draw_paths[int(run["draw"])]
+            wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
+            wanted |= {
+                f"bank {finding or NEGATIVES}": path
+                for (recipe, fraction, number, finding), path in self._banks.items()
+                if (fraction, number) == (float(run["fraction"]), int(run["draw"]))
+                and (run["negatives"] if finding is None else run["recipe"] == recipe)
+            }
+            inputs = told.get("provenance", {}).get("inputs", {})
+            for name, path in wanted.items():
+                look.same(inputs.get(name), self._sha(path), f"its {name}")
+            more = sorted(
+                name for name in inputs if name.startswith("bank ") and name not in wanted
+            )
+            look.none_of(more, 0, "banks do not belong to this arm")
+            yield look
+
+    def predictions(self) -> Iterator[_Look]:
+        for run in self._runs:
+            look = _Look(run["predictions"])
+            table = pd.read_parquet(run["predictions"], columns=["image", "patient", "split"])
+            patients = table["image"].map(self._patient_of)
+            wrong = table.loc[table["patient"] != patients, "image"].tolist()
+            look.none_of(wrong, len(table), "images have another patient than in the study")
+            splits = patients.map(self._split_of)
+            wrong = table.loc[table["split"] != splits, "image"].tolist()
+            look.none_of(wrong, 0, "images have another split than their patient")
+            wrong = table.loc[~splits.isin(SPLITS[1:]), "image"].tolist()
+            look.none_of(wrong, 0, "images are of patients who are not for testing or validation")
+            trained = table.loc[patients.isin(self._fraction(run)), "image"].tolist()
+            look.none_of(trained, 0, "images are of patients that the run was trained on")
+            yield look
+
+    def _fraction(self, place) -> set[str]:
+        key = (float(place["fraction"]), int(place["draw"]))
+        if key not in self._inside:
+            self._inside[key] = set(fraction_patients(self._draw_paths[key[1]], key[0]))
+        return self._inside[key]
+
+    def _expected(self, run) -> dict[str, Any]:
+        """What a run of a fraction and draw must say that it was trained on."""
+        key = (float(run["fraction"]), int(run["draw"]))
+        if key not in self._trained_on:
+            images = self._patient_of.index[self._patient_of.isin(self._fraction(run))]
+            self._trained_on[key] = digest_of_images(set(images) - self._rejected)
+        return self._trained_on[key]
+
+    def _sha(self, path) -> str:
+        if str(path) not in self._digests:
+            self._digests[str(path)] = sha256(path)
+        return self._digests[str(path)]
+
+
+def _place(gan: Mapping[str, Any]) -> tuple[str, float, int, str | None]:
+    return gan["recipe"], float(gan["fraction"]), int(gan["draw"]), gan["finding"]
+
+
+def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> None:
+    """A training set's or bank's own words of whose it is, against its place."""
+    look.same(str(about.get("recipe")), gan["recipe"], "its recipe")
+    finding = slug(gan["finding"] or NEGATIVES)
+    look.same(slug(str(about.get("finding"))), finding, "its finding")
+    look.same(float(about.get("fraction", "nan")), float(gan["fraction"]), "its fraction")
+    look.same(int(about.get("draw", -1)), int(gan["draw"]), "its draw")
