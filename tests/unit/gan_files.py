@@ -23,6 +23,7 @@ SETTINGS = {
     "finetune_kimg": 0.032,
     "tick_kimg": 0.012,
     "snapshots": 3,
+    "watch": {"space": "pixels", "images": 16, "min_reference": 4},
     "device": "cpu",
     "precision": "fp32",
     "loss": "r1",

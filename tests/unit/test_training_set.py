@@ -1,3 +1,5 @@
+import json
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -9,10 +11,12 @@ from rarecxr.data.area import reduce_area
 from rarecxr.data.cache import cache_pixels
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.filters import apply
+from rarecxr.data.findings import ALL, FINDINGS, NEGATIVES
 from rarecxr.data.labels import label_images
 from rarecxr.data.pixels import map_images, read_columns, read_images
 from rarecxr.data.split import draw_patients, split_patients
 from rarecxr.data.training_set import make_training_set
+from rarecxr.data.validation_set import make_validation_set
 
 FILTERS = {
     "soft": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1},
@@ -52,7 +56,7 @@ def made(study, output, finding="Fracture", fraction=100, filters=None, **settin
         labels=study / "labels.parquet",
         output=output,
         finding=finding,
-        recipe="filtered" if finding else "base",
+        recipe="base" if finding == NEGATIVES else "filtered",
         fraction=fraction,
         draw=0,
         filters=filters or {},
@@ -61,6 +65,7 @@ def made(study, output, finding="Fracture", fraction=100, filters=None, **settin
             "split": study / "split.csv",
             "draw_csv": study / "draw0.csv",
             "target_findings": TARGETS,
+            "findings": FINDINGS,
             "resolution": 8,
             **settings,
         },
@@ -85,7 +90,7 @@ def test_it_holds_the_fractions_positives_and_no_others(study, tmp_path, finding
 
 
 def test_negatives_are_negative_for_every_target_finding(study, tmp_path):
-    columns = read_columns(made(study, tmp_path / "set.h5", None))
+    columns = read_columns(made(study, tmp_path / "set.h5", NEGATIVES))
     labels = pd.read_parquet(study / "labels.parquet").set_index("image")
     assert len(columns["image"]) > 0
     assert (labels.loc[columns["image"], TARGETS] == 0).all(axis=None)
@@ -119,7 +124,7 @@ def test_it_says_where_it_comes_from(study, tmp_path):
     assert about["study"] == "test"
     with h5py.File(study / "pixels.h5") as cache:
         assert about["pixels"] == cache.attrs["content"]
-    with h5py.File(made(study, tmp_path / "negatives.h5", None)) as file:
+    with h5py.File(made(study, tmp_path / "negatives.h5", NEGATIVES)) as file:
         assert file.attrs["finding"] == "negatives"
 
 
@@ -147,7 +152,7 @@ def test_a_fraction_without_positives_is_refused(study, tmp_path):
     labels["Fracture"] = np.float32(1)
     labels.to_parquet(tmp_path / "labels.parquet")
     with pytest.raises(ValueError, match="has an image that is negative for Lung Lesion, Pleural"):
-        made(tmp_path, tmp_path / "set.h5", None, fraction=50)
+        made(tmp_path, tmp_path / "set.h5", NEGATIVES, fraction=50)
     assert not (tmp_path / "set.h5").exists()
 
 
@@ -181,3 +186,57 @@ def test_a_resolution_that_the_cache_cannot_give_is_refused(study, tmp_path):
 def test_only_target_findings_have_training_sets(study, tmp_path):
     with pytest.raises(ValueError, match="'Edema' is none of the target findings"):
         made(study, tmp_path / "set.h5", "Edema")
+
+
+def test_labels_stand_beside_their_images_and_copies(study, tmp_path):
+    output = made(study, tmp_path / "set.h5", filters=FILTERS)
+    with h5py.File(output) as file:
+        labels, names = file["labels"][:], json.loads(file.attrs["findings"])
+    assert names == list(FINDINGS)
+    table = pd.read_parquet(study / "labels.parquet").set_index("image")
+    expected = table.loc[read_columns(output)["image"], names].to_numpy(np.float32)
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_the_conditional_gans_set_holds_every_readable_training_image(study, tmp_path):
+    columns = read_columns(made(study, tmp_path / "set.h5", ALL, fraction=50))
+    labels = pd.read_parquet(study / "labels.parquet")
+    inside = labels[labels["patient"].isin(trained(study, 50))]["image"]
+    unreadable = set(pd.read_csv(study / "rejected.csv")["image"])
+    assert columns["image"].tolist() == [image for image in inside if image not in unreadable]
+
+
+# Validation sets
+
+
+@pytest.mark.parametrize("finding", ["Fracture", NEGATIVES])
+def test_a_validation_set_holds_the_validation_patients_images_alone(study, tmp_path, finding):
+    output, few = tmp_path / "validation.h5", ["Fracture"]
+    make_validation_set(
+        pixels=study / "pixels.h5", labels=study / "labels.parquet", split=study / "split.csv",
+        output=output, finding=finding, target_findings=few, resolution=8, study="test",
+    )  # fmt: skip
+    columns = read_columns(output)
+    splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
+    assert set(splits[columns["patient"]]) == {"val"}
+    labels = pd.read_parquet(study / "labels.parquet")
+    mine = (labels["Fracture"] == 1) if finding in few else (labels["Fracture"] == 0)
+    wanted = labels[mine & labels["patient"].map(splits).eq("val")]["image"]
+    unreadable = set(pd.read_csv(study / "rejected.csv")["image"])
+    assert columns["image"].tolist() == [image for image in wanted if image not in unreadable]
+    expected = reduce_area(read_images(study / "pixels.h5", columns["image"]), 8)
+    with h5py.File(output) as file:
+        np.testing.assert_array_equal(file["images"][:], expected)
+
+
+def test_a_validation_set_may_be_empty(study, tmp_path):
+    labels = pd.read_parquet(study / "labels.parquet")
+    labels["Fracture"] = np.float32(0)
+    labels.to_parquet(tmp_path / "labels.parquet")
+    output = tmp_path / "validation.h5"
+    make_validation_set(
+        pixels=study / "pixels.h5", labels=tmp_path / "labels.parquet", split=study / "split.csv",
+        output=output, finding="Fracture", target_findings=TARGETS, resolution=8, study="test",
+    )  # fmt: skip
+    with h5py.File(output) as file:
+        assert file["images"][:].shape == (0, 8, 8)

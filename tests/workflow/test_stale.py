@@ -11,11 +11,13 @@ CHECKED = EVALUATION | {"check_leakage"}
 CLASSIFIERS = CHECKED | {"train_classifier"}
 BANKS = CLASSIFIERS | {"make_bank", "measure_bank", "measure_filters"}
 GANS = BANKS | {"train_gan"}
-TRAINING_SETS = GANS | {"make_training_set"}
-PIXELS = TRAINING_SETS | {"cache_pixels"}
-LABELS = TRAINING_SETS | {"label_images"}
-DRAWS = TRAINING_SETS | {"draw_patients"}
-SPLIT = DRAWS | {"split_patients"}
+FEATURES = GANS | {"train_features"}
+FILTERS = GANS | {"make_training_set"}
+DRAWS = FEATURES | {"make_training_set"}
+IMAGE_SETS = DRAWS | {"make_validation_set"}
+PIXELS = IMAGE_SETS | {"cache_pixels"}
+LABELS = IMAGE_SETS | {"label_images"}
+SPLIT = IMAGE_SETS | {"draw_patients", "split_patients"}
 EVERYTHING = PIXELS | LABELS | SPLIT | {"index_images"}
 
 
@@ -36,7 +38,9 @@ def test_a_touched_script_is_not_stale(done):
         ({"classifier__learning_rate": 0.0005}, CLASSIFIERS),
         ({"bank__ratio": 2.5}, BANKS),
         ({"gan__lr": 0.0005}, GANS),
-        ({"filters__gaussian__sigma_px": 1.3}, TRAINING_SETS),
+        ({"gan__watch__images": 20}, GANS),
+        ({"features__learning_rate": 0.0005}, FEATURES),
+        ({"filters__gaussian__sigma_px": 1.3}, FILTERS),
         ({"dataset__uncertain__default": "zeros"}, LABELS),
         ({"dataset__seed": 2}, SPLIT),
         ({"dataset__thin": {"Lung Lesion": 0.5}}, SPLIT),
@@ -64,7 +68,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
 @pytest.mark.parametrize(
     ("change", "stale", "new"),
     [
-        ({"dataset__fractions": [50, 100, 75]}, TRAINING_SETS, "fraction=75"),
+        ({"dataset__fractions": [50, 100, 75]}, DRAWS, "fraction=75"),
         ({"classifier__seeds": 2}, CLASSIFIERS, "seed=1"),
         (
             {
@@ -79,7 +83,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
             CLASSIFIERS,
             "arm=standard",
         ),
-        ({"draws": 2}, DRAWS, "draw=1"),
+        ({"draws": 2}, DRAWS | {"draw_patients"}, "draw=1"),
         ({"bank__ratio": [0.5, 2.0]}, CLASSIFIERS, "@0.5"),
     ],
     ids=["fraction", "seed", "arm", "draw", "dose"],

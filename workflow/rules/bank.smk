@@ -4,9 +4,10 @@
 rule make_bank:
     """Draw one bank of synthetic images."""
     input:
-        generator="<gan>/generator.pt",
-        training_set="<gan>/training_set.h5",
+        generator=bank_generator,
+        training_set=bank_training_set,
         sizes_from=bank_sizes,
+        labels_from=bank_labels,
     output:
         bank="<bank>.h5",
     log:
@@ -33,10 +34,10 @@ rule measure_bank:
     """Measure how close one bank is to real images of its finding."""
     input:
         bank="<bank>.h5",
-        training_set="<gan>/training_set.h5",
-        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
+        training_set=bank_training_set,
+        positives=bank_positives,
+        validation_set="<dataset>/validation/{finding}.h5",
+        features=quality_features,
     output:
         quality="<bank>_quality.json",
     log:
@@ -52,8 +53,7 @@ rule measure_bank:
         runtime=minutes("measure_bank"),
     params:
         quality=settings("quality"),
-        finding=finding_name,
-        target_findings=TARGETS,
+        weights_dir=config["features"]["weights_dir"],
         study=STUDY,
         code=code("measure_bank.py"),
     script:

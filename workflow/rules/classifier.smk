@@ -11,7 +11,7 @@ rule train_classifier:
         draw_csv="<dataset>/draw{draw}.csv",
         banks=arm_banks,
         negatives=arm_negatives,
-        weights=own_weights(),
+        weights=own_weights("classifier"),
     output:
         model="<run>/model.pt",
         predictions="<run>/predictions.parquet",

@@ -2,6 +2,7 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -10,7 +11,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from rarecxr import codedigest
 from rarecxr.config import check
-from rarecxr.data.findings import NEGATIVES, slug, unslug
+from rarecxr.data.findings import ALL, NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
 from rarecxr.doses import at_doses, largest
 
@@ -26,6 +27,8 @@ SEEDS = range(config["classifier"]["seeds"])
 # As they stand in paths: 1, not 1.0.
 FRACTIONS = [format(fraction, "g") for fraction in DATASET["fractions"]]
 TARGETS = DATASET["target_findings"]
+# Recipes that start from nothing: what all others start from, and one GAN of all findings.
+BASE, CONDITIONAL = "base", "conditional"
 # Every arm's definition, and the doses that each has where bank.ratio is a list; ARMS are those that run.
 DEFINITIONS, DOSES = at_doses(config["arms"], config["bank"]["ratio"])
 ARMS = {
@@ -68,12 +71,10 @@ def code(script):
 
 
 def finding_name(wildcards):
-    """The finding's name as the labels have it; None for the base's negatives."""
-    return (
-        None
-        if wildcards.finding == NEGATIVES
-        else unslug(wildcards.finding, DATASET["findings"])
-    )
+    """The finding's name as the labels have it; negatives and all keep theirs."""
+    if wildcards.finding in (NEGATIVES, ALL):
+        return wildcards.finding
+    return unslug(wildcards.finding, DATASET["findings"])
 
 
 def own_file(path):

@@ -23,6 +23,7 @@ rule make_training_set:
         runtime=minutes("make_training_set"),
     params:
         finding=finding_name,
+        findings=DATASET["findings"],
         filters=recipe_filters,
         target_findings=TARGETS,
         resolution=config["gan"]["resolution"],
@@ -32,11 +33,78 @@ rule make_training_set:
         "../scripts/make_training_set.py"
 
 
+rule make_validation_set:
+    """Gather one finding's validation images, which synthetic ones are measured against."""
+    input:
+        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        labels="<dataset>/labels.parquet",
+        split="<dataset>/split.csv",
+    output:
+        validation_set="<dataset>/validation/{finding}.h5",
+    log:
+        "<logs>/make_validation_set/{finding}.log",
+    benchmark:
+        "<benchmarks>/make_validation_set/{finding}.tsv"
+    priority: 20
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        finding=finding_name,
+        target_findings=TARGETS,
+        resolution=config["gan"]["resolution"],
+        study=STUDY,
+        code=code("make_validation_set.py"),
+    script:
+        "../scripts/make_validation_set.py"
+
+
+rule train_features:
+    """Train the network whose features synthetic images are measured in, on a fraction's real ones."""
+    input:
+        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        labels="<dataset>/labels.parquet",
+        split="<dataset>/split.csv",
+        draw_csv="<dataset>/draw{draw}.csv",
+        weights=own_weights("features"),
+    output:
+        model="<features>/model.pt",
+        history="<features>/history.csv",
+    log:
+        "<logs>/train_features/{fraction}/draw{draw}.log",
+    benchmark:
+        "<benchmarks>/train_features/{fraction}/draw{draw}.tsv"
+    priority: 20
+    conda:
+        "../../envs/torch.yaml"
+    threads: config["features"]["threads"]
+    resources:
+        gpu=gpus("features"),
+        mem_mb=8000 + config["features"]["memory_limit_mb"],
+        runtime=1440,
+        pixel_mb=config["features"]["memory_limit_mb"],
+        # A warning some minutes before a time limit, in which the state is saved.
+        slurm_extra="--signal=URG@300",
+    params:
+        features=settings("features", without=("memory_limit_mb",)),
+        findings=DATASET["findings"],
+        target_findings=TARGETS,
+        state=f"results/{STUDY}/state/features/{{fraction}}/draw{{draw}}",
+        study=STUDY,
+        code=code("train_features.py"),
+    script:
+        "../scripts/train_features.py"
+
+
 rule train_gan:
     """Fit one PGGAN to one training set, starting from the fraction's base GAN."""
     input:
         images="<gan>/training_set.h5",
         base=base_gan,
+        validation_set=watch_reference,
+        features=watch_features,
     output:
         generator="<gan>/generator.pt",
         training="<gan>/training.csv",
@@ -68,6 +136,7 @@ rule train_gan:
         runtime=minutes("train_gan"),
     params:
         gan=gan_settings,
+        weights_dir=config["features"]["weights_dir"],
         state=f"results/{STUDY}/state/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
         study=STUDY,
         code=code("train_gan.py"),

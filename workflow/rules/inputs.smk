@@ -50,17 +50,46 @@ def recipe_filters(wildcards):
     }
 
 
+def gan_file(wildcards, name, recipe=None, finding=None):
+    """A file of the GAN of a recipe and finding (default: the wildcards') on the same draw."""
+    recipe, finding = recipe or wildcards.recipe, finding or wildcards.finding
+    return f"results/{STUDY}/gan/{recipe}/{wildcards.fraction}/draw{wildcards.draw}/{finding}/{name}"
+
+
 def base_gan(wildcards):
-    """The base GAN's checkpoint that a finding's GAN starts from; the base itself starts from nothing."""
-    if wildcards.recipe == "base":
+    """The base GAN's checkpoint that a finding's GAN starts from; others start from nothing."""
+    if wildcards.recipe in (BASE, CONDITIONAL):
         return []
-    return f"results/{STUDY}/gan/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}/generator.pt"
+    return gan_file(wildcards, "generator.pt", BASE, NEGATIVES)
 
 
 def gan_settings(wildcards):
-    """The section `gan`, without what concerns finding GANs alone where the base is trained."""
-    only_findings = ("finetune_kimg", "freeze_d") if wildcards.recipe == "base" else ()
-    return settings("gan", without=only_findings)
+    """The section `gan`, without what concerns finding GANs alone where none is trained."""
+    from_scratch = wildcards.recipe in (BASE, CONDITIONAL)
+    only_findings = ("finetune_kimg", "freeze_d") if from_scratch else ()
+    conditioning = "labels" if wildcards.recipe == CONDITIONAL else "none"
+    return {"conditioning": conditioning} | settings("gan", without=only_findings)
+
+
+def watch_reference(wildcards):
+    """The validation images that a GAN is measured against while it trains."""
+    if config["gan"]["watch"] is None:
+        return []
+    return f"results/{STUDY}/dataset/validation/{wildcards.finding}.h5"
+
+
+def features_model(wildcards, spaces):
+    """The network behind the feature space `classifier`, where that is used."""
+    if "classifier" not in spaces:
+        return []
+    return (
+        f"results/{STUDY}/features/{wildcards.fraction}/draw{wildcards.draw}/model.pt"
+    )
+
+
+def watch_features(wildcards):
+    """The network whose features a GAN is measured in while it trains."""
+    return features_model(wildcards, [(config["gan"]["watch"] or {}).get("space")])
 
 
 # bank
@@ -78,15 +107,59 @@ def bank_settings():
     return settings("bank") | {"ratio": _sorted(largest(config["bank"]["ratio"]))}
 
 
-def bank_sizes(wildcards):
-    """Training sets that say how large a bank is: its own, or for the negatives those of all findings.
+def positives_recipe():
+    """The recipe whose training sets stand for a finding's real positives: all have the same."""
+    return next(
+        (recipe for recipe in bank_recipes() if recipe != CONDITIONAL),
+        next(iter(config["recipes"])),
+    )
 
-    Every recipe has the same real positives, so that the first one's training sets do for all.
-    """
-    place = f"results/{STUDY}/gan/{{}}/{wildcards.fraction}/draw{wildcards.draw}/{{}}/training_set.h5"
-    if wildcards.recipe != "base":
-        return [place.format(wildcards.recipe, wildcards.finding)]
-    return [place.format(bank_recipes()[0], slug(finding)) for finding in TARGETS]
+
+def bank_place(wildcards):
+    """A bank's path without its ending."""
+    return f"results/{STUDY}/bank/{wildcards.recipe}/{wildcards.fraction}/draw{wildcards.draw}/{wildcards.finding}"
+
+
+def bank_gan(wildcards, name):
+    """A file of the GAN that a bank is drawn from: its finding's own, or the conditional one."""
+    finding = ALL if wildcards.recipe == CONDITIONAL else None
+    return gan_file(wildcards, name, finding=finding)
+
+
+def bank_generator(wildcards):
+    """The generator of a bank."""
+    return bank_gan(wildcards, "generator.pt")
+
+
+def bank_training_set(wildcards):
+    """What the generator of a bank was trained on."""
+    return bank_gan(wildcards, "training_set.h5")
+
+
+def bank_positives(wildcards):
+    """The real training images of a bank's finding."""
+    recipe = positives_recipe() if wildcards.recipe == CONDITIONAL else None
+    return gan_file(wildcards, "training_set.h5", recipe)
+
+
+def bank_labels(wildcards):
+    """The real positives whose labels a conditional bank's images are drawn with."""
+    return bank_positives(wildcards) if wildcards.recipe == CONDITIONAL else []
+
+
+def bank_sizes(wildcards):
+    """Training sets that say how large a bank is: its finding's, or for the negatives those of all."""
+    if wildcards.recipe != BASE:
+        return [bank_positives(wildcards)]
+    return [
+        gan_file(wildcards, "training_set.h5", positives_recipe(), slug(finding))
+        for finding in TARGETS
+    ]
+
+
+def quality_features(wildcards):
+    """The network whose features a bank is measured in."""
+    return features_model(wildcards, config["quality"]["spaces"])
 
 
 def bank_names():
@@ -151,9 +224,9 @@ def arm_repetition(wildcards):
     }
 
 
-def own_weights():
+def own_weights(section):
     """A file of pretrained weights that is the user's own, not one of torchvision's."""
-    weights = config["classifier"]["weights"]
+    weights = config[section]["weights"]
     return [] if weights in (None, "imagenet") else weights
 
 

@@ -1,16 +1,15 @@
 # From the predictions of all runs to the answer: tables with intervals and verdicts, and the page.
 
 
-# The GANs whose images the page shows: every finding's, of each recipe and fraction, first draw.
+# The banks whose images the page shows: every finding's, of each recipe and fraction, first draw.
 SHOWN_GANS = [
     {"recipe": recipe, "fraction": fraction, "draw": DRAWS[0], "finding": finding}
     for recipe in bank_recipes()
     for finding in TARGETS
     for fraction in FRACTIONS
 ]
-SHOWN_PLACES = [
-    f"{gan['recipe']}/{gan['fraction']}/draw{gan['draw']}/{slug(gan['finding'])}"
-    for gan in SHOWN_GANS
+SHOWN_BANKS = [
+    SimpleNamespace(**{**gan, "finding": slug(gan["finding"])}) for gan in SHOWN_GANS
 ]
 
 
@@ -116,13 +115,11 @@ rule make_report:
             own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
             for kind in ("css", "html.j2", "js")
         ],
-        training_set=[
-            f"results/{STUDY}/gan/{place}/training_set.h5" for place in SHOWN_PLACES
-        ],
-        training=[f"results/{STUDY}/gan/{place}/training.csv" for place in SHOWN_PLACES],
-        samples=[f"results/{STUDY}/gan/{place}/samples.png" for place in SHOWN_PLACES],
-        bank=[f"results/{STUDY}/bank/{place}.h5" for place in SHOWN_PLACES],
-        quality=[f"results/{STUDY}/bank/{place}_quality.json" for place in SHOWN_PLACES],
+        training_set=[bank_positives(bank) for bank in SHOWN_BANKS],
+        training=[bank_gan(bank, "training.csv") for bank in SHOWN_BANKS],
+        samples=[bank_gan(bank, "samples.png") for bank in SHOWN_BANKS],
+        bank=[f"{bank_place(bank)}.h5" for bank in SHOWN_BANKS],
+        quality=[f"{bank_place(bank)}_quality.json" for bank in SHOWN_BANKS],
     output:
         page=report(
             "<report>/index.html",

@@ -10,6 +10,7 @@ make_bank(
     generator=snakemake.input.generator,
     training_set=snakemake.input.training_set,
     sizes_from=list(snakemake.input.sizes_from),
+    labels_from=snakemake.input.labels_from or None,
     bank=snakemake.output.bank,
     study=snakemake.params.study,
     finding=snakemake.wildcards.finding,

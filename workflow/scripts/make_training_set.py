@@ -14,6 +14,7 @@ make_training_set(
     output=snakemake.output.training_set,
     finding=snakemake.params.finding,
     target_findings=snakemake.params.target_findings,
+    findings=snakemake.params.findings,
     filters=snakemake.params.filters,
     resolution=snakemake.params.resolution,
     recipe=snakemake.wildcards.recipe,

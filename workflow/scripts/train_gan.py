@@ -9,6 +9,9 @@ from rarecxr.gan.training import train
 train(
     images=snakemake.input.images,
     base=snakemake.input.base or None,
+    validation_set=snakemake.input.validation_set or None,
+    features=snakemake.input.features or None,
+    weights_dir=snakemake.params.weights_dir,
     generator=snakemake.output.generator,
     log_csv=snakemake.output.training,
     samples=snakemake.output.samples,

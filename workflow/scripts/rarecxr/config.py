@@ -127,9 +127,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
                     f"recipes.{name}: got the filter {_shown(kind)};"
                     f" takes names from filters: {', '.join(config['filters'])}"
                 )
-    recipes = list(config["recipes"])
-    if gan.get("conditioning") == "labels":
-        recipes.append("conditional")
+    recipes = [*config["recipes"], "conditional"]
     for name, arm in config["arms"].items():
         recipe = arm.get("recipe")
         if recipe is not None and recipe not in recipes:

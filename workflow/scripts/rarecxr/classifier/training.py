@@ -40,7 +40,7 @@ def train(
     banks: Mapping[str, str | os.PathLike],
     negatives: str | os.PathLike | None,
     model: str | os.PathLike,
-    predictions: str | os.PathLike,
+    predictions: str | os.PathLike | None,
     history: str | os.PathLike,
     state: str | os.PathLike,
     arm: Mapping[str, Any],
@@ -85,7 +85,7 @@ def train(
         predictions: Parquet file with the scores in [0, 1] of every image of the patients for
             validation, testing and the expert test, sorted by image. In its metadata
             (`DataFrame.attrs`) `provenance`, and `trained_on`, number and digest of the real
-            images that the run was trained on.
+            images that the run was trained on. None to score none.
         history: CSV file with one row an epoch.
         state: folder for what an interrupted run goes on from; no declared output. It stays after
             success.
@@ -240,6 +240,11 @@ def train(
         fit.run()
         del images, fit.images
 
+        _write_model(model, network, findings, architecture, settings, origin)
+        with written_whole(history) as temporary:
+            pd.DataFrame(fit.history).to_csv(temporary, index=False)
+        if predictions is None:
+            return
         judged = table[table["split"].isin(SPLITS[1:])].sort_values("image")
         seen = load_images(
             [Part(pixels, judged["place"].to_numpy())],
@@ -250,8 +255,6 @@ def train(
         )
         batches = seen.batches(np.arange(len(judged)), BATCH)
         logits = predict_logits(network, batches, architecture, precision, where)
-
-        _write_model(model, network, findings, architecture, settings, origin)
         scores = pd.DataFrame(torch.sigmoid(logits).numpy(), columns=list(findings))
         known_columns = judged[["image", "patient", "split"]].reset_index(drop=True)
         scores = pd.concat([known_columns, scores], axis=1)
@@ -260,8 +263,6 @@ def train(
         scores.attrs = {"provenance": origin, "trained_on": digest_of_images(trained["image"])}
         with written_whole(predictions) as temporary:
             scores.to_parquet(temporary, index=False)
-        with written_whole(history) as temporary:
-            pd.DataFrame(fit.history).to_csv(temporary, index=False)
 
 
 def _images(

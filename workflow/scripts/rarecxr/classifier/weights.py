@@ -24,21 +24,25 @@ _PATIENCE_S = 30
 
 
 def find_weights(
-    architecture: str, weights: str, weights_dir: str | os.PathLike | None = None
+    architecture: str,
+    weights: str,
+    weights_dir: str | os.PathLike | None = None,
+    fetch: bool = True,
 ) -> tuple[Path, str]:
     """The file of pretrained weights that a setting means, checked, and its SHA-256.
 
     `imagenet` is the default file that torchvision names for the architecture. It is looked
     for in `weights_dir`, then in torch.hub's folder, and fetched from torchvision's address
-    if it lies in neither.
+    if it lies in neither and `fetch` is true.
 
     Args:
         architecture: name of a torchvision classification model.
         weights: `imagenet`, or the path of a file.
         weights_dir: folder of weight files; None for torch.hub's own alone.
+        fetch: whether a missing file may be fetched.
 
     Raises:
-        FileNotFoundError: the file is not there and cannot be fetched. The message says
+        FileNotFoundError: the file is not there and is not, or cannot be, fetched. The message says
             which file belongs where.
         ValueError: the file's content is not what its name says.
     """
@@ -58,6 +62,11 @@ def find_weights(
     for folder in folders:
         if (folder / name).is_file():
             return folder / name, _verified(folder / name)
+    if not fetch:
+        raise FileNotFoundError(
+            f"{name} is not on this machine, and nothing is fetched here. Fetch {url} where there "
+            f"is a network and put it at {folders[0] / name} (SHA-256 begins with {_digits(name)})"
+        )
     return _fetch(url, folders[0] / name)
 
 

@@ -23,6 +23,8 @@ FINDINGS = (
 
 # The base GAN's and its banks' place among the findings: images without any target finding.
 NEGATIVES = "negatives"
+# The place of the label-conditional GAN, which is trained on all images.
+ALL = "all"
 
 
 def slug(finding: str) -> str:

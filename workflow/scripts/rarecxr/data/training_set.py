@@ -11,7 +11,7 @@ import pandas as pd
 
 from rarecxr.data.area import reduce_area
 from rarecxr.data.filters import apply
-from rarecxr.data.findings import NEGATIVES
+from rarecxr.data.findings import ALL, NEGATIVES
 from rarecxr.data.pixels import (
     blocks,
     map_images,
@@ -20,6 +20,7 @@ from rarecxr.data.pixels import (
     write_columns,
     write_images,
 )
+from rarecxr.data.selection import of_finding
 from rarecxr.data.split import fraction_patients
 from rarecxr.files import written_whole
 from rarecxr.joblog import Progress
@@ -36,11 +37,12 @@ def make_training_set(
     split: str | os.PathLike,
     draw_csv: str | os.PathLike,
     output: str | os.PathLike,
-    finding: str | None,
+    finding: str,
     recipe: str,
     fraction: float | str,
     draw: int | str,
     target_findings: Sequence[str],
+    findings: Sequence[str],
     filters: Mapping[str, Mapping[str, Any]],
     resolution: int,
     study: str,
@@ -48,22 +50,24 @@ def make_training_set(
 ) -> None:
     """Gather one finding's training images of one fraction, and filter them.
 
-    Only images of the fraction's training patients are used: those labelled 1 for the finding,
-    or, for the base GAN, those labelled 0 for every target finding.
+    Only images of the fraction's training patients are used: those labelled 1 for the finding;
+    for the base GAN those labelled 0 for every target finding; for the conditional GAN all.
 
     Args:
         pixels: the pixel cache.
         labels: the settled labels, `labels.parquet`.
         split: the split, `split.csv`.
         draw_csv: the patients' ranks, `draw{draw}.csv`.
-        output: the training set (HDF5): `images` (N, resolution, resolution) uint8 and the
-            columns `image`, `patient` and `filter` (`none`, or the filter's name). The real
-            images come first, then a copy of all of them through each filter.
-        finding: the target finding; None for the base GAN's negatives.
+        output: the training set (HDF5): `images` (N, resolution, resolution) uint8, the
+            columns `image`, `patient` and `filter` (`none`, or the filter's name), and
+            `labels` (N, L) float32 in {0, 1, NaN} with the L `findings` as an attribute. The
+            real images come first, then a copy of all of them through each filter.
+        finding: the target finding, or `NEGATIVES` or `ALL`.
         recipe: name of the recipe, for the record.
         fraction: percent of the training patients.
         draw: number of the draw, for the record.
         target_findings: the study's target findings.
+        findings: names of the L labels.
         filters: by name, the kind and parameters of each filter of the recipe.
         resolution: side of the images in pixels, the cache's divided by a whole number.
         study: name of the study.
@@ -72,14 +76,14 @@ def make_training_set(
     Raises:
         ValueError: the fraction has no such image, or the files are not of one study.
     """
-    chosen = _choose(labels, split, draw_csv, fraction, finding, target_findings)
+    chosen = _choose(labels, split, draw_csv, fraction, finding, target_findings, findings)
     rejected = set(read_rejected(pixels)).intersection(chosen["image"])
     used = chosen[~chosen["image"].isin(rejected)]
     if rejected:
         log.warning("%d of %d images could not be read when cached", len(rejected), len(chosen))
     if used.empty:
         raise ValueError(
-            f"{pixels}: none of the {len(chosen)} images of {finding or NEGATIVES} in "
+            f"{pixels}: none of the {len(chosen)} images of {finding} in "
             f"{fraction} % of the training patients could be read; see the list of rejected images"
         )
     names = sorted(filters)
@@ -101,12 +105,14 @@ def make_training_set(
             "filter": np.repeat([UNFILTERED, *names], len(rows)).astype(object),
         }
         write_columns(file, columns)
+        file["labels"] = np.tile(used[list(findings)].to_numpy(np.float32), (copies, 1))
         with h5py.File(pixels) as cache:
             content = cache.attrs["content"]
         write_attributes(
             file,
             provenance(study, settings, made_from, code=code),
-            finding=finding or NEGATIVES,
+            finding=finding,
+            findings=list(findings),
             recipe=recipe,
             fraction=float(fraction),
             draw=int(draw),
@@ -120,12 +126,11 @@ def _choose(
     split: str | os.PathLike,
     draw_csv: str | os.PathLike,
     fraction: float | str,
-    finding: str | None,
+    finding: str,
     target_findings: Sequence[str],
+    findings: Sequence[str],
 ) -> pd.DataFrame:
-    """Image and patient of the fraction's training images with the finding, or of negatives."""
-    if finding is not None and finding not in target_findings:
-        raise ValueError(f"{finding!r} is none of the target findings {list(target_findings)}")
+    """Image, patient and labels of the fraction's training images that belong to the finding."""
     patients = fraction_patients(draw_csv, fraction)
     splits = pd.read_csv(split).set_index("patient")["split"]
     strangers = [patient for patient in patients if splits.get(patient) != "train"]
@@ -134,15 +139,13 @@ def _choose(
             f"{draw_csv}: {strangers[0]} and {len(strangers) - 1} others are not in the training "
             f"split of {split}; the two files belong to different studies, make them anew"
         )
-    table = pd.read_parquet(labels, columns=["image", "patient", *target_findings])
+    columns = list(dict.fromkeys([*target_findings, *findings]))
+    table = pd.read_parquet(labels, columns=["image", "patient", *columns])
     inside = table[table["patient"].isin(set(patients))]
-    if finding is None:
-        chosen = inside[(inside[list(target_findings)] == 0).all(axis=1)]
-        what = f"an image that is negative for {', '.join(target_findings)}"
-    else:
-        chosen = inside[inside[finding] == 1]
-        what = f"an image with {finding}"
+    chosen = of_finding(inside, finding, target_findings)
     if chosen.empty:
+        negative = f"an image that is negative for {', '.join(target_findings)}"
+        what = {NEGATIVES: negative, ALL: "an image"}.get(finding, f"an image with {finding}")
         raise ValueError(
             f"{labels}: none of the {len(patients)} training patients in {fraction} % has {what}; "
             "use a larger fraction or raise dataset.min_positive_patients"

@@ -24,6 +24,12 @@ COLUMNS = (
     "fake_score",
     "real_sign",
     "ada_p",
+    "kid",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "memorised",
     "s_per_kimg",
 )
 

@@ -10,6 +10,7 @@ LOSSES = ("wgan-gp", "r1")
 CONDITIONINGS = ("none", "labels")
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
+KEPT = ("best", "last")
 
 # Settings that change how long a run takes or what is watched, never what comes out of it.
 WITHOUT_EFFECT = ("device", "resume_s", "tensorboard", "resident_gib")
@@ -50,6 +51,26 @@ class AdaSettings:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"gan.ada.{name} is {getattr(self, name)}; give {low} to {high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchSettings:
+    """Settings of `gan.watch`, see `rarecxr.gan.watch`.
+
+    Raises:
+        ValueError: a value that is not allowed.
+    """
+
+    space: str = "random"
+    images: int = 200
+    min_reference: int = 50
+    keep: str = "best"
+
+    def __post_init__(self):
+        # The names of feature spaces are theirs to check: looking them up here would load torch.
+        _one_of("watch.keep", self.keep, KEPT)
+        for name in ("images", "min_reference"):
+            _at_least(f"watch.{name}", getattr(self, name), 4)
 
 
 # A setting that may differ from resolution to resolution: one number for all, or numbers by
@@ -95,6 +116,7 @@ class GanSettings:
     finetune_kimg: float = 200.0
     freeze_d: int = 0
     ada: Mapping[str, Any] | bool | None = None
+    watch: Mapping[str, Any] | None = None
     precision: str = "auto"
     device: str = "auto"
     devices: int = 1
@@ -124,6 +146,7 @@ class GanSettings:
         if self.ema_half_life_kimg is not None:
             _positive("ema_half_life_kimg", self.ema_half_life_kimg)
         self.ada_settings()
+        self.watch_settings()
         _at_least("snapshots", self.snapshots, 1)
         _at_least("group_size", self.group_size, 1)
         _at_least("devices", self.devices, 1)
@@ -150,6 +173,10 @@ class GanSettings:
         if not self.ada:
             return None
         return AdaSettings() if self.ada is True else AdaSettings(**self.ada)
+
+    def watch_settings(self) -> WatchSettings | None:
+        """Settings of the measurement while training, None where it is off."""
+        return None if self.watch is None else WatchSettings(**self.watch)
 
     def resolutions(self) -> list[int]:
         """Resolutions of training from scratch, ascending, in pixels."""

@@ -81,7 +81,7 @@ class Trainer:
         self.phase = -1
         self.record = TermRecord()
         self.share(Ranks(settings.group_size))
-        self._sheet_latents = self._fixed_latents()
+        self._sheet_latents = self.fixed_latents("sheet", SHEET_COLUMNS)
 
     def share(self, ranks: Ranks) -> None:
         """Share each further minibatch with other processes, which hold the same as this one.
@@ -236,22 +236,28 @@ class Trainer:
     # What it shows
 
     @torch.no_grad()
-    def sheet_images(self) -> Tensor:
-        """Images of the averaged generator on latents that stay the same, as uint8 on the CPU.
+    def sheet_images(self, generator: Generator | None = None) -> Tensor:
+        """What a generator draws from latents that stay the same, as uint8 on the CPU.
+
+        Args:
+            generator: default: the average, at the resolution that training is at.
 
         Returns:
             (SHEET_COLUMNS, R, R) with R the final resolution; smaller images are enlarged.
         """
         latents, labels = self._sheet_latents
+        if generator is not None:
+            return to_uint8(generator(latents, labels)[:, 0]).cpu()
         moment = self.schedule.at(self.images)
         images = self.average(latents, labels, moment.resolution, moment.alpha)
         images = upscale(images, self.settings.resolution // moment.resolution)
         return to_uint8(images[:, 0]).cpu()
 
-    def _fixed_latents(self) -> tuple[Tensor, Tensor | None]:
+    def fixed_latents(self, use: str, count: int) -> tuple[Tensor, Tensor | None]:
+        """Latents (count, latent_size), and labels for a conditional GAN, that never change."""
         random = torch.Generator(self.device)
-        random.manual_seed(seed_for(self.seed, "sheet"))
-        return self._latents(SHEET_COLUMNS, random)
+        random.manual_seed(seed_for(self.seed, use))
+        return self._latents(count, random)
 
     # Its state
 

@@ -3,12 +3,10 @@
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rarecxr.devices import choose_devices, choose_precision
@@ -19,11 +17,12 @@ from rarecxr.gan.helpers import begin_helping, end_helping, helped
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.ranks import connected
 from rarecxr.gan.record import write_rows
-from rarecxr.gan.samples import write_sheet
+from rarecxr.gan.run import Run
 from rarecxr.gan.scalars import ScalarWriter
 from rarecxr.gan.seeds import seed_for
 from rarecxr.gan.settings import GanSettings
-from rarecxr.gan.trainer import SHEET_COLUMNS, Trainer
+from rarecxr.gan.trainer import Trainer
+from rarecxr.gan.watch import Watch
 from rarecxr.joblog import Progress
 from rarecxr.provenance import digest, provenance, write_json
 from rarecxr.resume import ResumeStore
@@ -48,6 +47,9 @@ def train(
     threads: int,
     code: str | None = None,
     base: str | os.PathLike | None = None,
+    validation_set: str | os.PathLike | None = None,
+    features: str | os.PathLike | None = None,
+    weights_dir: str | os.PathLike | None = None,
     on_tick: Callable[[Trainer, dict[str, Any]], None] | None = None,
     lock_wait_s: float = 120.0,
     **settings: Any,
@@ -74,6 +76,9 @@ def train(
         threads: CPU threads, shared among the devices; another number can change the last bits.
         code: digest of the code.
         base: generator.pt to start from at full resolution; None to train from scratch.
+        validation_set: validation images of the finding, for `gan.watch`; None for none.
+        features: model.pt of the classifier whose features `gan.watch` may use.
+        weights_dir: folder of weights of other networks whose features it may use.
         on_tick: called after every tick with the trainer and the row of training.csv.
         lock_wait_s: how long to wait for another process that trains in `state`.
         **settings: the section `gan`, see `GanSettings`.
@@ -87,7 +92,13 @@ def train(
     """
     gan = GanSettings(**settings)
     device = choose_devices(gan.device, gan.devices)[0]
-    inputs = {"images": images} | ({} if base is None else {"base": base})
+    inputs = {
+        "images": images,
+        "base": base,
+        "validation_set": validation_set,
+        "features": features,
+    }
+    inputs = {name: path for name, path in inputs.items() if path is not None}
     made_from = {
         **gan.with_effect(),
         "precision": choose_precision(gan.precision, device),
@@ -122,32 +133,34 @@ def train(
             trainer.share(stack.enter_context(helpers))
             trainer.ranks.told(None if saved is None else saved["trainer"])
         scalars = ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None
-        run = _Run(trainer, on_tick, scalars)
+        watch = None
+        if (watched := gan.watch_settings()) is not None:
+            latents = trainer.fixed_latents("watch", watched.images)
+            watch = Watch(watched, images, validation_set, features, weights_dir, *latents)
+        title = f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients"
+        run = Run(trainer, Path(state), title, watch, on_tick, scalars)
         if saved is not None:
             run.load_state(saved)
             _log.info("going on at %.3f kimg", trainer.images / 1000)
         _train(run, store, label=f"{recipe} {finding} {fraction:g} %")
-        reals = _sheet_reals(data, gan.resolution, own_seed)
+        kept = run.kept()
 
     write_rows(log_csv, run.rows)
-    title = f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients"
-    write_sheet(
-        samples,
-        f"{title}: the averaged generator's images of the same latents over training",
-        [(label, pictures.numpy()) for label, pictures in run.snapshots] + reals,
-        "Generated images are synthetic: for research only, not for diagnosis.",
-    )
+    run.write_sheet(samples, kept)
     settings_of_file = {
         **made_from,
         "label_size": len(label_names),
         "label_names": label_names,
     }
-    write_checkpoint(generator, trainer.average, trainer.critic, settings_of_file, made_by)
+    write_checkpoint(generator, kept.generator, kept.critic, settings_of_file, made_by)
     write_json(
         metadata,
         {
             **made_by,
             "kimg": trainer.images / 1000,
+            "kept_kimg": kept.images / 1000,
+            "kept_kid": kept.kid,
+            "watch": None if watch is None else watch.about,
             "training_images": data.count,
             "generator_parameters": sum(p.numel() for p in trainer.average.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
@@ -203,80 +216,7 @@ def _trainer(
         yield Trainer(gan, data, networks, seed, finetune, device), label_names
 
 
-class _Run:
-    """A trainer with its log rows and snapshots."""
-
-    def __init__(self, trainer: Trainer, on_tick, scalars: ScalarWriter | None):
-        self.trainer = trainer
-        self.on_tick = on_tick
-        self.scalars = scalars
-        self.rows: list[dict[str, Any]] = []
-        self.snapshots: list[list] = []  # label, images (SHEET_COLUMNS, R, R) uint8
-        self._tick_images = 0
-        self._seconds = 0.0  # spent in this tick, by earlier processes too
-        self._since = time.perf_counter()
-
-    def after_step(self) -> None:
-        """Tick and take a snapshot where one is due: a function of the images shown."""
-        trainer, settings = self.trainer, self.trainer.settings
-        done = trainer.images >= trainer.schedule.images
-        if trainer.images - self._tick_images >= 1000 * settings.tick_kimg or done:
-            trainer.check()
-            self._tick()
-        due = trainer.images * settings.snapshots // trainer.schedule.images
-        if len(self.snapshots) <= min(due, settings.snapshots):
-            self.snapshot()
-
-    def snapshot(self) -> None:
-        """Keep what the averaged generator draws now."""
-        moment = self.trainer.schedule.at(self.trainer.images)
-        label = f"{self.trainer.images / 1000:.1f} kimg\n{moment.resolution} px"
-        self.snapshots.append([label, self.trainer.sheet_images()])
-
-    def _tick(self) -> None:
-        trainer = self.trainer
-        kimg = (trainer.images - self._tick_images) / 1000
-        moment = trainer.schedule.at(max(trainer.images - 1, 0))
-        row = {
-            "kimg": trainer.images / 1000,
-            "resolution": moment.resolution,
-            "alpha": moment.alpha,
-            "minibatch": trainer.settings.minibatch_at(moment.resolution),
-            "lr": trainer.settings.lr_at(moment.resolution),
-            **trainer.record.means(),
-            "s_per_kimg": self._elapsed() / kimg,
-        }
-        self.rows.append(row)
-        trainer.record.clear()
-        self._tick_images = trainer.images
-        if self.scalars is not None:
-            self.scalars.add(row)
-        if self.on_tick is not None:
-            self.on_tick(trainer, row)
-        self._seconds, self._since = 0.0, time.perf_counter()
-
-    def _elapsed(self) -> float:
-        return self._seconds + time.perf_counter() - self._since
-
-    def state(self) -> dict[str, Any]:
-        """The trainer's state and ours."""
-        return {
-            "trainer": self.trainer.state(),
-            "rows": self.rows,
-            "snapshots": self.snapshots,
-            "tick_images": self._tick_images,
-            "seconds": self._elapsed(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
-        self.trainer.load_state(state["trainer"])
-        self.rows, self.snapshots = state["rows"], state["snapshots"]
-        self._tick_images, self._seconds = state["tick_images"], state["seconds"]
-        self._since = time.perf_counter()
-
-
-def _train(run: _Run, store: ResumeStore, label: str) -> None:
+def _train(run: Run, store: ResumeStore, label: str) -> None:
     """Steps until the schedule is over; the state is saved now and then, and at the end."""
     trainer = run.trainer
     total = trainer.schedule.images
@@ -333,14 +273,3 @@ def _label_names(path: str | os.PathLike, data: TrainingImages, settings: GanSet
     if not data.label_names:
         raise ValueError(f"{path}: gan.conditioning is labels, but the file has no labels")
     return data.label_names
-
-
-def _sheet_reals(data: TrainingImages, resolution: int, seed: int) -> list[tuple[str, np.ndarray]]:
-    """Two rows of real images for the sample sheet."""
-    random = np.random.default_rng(seed_for(seed, "real"))
-    rows = []
-    for _ in range(2):
-        chosen = random.choice(data.count, min(SHEET_COLUMNS, data.count), replace=False)
-        pictures = data.pick(np.sort(chosen), resolution)[:, 0].cpu().numpy()
-        rows.append(("real training\nimages", pictures))
-    return rows

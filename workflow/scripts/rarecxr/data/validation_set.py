@@ -1,0 +1,74 @@
+"""Real images of the validation patients: what synthetic images of a finding are compared with."""
+
+import os
+from collections.abc import Sequence
+
+import h5py
+import pandas as pd
+
+from rarecxr.data.area import reduce_area
+from rarecxr.data.pixels import (
+    blocks,
+    map_images,
+    read_rejected,
+    rows_of,
+    write_columns,
+    write_images,
+)
+from rarecxr.data.selection import of_finding
+from rarecxr.files import written_whole
+from rarecxr.provenance import provenance, write_attributes
+
+
+def make_validation_set(
+    pixels: str | os.PathLike,
+    labels: str | os.PathLike,
+    split: str | os.PathLike,
+    output: str | os.PathLike,
+    finding: str,
+    target_findings: Sequence[str],
+    resolution: int,
+    study: str,
+    code: str | None = None,
+) -> None:
+    """Gather the validation images of one finding, at the resolution of the GANs.
+
+    They belong to no fraction and to no GAN's training set. There may be none of them: a rare
+    finding need not occur among the validation patients.
+
+    Args:
+        pixels: the pixel cache.
+        labels: the settled labels, `labels.parquet`.
+        split: the split, `split.csv`.
+        output: the validation set (HDF5): `images` (N, resolution, resolution) uint8 and the
+            columns `image` and `patient`.
+        finding: a target finding, or `NEGATIVES` or `ALL`.
+        target_findings: the study's target findings.
+        resolution: side of the images in pixels, the cache's divided by a whole number.
+        study: name of the study.
+        code: digest of the code, for the provenance.
+
+    Raises:
+        ValueError: the files are not of one study, or the finding is not the study's.
+    """
+    splits = pd.read_csv(split)
+    patients = splits.loc[splits["split"] == "val", "patient"]
+    table = pd.read_parquet(labels, columns=["image", "patient", *target_findings])
+    table = of_finding(table[table["patient"].isin(set(patients))], finding, target_findings)
+    used = table[~table["image"].isin(read_rejected(pixels))]
+    rows = rows_of(pixels, used["image"].tolist())
+    images = map_images(pixels)
+    settings = {"target_findings": sorted(target_findings), "resolution": resolution}
+    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
+        parts = blocks(len(rows), images[:1].nbytes)
+        batches = (reduce_area(images[rows[part]], resolution) for part in parts)
+        write_images(file, batches, len(rows), resolution)
+        write_columns(file, {name: used[name].tolist() for name in ("image", "patient")})
+        with h5py.File(pixels) as cache:
+            content = cache.attrs["content"]
+        write_attributes(
+            file,
+            provenance(study, settings, {"labels": labels, "split": split}, code=code),
+            finding=finding,
+            pixels=content,
+        )

@@ -1,0 +1,25 @@
+"""Rule train_features: train the network whose features synthetic images are measured in."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.classifier.features import train_features
+
+train_features(
+    pixels=snakemake.input.pixels,
+    labels=snakemake.input.labels,
+    split=snakemake.input.split,
+    draw_csv=snakemake.input.draw_csv,
+    model=snakemake.output.model,
+    history=snakemake.output.history,
+    state=snakemake.params.state,
+    findings=snakemake.params.findings,
+    target_findings=snakemake.params.target_findings,
+    study=snakemake.params.study,
+    fraction=float(snakemake.wildcards.fraction),
+    draw=int(snakemake.wildcards.draw),
+    memory_limit_mb=snakemake.resources.pixel_mb,
+    code=snakemake.params.code,
+    **snakemake.params.features,
+)
