@@ -135,7 +135,7 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
 def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(done):
     state = done.folder / "results/tiny/state"
     kept = done.folder / "results/tiny/gan/base/50/draw0/negatives/generator.json"
-    assert len(list(state.rglob("resume_*.pt"))) == 4 + 8  # GANs, classifier runs
+    assert len(list(state.rglob("resume_*.pt"))) == 4 + 2 + 8  # GANs, features, classifier runs
     kept.unlink()
     stale = done.stale_jobs()
     done.snakemake("clean_states")
@@ -158,6 +158,24 @@ def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
     assert len(kept) > 30
     changed = [path.name for path, digest in kept.items() if sha256(path) != digest]
     assert set(changed) <= {"training.csv", "index.html"}
+
+
+def test_one_conditional_gan_draws_the_banks_of_all_findings_with_real_label_vectors(done):
+    done.configure(classifier__arms=["none", "oversample", "conditional_gan"])
+    place = "results/tiny/{}/conditional{}/100/draw0/{}"
+    run = place.format("classifier", "_gan", "seed0/model.pt")
+    done.snakemake(place.format("bank", "", "lung_lesion_quality.json"), run)
+    with h5py.File(done.folder / place.format("gan", "", "all/training_set.h5")) as file:
+        patients = set(file["patient"].asstr()[:])
+    assert patients == fraction_of(done.folder / "results/tiny", 100)
+    with Bank(done.folder / place.format("bank", "", "lung_lesion.h5")) as bank:
+        labels, findings = bank.labels, bank.findings
+    assert len(findings) == 14
+    assert (labels[:, findings.index("Lung Lesion")] == 1).all()
+    table = pd.read_parquet(done.folder / "results/tiny/dataset/labels.parquet")
+    real = table[(table["Lung Lesion"] == 1) & table["patient"].isin(patients)]
+    known = {tuple(row) for row in real[findings].fillna(0).to_numpy()}
+    assert {tuple(row) for row in labels} <= known
 
 
 def test_a_wrong_setting_stops_before_any_job(house):

@@ -297,7 +297,7 @@ def files(kind, gans):
 def training_states(wildcards):
     """By folder of resume files what its training leaves; the benchmark is written last of all."""
     found = {}
-    for training in (rules.train_gan, rules.train_classifier):
+    for training in (rules.train_gan, rules.train_features, rules.train_classifier):
         state = training.params.state
         places = glob_wildcards(f"{state}/lock")
         for run in zip(*places, strict=True):
