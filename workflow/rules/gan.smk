@@ -49,8 +49,8 @@ rule make_validation_set:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("make_validation_set"),
+        runtime=minutes("make_validation_set"),
     params:
         finding=finding_name,
         target_findings=TARGETS,
@@ -82,11 +82,9 @@ rule train_features:
     threads: config["features"]["threads"]
     resources:
         gpu=gpus("features"),
-        mem_mb=8000 + config["features"]["memory_limit_mb"],
-        runtime=1440,
+        mem_mb=memory("train_features", beside=config["features"]["memory_limit_mb"]),
+        runtime=minutes("train_features"),
         pixel_mb=config["features"]["memory_limit_mb"],
-        # A warning some minutes before a time limit, in which the state is saved.
-        slurm_extra="--signal=URG@300",
     params:
         features=settings("features", without=("memory_limit_mb",)),
         findings=DATASET["findings"],
