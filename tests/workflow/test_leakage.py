@@ -54,6 +54,7 @@ def files_of(results):
         "draws": [results / "dataset/draw0.csv"],
         "rejected": results / "dataset/pixels_32_rejected.csv",
         "gans": gans,
+        "validation_sets": sorted((results / "dataset/validation").glob("*.h5")),
         "banks": banks,
         "runs": runs,
         "output": results / "report/leakage_again.csv",
@@ -118,6 +119,12 @@ def a_test_image_under_a_training_patients_name(study):
     patient = study.split.index[study.split == "test"][0]
     swap_image(study.results / SET_OF_50, image=study.image_of[patient])
     return "training sets: .*1 images are another patient's than it says"
+
+
+def a_test_image_in_a_validation_set(study):
+    patient = study.split.index[study.split == "test"][0]
+    swap_image(study.results / "dataset/validation/negatives.h5", study.image_of[patient], patient)
+    return "validation sets: .*1 images are of patients who are not for validation"
 
 
 def a_fraction_that_is_not_nested(study):
@@ -206,6 +213,7 @@ LEAKS = [
     a_test_image_in_a_training_set,
     a_patient_outside_the_fraction_in_a_training_set,
     a_test_image_under_a_training_patients_name,
+    a_test_image_in_a_validation_set,
     a_fraction_that_is_not_nested,
     a_base_gan_of_another_fraction,
     a_generator_that_saw_more,

@@ -181,7 +181,7 @@ def cell_banks(wildcards):
 
 def cell_training_sets(wildcards):
     """What the generators of these banks were trained on."""
-    places = [{**name, **wildcards} for name in bank_names()]
+    places = [origin({**name, **wildcards}) for name in bank_names()]
     return files("gan/{}/training_set.h5", places)
 
 
@@ -262,22 +262,30 @@ def predictions():
     ]
 
 
+def validation_sets():
+    """The validation images that some bank or GAN is measured against."""
+    names = {place({**gan, **cells()[0]}).split("/")[-1] for gan in [*gans(), *banks()]}
+    return [f"results/{STUDY}/dataset/validation/{name}.h5" for name in sorted(names)]
+
+
 def gans():
-    """Every GAN that some arm needs: a finding's of each recipe, and the base it starts from."""
-    names = [(recipe, finding) for recipe in bank_recipes() for finding in TARGETS]
-    if names:
-        names.append(("base", None))
-    return [
-        {"recipe": recipe, "finding": finding, **cell}
-        for recipe, finding in names
-        for cell in cells()
-    ]
+    """Every GAN that some arm needs: those of its banks, and the base that findings' start from."""
+    names = [origin(bank) for bank in bank_names()]
+    if any(name["recipe"] != CONDITIONAL for name in names):
+        names.append({"recipe": BASE, "finding": None})
+    # Each once: the banks of the conditional GAN have one between them.
+    names = [name for i, name in enumerate(names) if name not in names[:i]]
+    return [{**name, **cell} for name in names for cell in cells()]
 
 
 def banks():
-    """Every bank that some arm needs: as `gans`, the base's only where an arm adds negatives."""
-    names = [(bank["recipe"], bank["finding"]) for bank in bank_names()]
-    return [gan for gan in gans() if (gan["recipe"], gan["finding"]) in names]
+    """Every bank that some arm needs."""
+    return [{**bank, **cell} for bank in bank_names() for cell in cells()]
+
+
+def origin(bank):
+    """The GAN that a bank is drawn from: of the same recipe and finding, or the conditional one."""
+    return {**bank, "finding": ALL} if bank["recipe"] == CONDITIONAL else bank
 
 
 def place(gan):

@@ -23,6 +23,7 @@ rule check_leakage:
         training_set=files("gan/{}/training_set.h5", gans()),
         generator=files("gan/{}/generator.pt", gans()),
         metadata=files("gan/{}/generator.json", gans()),
+        validation_sets=validation_sets(),
         bank=files("bank/{}.h5", banks()),
         predictions=predictions(),
     output:

@@ -22,6 +22,7 @@ check_leakage(
     draws=snakemake.input.draws,
     rejected=snakemake.input.rejected,
     gans=with_files(snakemake.params.gans, "training_set", "generator", "metadata"),
+    validation_sets=snakemake.input.validation_sets,
     banks=with_files(snakemake.params.banks, "bank"),
     runs=with_files(snakemake.params.runs, "predictions"),
     output=snakemake.output.leakage,

@@ -15,7 +15,7 @@ import h5py
 import pandas as pd
 
 from rarecxr.data.bank import Bank
-from rarecxr.data.findings import NEGATIVES, slug
+from rarecxr.data.findings import ALL, NEGATIVES, slug
 from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
 from rarecxr.files import sha256, written_whole
 from rarecxr.provenance import digest_of_images
@@ -32,6 +32,7 @@ def check_leakage(
     draws: Sequence[str | os.PathLike],
     rejected: str | os.PathLike,
     gans: Sequence[Mapping[str, Any]],
+    validation_sets: Sequence[str | os.PathLike],
     banks: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
     output: str | os.PathLike,
@@ -43,8 +44,10 @@ def check_leakage(
         split: split.csv.
         draws: draw{draw}.csv of every draw, in their order from 0.
         rejected: list of images that could not be read (column `image`).
-        gans: for each GAN its recipe, fraction, draw and finding (by name, or None for the base
-            GAN), and the paths of its training_set, generator and the generator's metadata (JSON).
+        gans: for each GAN its recipe, fraction, draw and finding (by name, None for the base
+            GAN, or `ALL` for the conditional one), and the paths of its training_set, generator
+            and the generator's metadata (JSON).
+        validation_sets: the images that GANs and banks are measured against.
         banks: for each bank the same four and its path, `bank`.
         runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
             whether it uses negatives, and the path of its predictions.
@@ -60,6 +63,10 @@ def check_leakage(
         "training sets": (
             "GANs were trained on training patients of their fraction alone",
             study.training_sets(),
+        ),
+        "validation sets": (
+            "synthetic images are measured against validation patients alone",
+            study.validation_sets(validation_sets),
         ),
         "nested fractions": ("a smaller fraction lies inside a larger one", study.nested()),
         "generators": (
@@ -168,6 +175,18 @@ class _Study:
             _belongs(look, about, gan)
             yield look
 
+    def validation_sets(self, paths) -> Iterator[_Look]:
+        for path in paths:
+            look = _Look(path)
+            with h5py.File(path) as file:
+                images = pd.Series(
+                    file["image"].asstr()[:] if len(file["image"]) else [], dtype=object
+                )
+            splits = images.map(self._patient_of).map(self._split_of)
+            wrong = images[splits != "val"].tolist()
+            look.none_of(wrong, len(images), "images are of patients who are not for validation")
+            yield look
+
     def nested(self) -> Iterator[_Look]:
         kinds: dict[tuple, list] = {}
         for gan in self._gans.values():
@@ -191,21 +210,27 @@ class _Study:
             inputs = told["inputs"]
             look.same(told["generator_digest"], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
-            start = None if finding is None else self._gans["base", fraction, draw, None]
+            alone = finding is None or finding == ALL
+            start = None if alone else self._gans["base", fraction, draw, None]
             base = start and self._sha(start["generator"])
             look.same(inputs.get("base"), base, "the base GAN that it started from")
             yield look
 
     def banks(self) -> Iterator[_Look]:
         for place, path in self._banks.items():
-            look, gan = _Look(path), self._gans[place]
+            look, gan = _Look(path), self._origin(place)
             with Bank(path) as bank:
                 about = bank.attributes
             look.same(about.get("generator_digest"), self._sha(gan["generator"]), "its generator")
             digest = self._sha(gan["training_set"])
             look.same(about.get("training_digest"), digest, "its generator's training set")
-            _belongs(look, about, gan)
+            _belongs(look, about, {**gan, "finding": place[-1]})
             yield look
+
+    def _origin(self, place) -> Mapping[str, Any]:
+        """The GAN of a bank: of the same place, or the one that draws all findings."""
+        *cell, _ = place
+        return self._gans.get(place) or self._gans[(*cell, ALL)]
 
     def classifiers(self) -> Iterator[_Look]:
         for run in self._runs:
