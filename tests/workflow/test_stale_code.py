@@ -18,6 +18,7 @@ LIGHT = {
     "label_images",
     "split_patients",
     "draw_patients",
+    "decode_images",
     "cache_pixels",
     "make_training_set",
     "measure_filters",
@@ -28,6 +29,7 @@ LIGHT = {
 TORCH = {"train_gan", "make_bank", "measure_bank", "train_classifier"}
 ALL = LIGHT | TORCH
 GAN = {"train_gan", "make_bank"}
+CACHE = {"decode_images", "cache_pixels"}
 
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
@@ -39,20 +41,21 @@ REACH = {
     "rarecxr.gpus": TORCH,
     "rarecxr.joblog": ALL,
     "rarecxr.provenance": {
-        "cache_pixels",
+        *CACHE,
         "make_training_set",
         "measure_filters",
         "check_leakage",
         "make_report",
         *TORCH,
     },
+    "rarecxr.usage": set(),
     "rarecxr.resume": {"train_gan", "train_classifier"},
     "rarecxr.tensors": {"train_gan", "make_bank", "train_classifier"},
-    "rarecxr.data.area": {"cache_pixels", "make_training_set", "measure_bank", "train_classifier"},
+    "rarecxr.data.area": {*CACHE, "make_training_set", "measure_bank", "train_classifier"},
     "rarecxr.data.bank": {"make_bank", "make_report", "train_classifier", "check_leakage"},
-    "rarecxr.data.cache": {"cache_pixels"},
+    "rarecxr.data.cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
-    "rarecxr.data.decode": {"cache_pixels"},
+    "rarecxr.data.decode": CACHE,
     "rarecxr.data.filters": {"make_training_set", "measure_filters"},
     "rarecxr.data.findings": {
         "make_phantoms",
@@ -69,7 +72,7 @@ REACH = {
     "rarecxr.data.fingerprint": set(),
     "rarecxr.data.labels": {"label_images"},
     "rarecxr.data.pixels": {
-        "cache_pixels",
+        *CACHE,
         "make_training_set",
         "measure_bank",
         "train_classifier",
@@ -153,11 +156,12 @@ BELOW = {
     "measure_bank": {"make_report"},
     "train_gan": {"make_bank", "make_report"},
     "make_training_set": {"train_gan", "make_bank", "measure_bank", "measure_filters"},
+    "decode_images": {"cache_pixels"},
     "cache_pixels": {"make_training_set", "train_classifier", "measure_bank", "evaluate"},
     "draw_patients": {"make_training_set", "train_classifier", "evaluate"},
     "split_patients": {"draw_patients", "make_training_set", "train_classifier", "measure_bank"},
     "label_images": {"make_training_set", "train_classifier", "measure_bank", "evaluate"},
-    "index_images": {"label_images", "split_patients", "draw_patients", "cache_pixels"},
+    "index_images": {"label_images", "split_patients", "draw_patients", *CACHE},
 }
 
 
