@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 # The installer, pinned like everything else; it is far quicker than pip with a lock file this long.
 UV := uv==0.13.9
 
-.PHONY: demo test lint setup
+.PHONY: demo test test-slurm setup
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
 
 test: setup
-	$(BIN)/pytest --dist loadgroup -n $(shell nproc 2>/dev/null || echo 2)
+	$(BIN)/pytest -rs --dist loadgroup -n $(shell nproc 2>/dev/null || echo 2)
+
+# The tiny study on a real SLURM of one node; installs Debian's packages, so as root.
+test-slurm: setup
+	$(PYTHON) tests/slurm/cluster.py install
+	$(BIN)/pytest -rs tests/slurm
 
 setup: $(VENV)/.complete
 

@@ -5,9 +5,6 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.cache import cache_pixels
+from rarecxr.data.cache import decode_images
 from rarecxr.data.fingerprint import image_fingerprint
 from rarecxr.data.pixels import map_images, read_images, write_columns, write_images
 
@@ -52,7 +52,7 @@ def caching(folder, count, resolution, threads):
     rates = {}
     for number in threads:
         start = time.perf_counter()
-        cache_pixels(
+        decode_images(
             images=Path(folder, "images.parquet"),
             root=folder,
             output=Path(folder, "pixels.h5"),
@@ -61,7 +61,6 @@ def caching(folder, count, resolution, threads):
             square="crop",
             max_rejected=0,
             threads=number,
-            study="benchmark",
         )
         rates[number] = round(count / (time.perf_counter() - start))
     return rates

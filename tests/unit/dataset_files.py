@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from rarecxr.data.cache import cache_pixels, decode_images
 from rarecxr.data.findings import FINDINGS
 
 TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]
@@ -65,3 +66,16 @@ def write_images(root, keys, seed=0, size=(24, 20)):
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(random.integers(0, 256, (4, 5), dtype=np.uint8))
         coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)
+
+
+def cache(folder, images, root, name="pixels", shards=1, threads=1, **settings):
+    """Decode and join all images, as the rules do: `{name}.h5` and `{name}_rejected.csv`."""
+    chosen = {"resolution": 16, "square": "crop", "max_rejected": 0.1, **settings}
+    made = []
+    for shard in range(shards):
+        paths = [folder / f"{name}_{shard}{end}" for end in (".h5", "_rejected.csv")]
+        decode_images(images, root, *paths, **chosen, threads=threads, shard=shard, shards=shards)
+        made.append(paths)
+    paths = [folder / f"{name}{end}" for end in (".h5", "_rejected.csv")]
+    cache_pixels(images, *zip(*made, strict=True), root, *paths, **chosen, study="test")
+    return paths[0]

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_files import write_images
+from dataset_files import cache, write_images
 from PIL import Image
 
 from rarecxr.data.cache import _in_order, cache_pixels
@@ -24,19 +24,8 @@ def study(tmp_path):
     return tmp_path
 
 
-def cached(study, name="pixels", max_rejected=0.1, threads=2, **settings):
-    output = study / f"{name}.h5"
-    cache_pixels(
-        images=study / "images.parquet",
-        root=study / "data",
-        output=output,
-        rejected=study / f"{name}_rejected.csv",
-        max_rejected=max_rejected,
-        threads=threads,
-        study="test",
-        **{"resolution": 16, "square": "crop", **settings},
-    )
-    return output
+def cached(study, name="pixels", threads=2, **settings):
+    return cache(study, study / "images.parquet", study / "data", name, threads=threads, **settings)
 
 
 def test_every_image_is_cached_as_it_is_decoded_alone(study):
@@ -77,6 +66,45 @@ def test_what_cannot_be_read_is_listed_and_left_out(study):
     np.testing.assert_array_equal(map_images(output)[-1], decode(data, 16, "crop"))
 
 
+def test_the_cache_is_the_same_from_any_number_of_shards(study):
+    (study / "data" / KEYS[3]).unlink()
+    (study / "data" / KEYS[40]).write_bytes(b"broken")
+    expected = cached(study, "one")
+    for shards in (2, 7, 90):
+        output = cached(study, f"of {shards}", shards=shards)
+        assert output.read_bytes() == expected.read_bytes()
+        rejected = output.with_name(f"of {shards}_rejected.csv").read_text()
+        assert rejected == (study / "one_rejected.csv").read_text()
+
+
+def test_few_rejected_images_in_each_shard_may_be_too_many_in_all(study):
+    for key in KEYS[::10]:
+        (study / "data" / key).write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"7 of 70 images .* allows \(6\)") as error:
+        cached(study, shards=5, max_rejected=0.09)
+    every = study / "pixels_rejected_all.csv"
+    assert str(every) in str(error.value)
+    assert pd.read_csv(every)["image"].tolist() == KEYS[::10]
+
+
+def test_shards_of_another_index_are_refused(study):
+    cached(study, shards=2)
+    pd.DataFrame({"image": KEYS[::-1]}).to_parquet(study / "images.parquet")
+    with pytest.raises(ValueError, match="the shards are not those of"):
+        cache_pixels(
+            images=study / "images.parquet",
+            shards=[study / f"pixels_{shard}.h5" for shard in (0, 1)],
+            left_out=[study / f"pixels_{shard}_rejected.csv" for shard in (0, 1)],
+            root=study / "data",
+            output=study / "other.h5",
+            rejected=study / "rejected.csv",
+            resolution=16,
+            square="crop",
+            max_rejected=0,
+            study="test",
+        )
+
+
 def test_too_many_rejected_images_stop_the_run_and_are_all_listed(study):
     for key in KEYS[10:17]:
         (study / "data" / key).write_bytes(b"broken")
@@ -86,7 +114,7 @@ def test_too_many_rejected_images_stop_the_run_and_are_all_listed(study):
         cached(study)
     assert f"{KEYS[0]}: missing" in str(error.value)
     # Not an output, which would go with the failed job.
-    every = study / "pixels_rejected_all.csv"
+    every = study / "pixels_0_rejected_all.csv"
     assert str(every) in str(error.value)
     assert pd.read_csv(every)["image"].tolist() == [KEYS[0], *KEYS[10:17]]
     assert not (study / "pixels.h5").exists()

@@ -154,6 +154,17 @@ def test_every_key_has_a_place_in_the_reference_and_a_description():
         assert part.get("description"), f"{key} has no description"
 
 
+def test_every_key_has_its_value_in_the_reference_as_default():
+    for key, part in keys_of(yaml.safe_load(SCHEMA.read_text())):
+        # Sections hold keys; what a study names itself (arms, filters and so on) is shown there.
+        if "properties" in part or ("propertyNames" in part and "." not in key):
+            continue
+        value = REFERENCE
+        for name in key.split("."):
+            value = value[name]
+        assert part.get("default", "nothing") == value, key
+
+
 def test_every_key_of_the_reference_has_a_comment_above_or_on_its_line():
     lines = (ROOT / "config/config.yaml").read_text().splitlines()
     schema = yaml.safe_load(SCHEMA.read_text())

@@ -2,14 +2,17 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
@@ -84,24 +87,31 @@ def test_the_lock_pins_every_package_by_digest_and_names_no_registry():
     assert not re.search(r"https?://|file:|--index|--find-links", text)
 
 
-def imported_by_rules_in(environment):
-    """Distributions that the scripts of one environment's rules import, through all modules."""
+def files_of_rules_in(environment):
+    """Name and file of the modules of one environment's rules, the scripts included."""
     from rarecxr.codedigest import _closure
 
-    scripts = set()
+    found = {}
     for rules in (ROOT / "workflow/rules").glob("*.smk"):
         for rule in re.split(r"^rule ", rules.read_text(), flags=re.M)[1:]:
             if f"envs/{environment.name}" in rule:
-                scripts.update(re.findall(r'"\.\./scripts/(\w+\.py)"', rule))
-    assert scripts
+                for script in re.findall(r'"\.\./scripts/(\w+\.py)"', rule):
+                    closure = _closure(ROOT / "workflow/scripts" / script)
+                    found[script] = closure.pop("__main__")
+                    found.update(closure)
+    assert found
+    return found
+
+
+def imported_by_rules_in(environment):
+    """Distributions that the scripts of one environment's rules import, through all modules."""
     names = set()
-    for script in scripts:
-        for path in _closure(ROOT / "workflow/scripts" / script).values():
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Import):
-                    names.update(alias.name.split(".")[0] for alias in node.names)
-                elif isinstance(node, ast.ImportFrom):
-                    names.add(node.module.split(".")[0])
+    for path in files_of_rules_in(environment).values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
     project = {"rarecxr"} | {path.stem for path in (ROOT / "workflow/scripts").iterdir()}
     return {IMPORT_NAMES.get(name, name) for name in names - project - sys.stdlib_module_names}
 
@@ -110,3 +120,53 @@ def imported_by_rules_in(environment):
 def test_an_environment_holds_all_that_its_rules_import(environment):
     missing = imported_by_rules_in(environment) - set(specifiers(environment)) - MAIN_PROCESS
     assert not missing
+
+
+def with_dependencies(names):
+    """The installed distributions of these names and of all that they ask for."""
+    found, pending = {}, list(names)
+    while pending:
+        name = canonicalize_name(pending.pop())
+        if name in found:
+            continue
+        try:
+            found[name] = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            # For another system or Python than this one.
+            continue
+        for line in found[name].requires or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                pending.append(requirement.name)
+    return found.values()
+
+
+def place_for(distributions, folder):
+    """A folder to import from that holds these distributions, as links, and nothing else."""
+    folder.mkdir()
+    for distribution in distributions:
+        for name in {path.parts[0] for path in distribution.files} - {"..", "__pycache__"}:
+            link = folder / name
+            if not link.exists() and not name.endswith(".pth"):
+                link.symlink_to(distribution.locate_file(name))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_is_complete_by_itself(environment, tmp_path):
+    """All modules of its rules are imported where there is nothing but what it names.
+
+    A `script:` sees Snakemake's own packages too, which could hide a gap.
+    """
+    place = tmp_path / "packages"
+    place_for(with_dependencies(set(specifiers(environment)) - {"python"}), place)
+    assert not (place / "snakemake").exists()
+    modules = [name for name in files_of_rules_in(environment) if not name.endswith(".py")]
+    code = f"""
+import importlib, sys
+sys.path += {[str(ROOT / "workflow/scripts"), str(place)]!r}
+for name in {sorted(modules)!r}:
+    importlib.import_module(name)
+"""
+    # -I and -S: neither the environment's variables nor the installed packages count.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

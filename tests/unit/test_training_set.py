@@ -4,11 +4,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_files import TARGETS, csv_table, write_csv, write_images
+from dataset_files import TARGETS, cache, csv_table, write_csv, write_images
 
 from rarecxr.data import pixels
 from rarecxr.data.area import reduce_area
-from rarecxr.data.cache import cache_pixels
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.filters import apply
 from rarecxr.data.findings import ALL, FINDINGS, NEGATIVES
@@ -37,9 +36,7 @@ def study(tmp_path_factory):
     write_images(folder, table["image"])
     positive = table[(table["Fracture"] == 1) & table["patient"].isin(trained(folder, 100))]
     (folder / positive["image"].iloc[0]).write_bytes(b"broken")
-    cache_pixels(
-        index, folder, folder / "pixels.h5", folder / "rejected.csv", 16, "crop", 0.1, 1, "test"
-    )
+    cache(folder, index, folder)
     return folder
 
 
@@ -80,7 +77,7 @@ def test_it_holds_the_fractions_positives_and_no_others(study, tmp_path, finding
     labels = pd.read_parquet(study / "labels.parquet")
     splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
     wanted = (labels[finding] == 1) & labels["patient"].isin(trained(study, fraction))
-    readable = ~labels["image"].isin(pd.read_csv(study / "rejected.csv")["image"])
+    readable = ~labels["image"].isin(pd.read_csv(study / "pixels_rejected.csv")["image"])
     assert columns["image"].tolist() == labels.loc[wanted & readable, "image"].tolist()
     assert (splits[columns["patient"]] == "train").all()
     assert all(
@@ -169,10 +166,7 @@ def test_a_cache_that_lacks_images_without_a_reason_is_refused(study, tmp_path):
         (tmp_path / name).symlink_to(study / name)
     index = pd.read_parquet(study / "images.parquet").iloc[:40]
     index.to_parquet(tmp_path / "images.parquet")
-    cache_pixels(
-        tmp_path / "images.parquet", study, tmp_path / "pixels.h5", tmp_path / "rejected.csv",
-        16, "crop", 0.1, 1, "test",
-    )  # fmt: skip
+    cache(tmp_path, tmp_path / "images.parquet", study)
     with pytest.raises(ValueError, match="images are not in this file"):
         made(tmp_path, tmp_path / "set.h5")
 

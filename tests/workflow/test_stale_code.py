@@ -18,6 +18,7 @@ LIGHT = {
     "label_images",
     "split_patients",
     "draw_patients",
+    "decode_images",
     "cache_pixels",
     "make_training_set",
     "measure_filters",
@@ -32,6 +33,7 @@ GAN = {"train_gan", "make_bank"}
 CLASSIFIERS = {"train_classifier", "train_features"}
 MEASURED = {"train_gan", "measure_bank"}
 IMAGE_SETS = {"make_training_set", "make_validation_set"}
+CACHE = {"decode_images", "cache_pixels"}
 
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
@@ -43,20 +45,21 @@ REACH = {
     "rarecxr.gpus": TORCH,
     "rarecxr.joblog": ALL,
     "rarecxr.provenance": {
-        "cache_pixels",
+        *CACHE,
         "measure_filters",
         "check_leakage",
         "make_report",
         *IMAGE_SETS,
         *TORCH,
     },
+    "rarecxr.usage": set(),
     "rarecxr.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.tensors": {*GAN, *CLASSIFIERS},
-    "rarecxr.data.area": {"cache_pixels", *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
+    "rarecxr.data.area": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
     "rarecxr.data.bank": {"make_bank", "make_report", "check_leakage", *CLASSIFIERS},
-    "rarecxr.data.cache": {"cache_pixels"},
+    "rarecxr.data.cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
-    "rarecxr.data.decode": {"cache_pixels"},
+    "rarecxr.data.decode": CACHE,
     "rarecxr.data.filters": {"make_training_set", "measure_filters"},
     "rarecxr.data.findings": {
         "make_phantoms",
@@ -72,7 +75,7 @@ REACH = {
     },
     "rarecxr.data.fingerprint": set(),
     "rarecxr.data.labels": {"label_images"},
-    "rarecxr.data.pixels": {"cache_pixels", *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
+    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
     "rarecxr.data.selection": IMAGE_SETS,
     "rarecxr.data.split": {
         "split_patients",
@@ -161,12 +164,13 @@ BELOW = {
     "train_gan": {"make_bank", "make_report"},
     "train_features": {"train_gan", "measure_bank"},
     "make_training_set": {"train_gan", "make_bank", "measure_bank", "measure_filters"},
-    "make_validation_set": {"train_gan", "measure_bank"},
+    "make_validation_set": {"train_gan", "measure_bank", "check_leakage"},
+    "decode_images": {"cache_pixels"},
     "cache_pixels": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},
     "draw_patients": {"make_training_set", *CLASSIFIERS, "evaluate"},
     "split_patients": {"draw_patients", *IMAGE_SETS, *CLASSIFIERS, "evaluate"},
     "label_images": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},
-    "index_images": {"label_images", "split_patients", "draw_patients", "cache_pixels"},
+    "index_images": {"label_images", "split_patients", "draw_patients", *CACHE},
 }
 
 

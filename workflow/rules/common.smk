@@ -4,9 +4,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
-SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
+ROOT = Path(workflow.current_basedir).parents[1].resolve()
+SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from rarecxr import codedigest
@@ -15,8 +18,14 @@ from rarecxr.data.findings import ALL, NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
 from rarecxr.doses import at_doses, largest
 
+# What the user's files and command line do not say. Not by `configfile:`, which a workflow that
+# takes this one as a module does without.
+_reference = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+update_config(_reference, config)
+config.update(_reference)
+
 try:
-    check(config, Path(workflow.current_basedir).parents[1] / "config/schema.yaml")
+    check(config, ROOT / "config/schema.yaml")
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
@@ -38,6 +47,11 @@ ARMS = {
 }
 
 
+if config["container"]:
+
+    container: config["container"]
+
+
 wildcard_constraints:
     recipe="[a-z0-9_]+",
     fraction=r"[0-9]+(\.[0-9]+)?",
@@ -45,6 +59,7 @@ wildcard_constraints:
     finding="[a-z0-9_]+",
     arm=r"[A-Za-z0-9_]+(@[0-9.]+)?",
     seed="[0-9]+",
+    shard="[0-9]+",
 
 
 def settings(section, without=()):
@@ -79,7 +94,7 @@ def finding_name(wildcards):
 
 def own_file(path):
     """A file of this checkout as an input: seen from the working folder, so that both may move."""
-    return os.path.relpath(SCRIPTS.parents[1] / path)
+    return os.path.relpath(ROOT / path)
 
 
 def gpus(section):

@@ -130,10 +130,45 @@ rule draw_patients:
         "../scripts/draw_patients.py"
 
 
-rule cache_pixels:
-    """Decode every image once into one file of square grey images."""
+rule decode_images:
+    """Decode one share of the images into square grey images."""
     input:
         images="<dataset>/images.parquet",
+    output:
+        shard=shard_file(f"<dataset>/pixels_{RESOLUTION}/{{shard}}.h5"),
+        rejected=shard_file(f"<dataset>/pixels_{RESOLUTION}/{{shard}}_rejected.csv"),
+    log:
+        "<logs>/decode_images/{shard}.log",
+    benchmark:
+        "<benchmarks>/decode_images/{shard}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 8
+    resources:
+        mem_mb=memory("decode_images"),
+        runtime=minutes("decode_images"),
+    params:
+        cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
+        root=dataset_root(),
+        watched=watched_images,
+        shards=DATASET["shards"],
+        code=code("decode_images.py"),
+    script:
+        "../scripts/decode_images.py"
+
+
+rule cache_pixels:
+    """Join the decoded shares into one file of square grey images."""
+    input:
+        images="<dataset>/images.parquet",
+        shards=[
+            f"<dataset>/pixels_{RESOLUTION}/{shard}.h5"
+            for shard in range(DATASET["shards"])
+        ],
+        left_out=[
+            f"<dataset>/pixels_{RESOLUTION}/{shard}_rejected.csv"
+            for shard in range(DATASET["shards"])
+        ],
     output:
         pixels=f"<dataset>/pixels_{RESOLUTION}.h5",
         rejected=f"<dataset>/pixels_{RESOLUTION}_rejected.csv",
@@ -143,14 +178,12 @@ rule cache_pixels:
         "<benchmarks>/cache_pixels.tsv"
     conda:
         "../../envs/data.yaml"
-    threads: 8
     resources:
         mem_mb=memory("cache_pixels"),
         runtime=minutes("cache_pixels"),
     params:
         cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
         root=dataset_root(),
-        watched=watched_images,
         study=STUDY,
         code=code("cache_pixels.py"),
     script:

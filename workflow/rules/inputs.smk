@@ -39,6 +39,11 @@ def watched_images(wildcards):
     return image_fingerprint(dataset_root())
 
 
+def shard_file(path):
+    """An output that is removed when the cache is there, unless the study keeps its shards."""
+    return path if DATASET["keep_shards"] else temp(path)
+
+
 # gan
 
 

@@ -1,4 +1,4 @@
-"""Rule cache_pixels: decode every image once into one file."""
+"""Rule cache_pixels: join the decoded shares into one file."""
 
 from rarecxr.joblog import log_to
 
@@ -8,10 +8,11 @@ from rarecxr.data.cache import cache_pixels
 
 cache_pixels(
     images=snakemake.input.images,
+    shards=snakemake.input.shards,
+    left_out=snakemake.input.left_out,
     root=snakemake.params.root,
     output=snakemake.output.pixels,
     rejected=snakemake.output.rejected,
-    threads=snakemake.threads,
     study=snakemake.params.study,
     code=snakemake.params.code,
     **snakemake.params.cache,

@@ -1,11 +1,16 @@
-"""The pixel cache: every image decoded once, for all that is trained on it."""
+"""The pixel cache: every image decoded once, for all that is trained on it.
+
+It is made in shards, consecutive shares of the images, so that machines can share the work and
+one that fails costs one share.
+"""
 
 import collections
 import concurrent.futures
+import functools
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,7 +18,15 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.data.decode import Unreadable, decode
-from rarecxr.data.pixels import REJECTED, shrink, write_columns, write_images
+from rarecxr.data.pixels import (
+    REJECTED,
+    blocks,
+    map_images,
+    read_columns,
+    shrink,
+    write_columns,
+    write_images,
+)
 from rarecxr.files import written_whole
 from rarecxr.joblog import Progress
 from rarecxr.provenance import provenance, write_attributes
@@ -24,9 +37,11 @@ log = logging.getLogger(__name__)
 TASK_IMAGES = 16
 # Rejected files that an error names.
 NAMED = 5
+# Columns of the tables of rejected images.
+_REASON_TYPES = {"image": str, "row": np.int64, "reason": str}
 
 
-def cache_pixels(
+def decode_images(
     images: str | os.PathLike,
     root: str | os.PathLike,
     output: str | os.PathLike,
@@ -35,10 +50,10 @@ def cache_pixels(
     square: str,
     max_rejected: float,
     threads: int,
-    study: str,
-    code: str | None = None,
+    shard: int = 0,
+    shards: int = 1,
 ) -> None:
-    """Decode every image of the index into one file.
+    """Decode one share of the index's images into a file of its own.
 
     Files are decoded by `threads` threads (Pillow decodes outside Python's lock), read ahead
     by two tasks a thread and written in the order of the index: memory does not grow with
@@ -47,53 +62,128 @@ def cache_pixels(
     Args:
         images: the index, `images.parquet`.
         root: folder that the index's keys start from.
-        output: the cache (HDF5): `images` (N, resolution, resolution) uint8, `image` (key),
+        output: the shard (HDF5): `images` (N, resolution, resolution) uint8, `image` (key),
             `row` (int64, row of the index from 0), `digest` (SHA-256 of the image's file).
-        rejected: CSV of what is not in the cache: image, row, reason.
+        rejected: CSV of what is not in the shard: image, row, reason.
         resolution: side of the cached images in pixels.
         square: how an image becomes square, `crop` or `pad`.
-        max_rejected: share of the images that may be rejected, 0 to 1.
+        max_rejected: share of all images that may be rejected, 0 to 1.
         threads: number of threads.
+        shard: which of the shares, from 0. They are consecutive and as large, but for one image.
+        shards: number of shares.
+
+    Raises:
+        ValueError: more images of this share are missing or unreadable than of all may be. They
+            are then listed in a file beside `rejected`, `…_all.csv`, which is nobody's output
+            and therefore outlives the job.
+    """
+    if not 0 <= max_rejected <= 1:
+        raise ValueError(f"max_rejected is {max_rejected}; it is a share from 0 to 1")
+    everything = pd.read_parquet(images, columns=["image"])["image"].tolist()
+    start, stop = (len(everything) * number // shards for number in (shard, shard + 1))
+    keys = everything[start:stop]
+    refuse = functools.partial(
+        _refuse_too_many, total=len(everything), max_rejected=max_rejected, root=root
+    )
+    listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
+    listed.unlink(missing_ok=True)
+
+    # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
+    reasons = {key: "missing" for key in keys if not os.path.exists(os.path.join(root, key))}
+    row_of = {key: row for row, key in enumerate(keys, start)}
+    refuse(_reasons(reasons, row_of), listed=listed)
+
+    digests = {}
+    with written_whole(output) as temporary:
+        with h5py.File(temporary, "w") as file:
+            batches = _decoded(keys, root, resolution, square, threads, digests, reasons)
+            count = write_images(file, batches, len(keys), resolution)
+        table = _reasons(reasons, row_of)
+        refuse(table, listed=listed)
+        if count < len(keys):
+            shrink(temporary, count)
+        used = [key for key in keys if key in digests]
+        with h5py.File(temporary, "a") as file:
+            columns = {"image": used, "row": np.array([row_of[key] for key in used], np.int64)}
+            write_columns(file, {**columns, "digest": [digests[key] for key in used]})
+        _write_table(rejected, table)
+
+
+def cache_pixels(
+    images: str | os.PathLike,
+    shards: Sequence[str | os.PathLike],
+    left_out: Sequence[str | os.PathLike],
+    root: str | os.PathLike,
+    output: str | os.PathLike,
+    rejected: str | os.PathLike,
+    resolution: int,
+    square: str,
+    max_rejected: float,
+    study: str,
+    code: str | None = None,
+) -> None:
+    """Join the shards of `decode_images` into one file, the same for any number of them.
+
+    Args:
+        images: the index, `images.parquet`.
+        shards: all shards in their order, and
+        left_out: what each of them left out, CSV.
+        root: folder of the images, for the message alone.
+        output: the cache (HDF5), with the datasets of a shard.
+        rejected: CSV of what is not in the cache: image, row, reason.
+        resolution: side of the cached images in pixels.
+        square: how an image became square.
+        max_rejected: share of the images that may be rejected, 0 to 1.
         study: name of the study.
         code: digest of the code, for the provenance.
 
     Raises:
-        ValueError: more than `max_rejected` of the images are missing or unreadable. All of
-            them are then listed in a file beside `rejected`, `…_rejected_all.csv`, which is
-            nobody's output and therefore outlives the job.
+        ValueError: the shards are not those of this index, or more than `max_rejected` of the
+            images are missing or unreadable.
     """
-    if not 0 <= max_rejected <= 1:
-        raise ValueError(f"max_rejected is {max_rejected}; it is a share from 0 to 1")
     keys = pd.read_parquet(images, columns=["image"])["image"].tolist()
-    everything = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
-    everything.unlink(missing_ok=True)
+    table = pd.concat([pd.read_csv(path, dtype=_REASON_TYPES) for path in left_out])
+    parts = [read_columns(path) for path in shards]
+    columns = {
+        name: [value for part in parts for value in part[name]]
+        for name in ("image", "row", "digest")
+    }
+    columns["row"] = np.array(columns["row"], np.int64)
+    rows = np.sort(np.concatenate([columns["row"], table["row"]]))
+    if not np.array_equal(rows, np.arange(len(keys))) or any(
+        keys[row] != key for row, key in zip(columns["row"], columns["image"], strict=True)
+    ):
+        raise ValueError(
+            f"{Path(shards[0]).parent}: the shards are not those of {images}; "
+            "remove the folder, so that they are made anew"
+        )
+    listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
+    listed.unlink(missing_ok=True)
+    _refuse_too_many(table, len(keys), max_rejected, root, listed)
+    if len(table):
+        log.warning("%d of %d images are not cached, see %s", len(table), len(keys), rejected)
 
-    # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
-    reasons = {key: "missing" for key in keys if not os.path.exists(os.path.join(root, key))}
-    _refuse_too_many(reasons, keys, max_rejected, root, everything)
-
-    digests = {}
     made_from = provenance(
         study, {"resolution": resolution, "square": square}, {"images": images}, code=code
     )
     with written_whole(output) as temporary:
         with h5py.File(temporary, "w") as file:
-            batches = _decoded(keys, root, resolution, square, threads, digests, reasons)
-            count = write_images(file, batches, len(keys), resolution)
-        _refuse_too_many(reasons, keys, max_rejected, root, everything)
-        if count < len(keys):
-            log.warning("%d of %d images are not cached, see %s", len(reasons), len(keys), rejected)
-            shrink(temporary, count)
-        rows = [row for row, key in enumerate(keys) if key in digests]
-        used = [keys[row] for row in rows]
-        with h5py.File(temporary, "a") as file:
-            digest = [digests[key] for key in used]
-            write_columns(file, {"image": used, "row": rows, "digest": digest})
-            write_columns(file, {REJECTED: [key for key in keys if key in reasons]})
+            write_images(file, _blocks_of(shards), len(columns["row"]), resolution)
+            write_columns(file, columns)
+            write_columns(file, {REJECTED: table["image"].tolist()})
             # Stands for the content of the file, which is too large to be hashed by every reader.
-            content = hashlib.sha256("\n".join([str(made_from), *digest]).encode()).hexdigest()
-            write_attributes(file, made_from, content=content)
-        _write_reasons(rejected, reasons, keys)
+            content = hashlib.sha256("\n".join([str(made_from), *columns["digest"]]).encode())
+            write_attributes(file, made_from, content=content.hexdigest())
+        _write_table(rejected, table)
+
+
+def _blocks_of(shards: Sequence[str | os.PathLike]) -> Iterator[np.ndarray]:
+    """All images of the shards, some at a time."""
+    for path in shards:
+        if read_columns(path)["row"].size:
+            images = map_images(path)
+            for part in blocks(len(images), images[:1].nbytes):
+                yield images[part]
 
 
 def _decoded(
@@ -155,25 +245,31 @@ def _in_order(function: Callable, tasks: Iterable, threads: int) -> Iterator:
 
 
 def _refuse_too_many(
-    reasons: dict[str, str],
-    keys: list[str],
+    table: pd.DataFrame,
+    total: int,
     max_rejected: float,
     root: str | os.PathLike,
-    everything: Path,
+    listed: Path,
 ) -> None:
-    if len(reasons) <= max_rejected * len(keys):
+    if len(table) <= max_rejected * total:
         return
-    _write_reasons(everything, reasons, keys)
-    first = [f"{key}: {reasons[key]}" for key in keys if key in reasons][:NAMED]
+    _write_table(listed, table)
+    first = [
+        f"{key}: {reason}" for key, reason in zip(table["image"], table["reason"], strict=True)
+    ]
     raise ValueError(
-        f"{root}: {len(reasons)} of {len(keys)} images are missing or unreadable, more than "
-        f"dataset.max_rejected = {max_rejected:g} allows ({int(max_rejected * len(keys))}); "
-        f"all of them are listed in {everything}, the first are\n  " + "\n  ".join(first)
+        f"{root}: {len(table)} of {total} images are missing or unreadable, more than "
+        f"dataset.max_rejected = {max_rejected:g} allows ({int(max_rejected * total)}); "
+        f"all of them are listed in {listed}, the first are\n  " + "\n  ".join(first[:NAMED])
     )
 
 
-def _write_reasons(path: str | os.PathLike, reasons: dict[str, str], keys: list[str]) -> None:
-    rejected = [(key, row, reasons[key]) for row, key in enumerate(keys) if key in reasons]
+def _reasons(reasons: dict[str, str], row_of: dict[str, int]) -> pd.DataFrame:
+    """What is left out and why, in the order of the index: image, row, reason."""
+    rejected = [(key, row, reasons[key]) for key, row in row_of.items() if key in reasons]
+    return pd.DataFrame(rejected, columns=list(_REASON_TYPES)).astype(_REASON_TYPES)
+
+
+def _write_table(path: str | os.PathLike, table: pd.DataFrame) -> None:
     with written_whole(path) as temporary:
-        table = pd.DataFrame(rejected, columns=["image", "row", "reason"])
         table.to_csv(temporary, index=False, lineterminator="\n")

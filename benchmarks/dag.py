@@ -1,0 +1,119 @@
+"""Time and memory that Snakemake needs for the plan of the paper-scale study, without running it.
+
+    python benchmarks/dag.py [--factor 1 10]
+
+The study of config/chexpert.yaml with three draws (12 fractions and draws, 7 arms, 5 seeds), and
+the same with ten times as many draws. For each, a dry run of a study of which nothing is there
+(new), and a run of one that is finished (done). Beside them a workflow of as many jobs that have
+nothing but an output each: what Snakemake itself costs.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DRAWS = 3
+TRIVIAL = """
+rule all:
+    input: [f"made/{{i}}.txt" for i in range({number})]
+rule make:
+    output: "made/{{i}}.txt"
+    log: "logs/{{i}}.log"
+    shell: "touch {{output}}"
+"""
+# What the profile has: without it Snakemake compares code too.
+TRIGGERS = ("--rerun-triggers", "mtime", "params", "input", "software-env")
+
+
+def measure(arguments: list[str], folder: Path) -> tuple[str, float, float, float]:
+    """Output, wall-clock and processor seconds and the largest memory in MiB of one Snakemake."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}\n{text[-4000:]}")
+    return text, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def write_outputs(dry_run: str, folder: Path) -> None:
+    """Make every file and folder that the jobs of a dry run would make, empty."""
+    for kind, line in re.findall(r"^    (output|log|benchmark): (.*)$", dry_run, re.M):
+        for name in line.split(", "):
+            path = folder / name
+            if kind == "output" and not path.suffix:
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+
+
+def study(folder: Path, factor: int) -> list[str]:
+    """A data set without images, and Snakemake's arguments for the study on it."""
+    root = folder / "CheXpert"
+    root.mkdir()
+    for name in ("train.csv", "valid.csv"):
+        (root / name).touch()
+    return [
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+        *("--configfile", str(ROOT / "config/chexpert.yaml")),
+        *("--config", f"draws={DRAWS * factor}", f"dataset={{root: {root}}}"),
+    ]
+
+
+def trivial(folder: Path, number: int) -> list[str]:
+    """As many jobs that only have an output."""
+    (folder / "Snakefile").write_text(TRIVIAL.format(number=number))
+    return ["--workflow-profile", "none", *TRIGGERS]
+
+
+def new_and_done(arguments: list[str], folder: Path) -> dict[str, tuple]:
+    """Measurements of a dry run and of a run that has nothing to do; and the number of jobs."""
+    text, *new = measure([*arguments, "--dry-run"], folder)
+    jobs = int(re.search(r"^total +(\d+)$", text, re.M)[1])
+    write_outputs(text, folder)
+    measure([*arguments, "--touch", "--cores", "1", "--quiet", "all"], folder)
+    text, *done = measure([*arguments, "--cores", "1"], folder)
+    if "Nothing to be done" not in text:
+        sys.exit(f"the finished study is not finished\n{text[-4000:]}")
+    return {"jobs": jobs, "new": new, "done": done}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--factor", type=int, nargs="+", default=[1, 10])
+    factors = parser.parse_args().factor
+    print(f"{'':10} {'jobs':>6} {'run':>5} {'wall s':>8} {'CPU s':>8} {'MiB':>6}")
+    for factor in factors:
+        rows = {}
+        number = None
+        for name in ("study", "trivial"):
+            folder = Path(tempfile.mkdtemp())
+            try:
+                arguments = study(folder, factor) if number is None else trivial(folder, number - 1)
+                rows[name] = new_and_done(arguments, folder)
+            finally:
+                shutil.rmtree(folder)
+            number = rows[name]["jobs"]
+            for run in ("new", "done"):
+                wall, processor, memory = rows[name][run]
+                print(f"{name:10} {number:6} {run:>5} {wall:8.1f} {processor:8.1f} {memory:6.0f}")
+        for run in ("new", "done"):
+            ratio = rows["study"][run][1] / rows["trivial"][run][1]
+            print(f"{'ratio':10} {'':6} {run:>5} {'':8} {ratio:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Disk, memory and hours of a study, computed from the benchmark files of one that has run.
+
+    python benchmarks/study_cost.py results/MEASURED [--configfile config/chexpert.yaml]
+
+The plan (jobs, images, kimg) is that of the configuration on CheXpert's numbers of images. Of the
+measured study come the largest memory of each rule's jobs and the time of an image or of a thousand
+of them; hours are given only where it ran at the same resolution, since time does not scale with
+pixels. Sizes are those of files written here: images by their bytes, networks by saving one.
+"""
+
+import argparse
+import collections
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
+
+import h5py
+import pandas as pd
+import torch
+import yaml
+from snakemake.utils import update_config
+
+from rarecxr.classifier.networks import build
+from rarecxr.data.pixels import read_columns
+from rarecxr.gan.networks import build_networks
+from rarecxr.gan.schedule import Schedule
+from rarecxr.gan.settings import GanSettings
+
+ROOT = Path(__file__).parents[1]
+# Frontal images of CheXpert's train.csv, and images labelled 1 (docs/phantoms.md has the shares).
+IMAGES = 191_027
+POSITIVES = {"Lung Lesion": 9186, "Pleural Other": 3523, "Fracture": 9040}
+
+
+class Plan:
+    """Jobs, units of work and bytes of a study, by rule."""
+
+    def __init__(self, config: dict):
+        self.jobs = collections.Counter()
+        self.units = collections.Counter()
+        self.bytes = collections.Counter()
+        dataset, gan, bank = config["dataset"], config["gan"], config["bank"]
+        share = 1 - (dataset["test_percent"] + dataset["validation_percent"]) / 100
+        arms = [config["arms"][name] for name in config["classifier"]["arms"]]
+        recipes = dict.fromkeys(arm["recipe"] for arm in arms if "recipe" in arm)
+        pixels, gan_pixels = dataset["resolution"] ** 2, gan["resolution"] ** 2
+        networks = checkpoint_bytes(gan)
+        self.add("decode_images", dataset["shards"], IMAGES, 0)
+        self.add("cache_pixels", 1, IMAGES, IMAGES * pixels)
+        for percent in dataset["fractions"]:
+            cells = config["draws"]
+            inside = share * percent / 100
+            real = {name: count * inside for name, count in POSITIVES.items()}
+            drawn = {name: real[name] * by_finding(bank["ratio"], name) for name in real}
+            trainings = [(IMAGES - sum(POSITIVES.values())) * inside]
+            banks = [sum(drawn.values())]
+            for recipe in recipes:
+                copies = 1 + len(config["recipes"][recipe])
+                trainings += [count * copies for count in real.values()]
+                banks += drawn.values()
+            for number, (images, synthetic) in enumerate(zip(trainings, banks, strict=True)):
+                kimg = Schedule(gan_settings(gan), finetune=number > 0).images / 1000
+                self.add("make_training_set", cells, images, images * gan_pixels)
+                self.add("train_gan", cells, kimg, networks)
+                self.add("make_bank", cells, synthetic, synthetic * gan_pixels)
+                self.add("measure_bank", cells, synthetic, 0)
+            runs = cells * len(arms) * config["classifier"]["seeds"]
+            shown = config["classifier"]["epochs"] * IMAGES * inside
+            self.add("train_classifier", runs, shown, classifier_bytes(config["classifier"]))
+
+    def add(self, rule: str, jobs: int, units: float, size: float) -> None:
+        """Count `jobs` more, with the units of work and the bytes of each."""
+        self.jobs[rule] += jobs
+        shared = rule in ("decode_images", "cache_pixels")
+        self.units[rule] += units * (1 if shared else jobs)
+        self.bytes[rule] += size * (1 if shared else jobs)
+
+
+def by_finding(ratio, finding: str) -> float:
+    if isinstance(ratio, list):
+        ratio = max(ratio)
+    return ratio.get(finding, ratio["default"]) if isinstance(ratio, dict) else ratio
+
+
+def gan_settings(gan: dict) -> GanSettings:
+    others = ("seed", "threads")
+    return GanSettings(**{key: value for key, value in gan.items() if key not in others})
+
+
+def saved_bytes(*networks: torch.nn.Module) -> int:
+    """Size of a file that holds these networks' weights."""
+    with tempfile.TemporaryFile() as file:
+        torch.save([network.state_dict() for network in networks], file)
+        return file.tell()
+
+
+def checkpoint_bytes(gan: dict) -> int:
+    """Averaged generator and critic; and the resume file that stays until `clean_states`."""
+    generator, critic = build_networks(gan_settings(gan).plain(), 0, 1)
+    kept = saved_bytes(generator, critic)
+    # The resume file has the generator twice, the critic, and Adam's two averages of both.
+    return kept + saved_bytes(generator) + 3 * kept
+
+
+def classifier_bytes(classifier: dict) -> int:
+    return saved_bytes(build(classifier["architecture"], 14, classifier["resolution"], 1))
+
+
+def measured(results: Path) -> dict[str, dict]:
+    """Of every rule: largest memory in MB, seconds a unit, and the resolution it ran at."""
+    found = collections.defaultdict(lambda: {"memory": 0.0, "seconds": 0.0, "units": 0.0, "px": 0})
+    for path in sorted((results / "benchmarks").rglob("*.tsv")):
+        rule, *place = path.relative_to(results / "benchmarks").with_suffix("").parts
+        row = pd.read_csv(path, sep="\t", na_values="-").iloc[0]
+        part = found[rule]
+        part["memory"] = max(part["memory"], row["max_rss"])
+        units, part["px"] = work(results, rule, Path(*place))
+        part["seconds"] += row["s"]
+        part["units"] += units
+    return found
+
+
+def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
+    """Units of work of one job of the measured study, and its resolution in pixels."""
+    if rule in ("decode_images", "cache_pixels"):
+        pixels = next((results / "dataset").glob("pixels_*.h5"))
+        shards = len(list((results / "benchmarks/decode_images").glob("*.tsv")))
+        share = shards if rule == "decode_images" else 1
+        return len(read_columns(pixels)["row"]) / share, int(pixels.stem.split("_")[1])
+    if rule == "make_training_set":
+        with h5py.File(results / "gan" / place / "training_set.h5") as file:
+            return len(file["images"]), file["images"].shape[1]
+    if rule == "train_gan":
+        told = json.loads((results / "gan" / place / "generator.json").read_text())
+        return told["kimg"], told["settings"]["resolution"]
+    if rule in ("make_bank", "measure_bank"):
+        with h5py.File(results / "bank" / f"{place}.h5") as file:
+            return len(file["images"]), file["images"].shape[1]
+    if rule == "train_classifier":
+        history = pd.read_csv(results / "classifier" / place / "history.csv")
+        model = torch.load(results / "classifier" / place / "model.pt", weights_only=True)
+        return history["images"].sum(), model["settings"]["resolution"]
+    return 0, 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="folder results/{study} of a finished study")
+    parser.add_argument("--configfile", type=Path, default=ROOT / "config/chexpert.yaml")
+    arguments = parser.parse_args()
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(config, yaml.safe_load(arguments.configfile.read_text()))
+    resolution = collections.defaultdict(lambda: config["gan"]["resolution"])
+    resolution["decode_images"] = resolution["cache_pixels"] = config["dataset"]["resolution"]
+    resolution["train_classifier"] = config["classifier"]["resolution"]
+    plan, seen = Plan(config), measured(arguments.results)
+    print("| rule | jobs | disk, GB | memory of a job, MB | hours of all jobs |")
+    print("| --- | --- | --- | --- | --- |")
+    for rule, jobs in plan.jobs.items():
+        part = seen[rule]
+        memory = f"{part['memory']:,.0f} at {part['px']} px" if part["memory"] else "not measured"
+        hours = "not measured"
+        if part["px"] == resolution[rule] and part["units"]:
+            hours = f"{plan.units[rule] * part['seconds'] / part['units'] / 3600:,.1f}"
+        elif part["px"]:
+            hours = f"not measured at {resolution[rule]} px"
+        print(f"| {rule} | {jobs} | {plan.bytes[rule] / 1e9:,.1f} | {memory} | {hours} |")
+    print(f"| together | {plan.jobs.total()} | {plan.bytes.total() / 1e9:,.1f} | | |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Where the workflow, its data and its results may lie, and how it may be started."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from house import House, make_real_images
+
+SECOND = """
+configfile: "study.yaml"
+
+
+module rarecxr:
+    snakefile:
+        "workflow/Snakefile"
+    config:
+        config
+
+
+use rule * from rarecxr
+
+
+rule second:
+    default_target: True
+    input:
+        rules.all.input,
+    output:
+        "second.txt",
+    shell:
+        "cp results/tiny/report/summary.txt {output}"
+"""
+
+
+def files(folder):
+    """Path, size and time of every file."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_place_of_the_catalogue_leads_to_the_same_workflow(done):
+    assert "Nothing to be done" in done.snakemake("-n", "--snakefile", "workflow/Snakefile")
+
+
+def test_another_workflow_runs_the_study_as_a_module(done):
+    (done.folder / "second.smk").write_text(SECOND)
+    # No setting, input or code is another one for it: only its own rule is left to run.
+    text = done.snakemake("-n", "--snakefile", "second.smk", configfile=None)
+    assert re.findall(r"^rule (\w+):", text, re.M) == ["second"]
+    shutil.rmtree(done.folder / "results/tiny/report")
+    done.snakemake("--snakefile", "second.smk", configfile=None)
+    assert "filtered_gan" in (done.folder / "second.txt").read_text()
+    assert (done.folder / "results/tiny/report/index.html").exists()
+
+
+def test_a_checkout_that_is_not_written_to_has_its_results_elsewhere(tmp_path):
+    house = House.build(tmp_path / "read only")
+    elsewhere = tmp_path / "else where"
+    make_real_images(House(elsewhere))
+    house.configure(dataset__shards=2)
+    for path in house.folder.rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o222)
+    before = files(house.folder)
+    house.snakemake("--directory", str(elsewhere), "--until", "cache_pixels", "label_images")
+    assert files(house.folder) == before
+    made = elsewhere / "results/tiny/dataset"
+    assert {path.name for path in made.iterdir()} >= {"pixels_32.h5", "labels.parquet"}
+    # What the shards were is in the cache.
+    assert not list(made.glob("pixels_32/*.h5"))
+    text = house.snakemake("-n", "--directory", str(elsewhere), "--until", "cache_pixels")
+    assert re.search(r"^total +0$", text, re.M)
+
+
+def test_two_studies_of_one_checkout_run_side_by_side(house):
+    make_real_images(house)
+    shutil.copy(house.folder / "study.yaml", house.folder / "other.yaml")
+    house.edit("other.yaml", "study: tiny", "study: other")
+    house.edit("other.yaml", "resolution: 32\n  fractions", "resolution: 16\n  fractions")
+    house.edit("other.yaml", "resolution: 16\n  fmap_base", "resolution: 8\n  fmap_base")
+    started = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", name),
+                *("--until", "cache_pixels", "label_images"),
+            ],
+            cwd=house.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        for name in ("study.yaml", "other.yaml")
+    ]
+    for process in started:
+        output = process.communicate()[0]
+        assert process.returncode == 0, output
+    assert (house.folder / "results/tiny/dataset/pixels_32.h5").exists()
+    assert (house.folder / "results/other/dataset/pixels_16.h5").exists()

@@ -1,0 +1,18 @@
+"""Rule decode_images: decode one share of the images into a file of its own."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.data.cache import decode_images
+
+decode_images(
+    images=snakemake.input.images,
+    root=snakemake.params.root,
+    output=snakemake.output.shard,
+    rejected=snakemake.output.rejected,
+    shard=int(snakemake.wildcards.shard),
+    shards=snakemake.params.shards,
+    threads=snakemake.threads,
+    **snakemake.params.cache,
+)
