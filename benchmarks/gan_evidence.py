@@ -1,0 +1,344 @@
+"""What helps a GAN that has few images: the evidence of docs/pggan.md.
+
+    python benchmarks/gan_evidence.py phantoms
+    python benchmarks/gan_evidence.py real --root ../shared/cxr-real/CXR-real-v1.0-small
+
+A GAN of one finding is trained on 20, 100 and 500 images (or as many as there are) in four ways,
+each with one thing more than the one before:
+
+    scratch   from nothing, growing, WGAN-GP: as published
+    base      from a base GAN of images without the finding, at full resolution
+    ada       and adaptive discriminator augmentation
+    r1        and the non-saturating loss with lazy R1 in the place of WGAN-GP
+
+Networks are narrow and trainings short, so that it runs without a GPU. Each GAN is judged on test
+patients that no GAN, no feature network and no choice of a checkpoint has seen. Writes {kind}.csv
+and {kind}.jpg (a sheet of samples) to docs/evidence/pggan, and prints the table. A second call goes
+on where the first was stopped.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+WAYS = ("scratch", "base", "ada", "r1")
+SIZES = (20, 100, 500)
+RESOLUTION = 64
+FINDING = {"phantoms": "Lung Lesion", "real": "Pneumonia"}
+NEGATIVES = "negatives"
+DRAWN = 250
+SHOWN = 8
+
+# What is the same for all GANs: narrow networks, and a learning rate that suits a short training.
+GAN = {
+    "resolution": RESOLUTION,
+    "start_resolution": 8,
+    "latent_size": 128,
+    "fmap_base": 256,
+    "fmap_max": 32,
+    "lr": 0.004,
+    "ema_half_life_kimg": 0.5,
+    "minibatch": 16,
+    "tick_kimg": 1.0,
+    "r1_gamma": 1.0,
+    "device": "cpu",
+    "watch": {"space": "classifier", "images": 200, "min_reference": 30, "keep": "best"},
+}
+ADA = {"kimg": 10}
+
+
+def main():
+    arguments = parse()
+    work = Path(arguments.work) / arguments.kind
+    work.mkdir(parents=True, exist_ok=True)
+    prepare(arguments, work)
+    finding = FINDING[arguments.kind]
+    with h5py.File(work / "positives.h5") as file:
+        available = len(file["images"])
+    sizes, seeds = sorted({min(size, available) for size in SIZES}), arguments.seeds
+    bases = [
+        (work, arguments.kimg, "base", loss, seed) for loss in ("wgan-gp", "r1") for seed in seeds
+    ]
+    ways = [
+        (work, arguments.kimg, way, size, seed) for seed in seeds for way in WAYS for size in sizes
+    ]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        pool.starmap(train_base, bases, chunksize=1)
+        pool.starmap(train_way, ways, chunksize=1)
+    table = judge(work, sizes, seeds)
+    output = Path(arguments.output)
+    output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(output / f"{arguments.kind}.csv", index=False, float_format="%.4g")
+    draw_sheet(work, sizes, seeds[0], output / f"{arguments.kind}.jpg", arguments.kind, finding)
+    print(summary(table))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=sorted(FINDING))
+    parser.add_argument("--root", help="data set in CheXpert's layout, for `real`")
+    parser.add_argument("--kimg", type=float, default=4.0, help="final phase, in kimg")
+    parser.add_argument("--patients", type=int, default=1100, help="phantoms")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
+    parser.add_argument("--work", default=ROOT / "results" / "gan_evidence", help="folder")
+    parser.add_argument("--output", default=ROOT / "docs" / "evidence" / "pggan", help="folder")
+    arguments = parser.parse_args()
+    if arguments.kind == "real" and not arguments.root:
+        parser.error("real needs --root")
+    return arguments
+
+
+def prepare(arguments, work):
+    """From a data set to training, validation and test images, and the network that judges them."""
+    from rarecxr.classifier.features import train_features
+    from rarecxr.data.cache import cache_pixels, decode_images
+    from rarecxr.data.chexpert import index_images
+    from rarecxr.data.findings import FINDINGS
+    from rarecxr.data.labels import label_images
+    from rarecxr.data.phantom_dataset import make_phantoms
+    from rarecxr.data.split import draw_patients, split_patients
+    from rarecxr.data.training_set import make_training_set
+    from rarecxr.data.validation_set import make_validation_set
+
+    if (work / "features.pt").exists():
+        return
+    finding, root = FINDING[arguments.kind], arguments.root
+    if root is None:
+        root = work / "phantoms"
+        make_phantoms(
+            root,
+            arguments.jobs,
+            patients=arguments.patients,
+            expert_patients=1,
+            resolution=RESOLUTION,
+            difficulty=0.0,
+            prevalence={finding: 0.4},
+            studies_per_patient=2.0,
+            seed=11,
+        )
+    images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
+    draw, pixels = work / "draw0.csv", work / "pixels.h5"
+    index_images(Path(root) / "train.csv", None, ["AP", "PA"], images)
+    label_images(images, {"default": "ones"}, "zeros", labels)
+    split_patients(images, 20, 10, [finding], 1, split)
+    draw_patients(images, split, [finding], 10, 1, 0, draw)
+    shard, rejected = work / "shard.h5", work / "shard.csv"
+    decode_images(images, root, shard, rejected, RESOLUTION, "crop", 0.001, arguments.jobs)
+    cache_pixels(
+        images, [shard], [rejected], root, pixels, work / "rejected.csv",
+        RESOLUTION, "crop", 0.001, "gan_evidence",
+    )  # fmt: skip
+    common = {"pixels": pixels, "labels": labels, "target_findings": [finding], "study": "evidence"}
+    for name, what in (("positives", finding), ("base", NEGATIVES)):
+        make_training_set(
+            split=split, draw_csv=draw, output=work / f"{name}.h5", finding=what, recipe="plain",
+            fraction=100, draw=0, findings=FINDINGS, filters={}, resolution=RESOLUTION, **common,
+        )  # fmt: skip
+    # The test patients as a set of their own: what `make_validation_set` makes of a swapped split.
+    swapped = pd.read_csv(split)
+    swapped["split"] = swapped["split"].map({"train": "train", "val": "test", "test": "val"})
+    swapped.to_csv(work / "swapped.csv", index=False)
+    for name, which in (("validation", split), ("test", work / "swapped.csv")):
+        for kind, what in (("positives", finding), ("base", NEGATIVES)):
+            make_validation_set(
+                split=which, output=work / f"{name}_{kind}.h5", finding=what,
+                resolution=RESOLUTION, **common,
+            )  # fmt: skip
+    train_features(
+        split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
+        state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
+        threads=arguments.jobs, architecture="resnet18", weights=None, weights_dir=None,
+        resolution=RESOLUTION, batch=32, epochs=6, epoch_images="real", patience=None,
+        learning_rate=0.001, schedule="cosine", precision="auto", device="cpu",
+        memory_limit_mb=4000, **common,
+    )  # fmt: skip
+
+
+def train_base(work, kimg, name, loss, seed):
+    """The GAN that the others start from, of images without the finding."""
+    run(work, f"{name}_{loss}_{seed}", "base.h5", seed, loss, kimg, None, None, NEGATIVES)
+
+
+def train_way(work, kimg, way, size, seed):
+    """One GAN of the finding."""
+    loss = "r1" if way == "r1" else "wgan-gp"
+    base = None if way == "scratch" else work / f"base_{loss}_{seed}" / "generator.pt"
+    ada = ADA if way in ("ada", "r1") else None
+    chosen = subset(work, size, seed)
+    run(work, f"{way}_{size}_{seed}", chosen, seed, loss, kimg, base, ada, "finding")
+
+
+def subset(work, size, seed):
+    """The name of a training set of `size` of the finding's images, other ones for each seed."""
+    name = f"positives_{size}_{seed}.h5"
+    if not (work / name).exists():
+        with h5py.File(work / "positives.h5") as file:
+            count = len(file["images"])
+            rows = np.sort(np.random.default_rng(seed).permutation(count)[:size])
+            columns = {key: file[key][:][rows] for key in file}
+            attributes = dict(file.attrs)
+        with h5py.File(work / f".{name}", "w") as file:
+            for key, values in columns.items():
+                file[key] = values
+            file.attrs.update(attributes)
+        (work / f".{name}").rename(work / name)
+    return name
+
+
+def run(work, name, images, seed, loss, kimg, base, ada, what):
+    import torch
+
+    from rarecxr.gan.training import train
+
+    torch.set_num_threads(1)
+    folder = work / name
+    if (folder / "generator.json").exists():
+        return
+    kind = "base" if what == NEGATIVES else "positives"
+    folder.mkdir(exist_ok=True)
+    # As many images of the finding for all: those that begin from nothing need theirs to grow.
+    length = {"fade_kimg": kimg / 4, "stabilise_kimg": kimg / 2, "final_kimg": kimg}
+    train(
+        images=work / images,
+        generator=folder / "generator.pt",
+        log_csv=folder / "training.csv",
+        samples=folder / "samples.png",
+        metadata=folder / "generator.json",
+        state=folder / "state",
+        study="evidence",
+        finding=what,
+        recipe="plain",
+        fraction=100.0,
+        draw=0,
+        seed=seed,
+        threads=1,
+        base=base,
+        validation_set=work / f"validation_{kind}.h5",
+        features=work / "features.pt",
+        loss=loss,
+        fresh_latents=loss == "wgan-gp",
+        ada=ada,
+        finetune_kimg=kimg,
+        **length,
+        **GAN,
+    )
+
+
+def drawn(work, name, count):
+    """Images of a trained generator, (count, R, R) uint8."""
+    from rarecxr.gan.checkpoint import networks_from, read_checkpoint
+    from rarecxr.gan.sampling import bank_latents, draw_images
+
+    network = networks_from(read_checkpoint(work / name / "generator.pt"))[0].eval()
+    latents = bank_latents(7, 0, count, network.latent_size)
+    return np.concatenate([draw_images(network, part) for part in latents.split(50)])
+
+
+def judge(work, sizes, seeds):
+    """One row a GAN, and rows for the real images that it is held against."""
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    from rarecxr.classifier.prediction import predict, read_model
+    from rarecxr.quality.comparison import Comparison, evenly
+    from rarecxr.quality.features import FeatureSpace
+
+    def read(name):
+        with h5py.File(work / name) as file:
+            return file["images"][:]
+
+    _, about = read_model(work / "features.pt")
+    column = about["findings"].index(FINDING[work.name])
+    cpu = torch.device("cpu")
+    spaces = {
+        "classifier": FeatureSpace("classifier", cpu, work / "features.pt"),
+        "pixels": FeatureSpace("pixels", cpu),
+    }
+    test, negatives = read("test_positives.h5"), read("test_base.h5")
+    scores_of_negatives = predict(work / "features.pt", negatives, "cpu")[:, column]
+
+    def shown(images):
+        """AUROC of the network's score, these images against real ones without the finding."""
+        scores = predict(work / "features.pt", images, "cpu")[:, column]
+        labels = np.r_[np.ones(len(scores)), np.zeros(len(negatives))]
+        return roc_auc_score(labels, np.r_[scores, scores_of_negatives])
+
+    rows = []
+    for seed in seeds:
+        for size in sizes:
+            training = read(subset(work, size, seed))
+            comparisons = {name: Comparison(s, test, training) for name, s in spaces.items()}
+            # What real images of other patients reach: the validation positives.
+            candidates = {"real": evenly(read("validation_positives.h5"), DRAWN)}
+            candidates |= {way: drawn(work, f"{way}_{size}_{seed}", DRAWN) for way in WAYS}
+            for way, images in candidates.items():
+                row = {"images": size, "way": way, "seed": seed, "shown": shown(images)}
+                if way != "real":
+                    told = json.loads((work / f"{way}_{size}_{seed}/generator.json").read_text())
+                    log = pd.read_csv(work / f"{way}_{size}_{seed}/training.csv")
+                    row |= {"kept_kimg": told["kept_kimg"], "kimg": told["kimg"]}
+                    row["s_per_kimg"] = log["s_per_kimg"].iloc[-3:].median()
+                    row["ada_p"] = log["ada_p"].iloc[-1] if "ada_p" in log else None
+                for space, comparison in comparisons.items():
+                    told = comparison.of(images)
+                    row |= {
+                        f"{key}_{space}": told[key]
+                        for key in ("kid", "precision", "recall", "density", "coverage")
+                    }
+                    row[f"memorised_{space}"] = told["copies"]["share"]
+                    row[f"nearest_{space}"] = told["copies"]["nearest_ratio"]
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def summary(table):
+    """The table of docs/pggan.md: means over the seeds, with standard deviations of the KID."""
+    lines = [
+        "| images | GAN | KID | precision | recall | memorised | KID (pixels) | finding shown |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (size, way), part in table.groupby(["images", "way"], sort=False):
+        mean = part.mean(numeric_only=True)
+        cells = [
+            f"{mean.kid_classifier:.3f} ± {part.kid_classifier.std():.3f}",
+            f"{mean.precision_classifier:.2f}",
+            f"{mean.recall_classifier:.2f}",
+            f"{mean.memorised_pixels:.2f}",
+            f"{mean.kid_pixels:.3f}",
+            f"{mean.shown:.2f}",
+        ]
+        lines.append(f"| {size} | {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw_sheet(work, sizes, seed, path, kind, finding):
+    """A row of samples for each GAN of the first seed, below real images."""
+    from rarecxr.gan.samples import write_sheet
+
+    with h5py.File(work / "test_positives.h5") as file:
+        rows = [("real", file["images"][:SHOWN])]
+    for size in sizes:
+        for way in WAYS:
+            images = drawn(work, f"{way}_{size}_{seed}", SHOWN)
+            rows.append((f"{way}\n{size} images", images))
+    what = "phantoms" if kind == "phantoms" else "real X-rays"
+    write_sheet(
+        path,
+        f"{finding}, {what}, {RESOLUTION} px: short trainings of narrow networks",
+        rows,
+        "Generated images are synthetic: for research only, not for diagnosis.",
+    )
+
+
+if __name__ == "__main__":
+    main()
