@@ -96,6 +96,12 @@ def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, ne
         assert new in wildcards or rule in CHECKED, f"{rule}: {wildcards}"
 
 
+def test_an_added_finding_leaves_index_labels_and_pixels_alone(done):
+    """Its positives are shared out among the splits too, so that all from there on is another."""
+    done.configure(dataset__target_findings=["Lung Lesion", "Fracture"])
+    assert done.stale_rules() == SPLIT
+
+
 def test_a_replaced_image_is_noticed(done):
     image = next((done.folder / "data").rglob("view1_frontal.jpg"))
     Image.open(image).transpose(Image.Transpose.ROTATE_180).save(image)
