@@ -96,3 +96,16 @@ def install_stand_in(home):
     )
     conda.chmod(0o755)
     (home / "bin/activate").write_text('export PATH="$1/bin:$PATH"\n')
+
+
+def install_apptainer_stand_in(home):
+    """Put an `apptainer` into `home/bin` that notes image and options, and runs without them."""
+    (home / "bin").mkdir(parents=True)
+    apptainer = home / "bin/apptainer"
+    apptainer.write_text(
+        '#!/bin/bash\nif [ "$1" = --version ]; then echo "apptainer version 1.3.0"; exit; fi\n'
+        f'printf "%s " "$@" >> "{home}/runs.txt"\necho >> "{home}/runs.txt"\n'
+        'while [ "$1" != -c ]; do shift; done\n'
+        f'export PATH="{Path(sys.executable).parent}:$PATH"\nexec bash "$@"\n'
+    )
+    apptainer.chmod(0o755)

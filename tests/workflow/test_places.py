@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from house import House, lock, make_real_images
-from lean import install_stand_in
+from lean import install_apptainer_stand_in, install_stand_in
 
 SECOND = """
 configfile: "study.yaml"
@@ -120,6 +120,25 @@ def test_environments_in_a_shared_prefix_serve_two_checkouts(tmp_path, monkeypat
         (home / "runs.txt").unlink()
     made = [Path(name).name for name in (home / "made.txt").read_text().splitlines()]
     assert len(made) == len(set(made)) >= 1
+
+
+def test_one_image_serves_all_rules(house, tmp_path, monkeypatch):
+    """With a stand-in for the apptainer command, which cannot be had everywhere."""
+    home, image = tmp_path / "apptainer", tmp_path / "rarecxr.sif"
+    install_apptainer_stand_in(home)
+    image.touch()
+    monkeypatch.setenv("PATH", f"{home / 'bin'}:{os.environ['PATH']}")
+    make_real_images(house)
+    house.configure(container=str(image))
+    house.snakemake(
+        *("--software-deployment-method", "apptainer", "--apptainer-args=--nv"),
+        *("--until", "label_images", "split_patients"),
+    )
+    runs = [run for run in (home / "runs.txt").read_text().splitlines() if "scripts/tmp" in run]
+    assert len(runs) == 3
+    for run in runs:
+        assert str(image) in run
+        assert "--nv" in run
 
 
 def test_a_training_on_one_machine_takes_a_gpu_that_is_free(done, tmp_path, monkeypatch):
