@@ -60,7 +60,7 @@ def write_outputs(dry_run: str, folder: Path) -> None:
                 path.touch()
 
 
-def study(folder: Path, factor: int) -> list[str]:
+def study(folder: Path, configfile: Path, draws: int | None = None) -> list[str]:
     """A data set without images, and Snakemake's arguments for the study on it."""
     root = folder / "CheXpert"
     root.mkdir()
@@ -68,9 +68,15 @@ def study(folder: Path, factor: int) -> list[str]:
         (root / name).touch()
     return [
         *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
-        *("--configfile", str(ROOT / "config/chexpert.yaml")),
-        *("--config", f"draws={DRAWS * factor}", f"dataset={{root: {root}}}"),
+        *("--configfile", str(configfile), "--config", f"dataset={{root: {root}}}"),
+        *([f"draws={draws}"] if draws else []),
     ]
+
+
+def job_counts(dry_run: str) -> dict[str, int]:
+    """Number of jobs by rule, from what a dry run says first."""
+    table = dry_run.split("Job stats:", 1)[1].split("total ", 1)[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
 
 
 def trivial(folder: Path, number: int) -> list[str]:
@@ -82,7 +88,7 @@ def trivial(folder: Path, number: int) -> list[str]:
 def new_and_done(arguments: list[str], folder: Path) -> dict[str, tuple]:
     """Measurements of a dry run and of a run that has nothing to do; and the number of jobs."""
     text, *new = measure([*arguments, "--dry-run"], folder)
-    jobs = int(re.search(r"^total +(\d+)$", text, re.M)[1])
+    jobs = sum(job_counts(text).values())
     write_outputs(text, folder)
     measure([*arguments, "--touch", "--cores", "1", "--quiet", "all"], folder)
     text, *done = measure([*arguments, "--cores", "1"], folder)
@@ -102,7 +108,10 @@ def main() -> None:
         for name in ("study", "trivial"):
             folder = Path(tempfile.mkdtemp())
             try:
-                arguments = study(folder, factor) if number is None else trivial(folder, number - 1)
+                if number is None:
+                    arguments = study(folder, ROOT / "config/chexpert.yaml", DRAWS * factor)
+                else:
+                    arguments = trivial(folder, number - 1)
                 rows[name] = new_and_done(arguments, folder)
             finally:
                 shutil.rmtree(folder)

@@ -57,19 +57,20 @@ def measure(folder):
 
 
 def coverage(simulations):
-    """Share of 95 % intervals that hold the AUROC, and of arms found to differ that do not."""
+    """Share of 95 % intervals that hold the truth, and of arms found to differ that do not."""
     import numpy as np
     from test_statistics_bootstrap import simulate_study
 
-    print("| test patients | runs | sd between runs | coverage | false significance |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| test patients | runs | sd between runs | AUROC | AUPRC | Brier score | false |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for patients in (250, 500):
         for runs, run_sd in ((1, 0.0), (3, 0.02), (5, 0.01)):
             studies = [
                 simulate_study(1000 + seed, runs, run_sd, patients) for seed in range(simulations)
             ]
-            held, p = np.transpose(studies)
-            row = (patients, runs, run_sd, f"{held.mean():.3f}", f"{(p <= 0.05).mean():.3f}")
+            *held, p = np.transpose(studies)
+            shares = [f"{share:.3f}" for share in (*np.mean(held, axis=1), (p <= 0.05).mean())]
+            row = (patients, runs, run_sd, *shares)
             print("|", " | ".join(map(str, row)), "|", flush=True)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts"))
 
+import dag
 import h5py
 import pandas as pd
 import torch
@@ -36,10 +37,9 @@ POSITIVES = {"Lung Lesion": 9186, "Pleural Other": 3523, "Fracture": 9040}
 
 
 class Plan:
-    """Jobs, units of work and bytes of a study, by rule."""
+    """Units of work and bytes of a study, by rule."""
 
     def __init__(self, config: dict):
-        self.jobs = collections.Counter()
         self.units = collections.Counter()
         self.bytes = collections.Counter()
         dataset, gan, bank = config["dataset"], config["gan"], config["bank"]
@@ -48,8 +48,15 @@ class Plan:
         recipes = dict.fromkeys(arm["recipe"] for arm in arms if "recipe" in arm)
         pixels, gan_pixels = dataset["resolution"] ** 2, gan["resolution"] ** 2
         networks = checkpoint_bytes(gan)
-        self.add("decode_images", dataset["shards"], IMAGES, 0)
+        runs = len(arms) * config["classifier"]["seeds"]
+        classifier = saved_bytes(build(config["classifier"]["architecture"], 14, 224, 1))
+        features = saved_bytes(build(config["features"]["architecture"], 14, 224, 1))
+        # A float32 for each of 14 labels of every image that is not trained on.
+        predictions = IMAGES * (1 - share) * 14 * 4
+        validation = IMAGES * dataset["validation_percent"] / 100
+        self.add("decode_images", 1, IMAGES, 0)
         self.add("cache_pixels", 1, IMAGES, IMAGES * pixels)
+        self.add("make_validation_set", 1, validation, validation * gan_pixels)
         for percent in dataset["fractions"]:
             cells = config["draws"]
             inside = share * percent / 100
@@ -67,16 +74,19 @@ class Plan:
                 self.add("train_gan", cells, kimg, networks)
                 self.add("make_bank", cells, synthetic, synthetic * gan_pixels)
                 self.add("measure_bank", cells, synthetic, 0)
-            runs = cells * len(arms) * config["classifier"]["seeds"]
-            shown = config["classifier"]["epochs"] * IMAGES * inside
-            self.add("train_classifier", runs, shown, classifier_bytes(config["classifier"]))
+            shown = IMAGES * inside
+            self.add("train_features", cells, config["features"]["epochs"] * shown, features)
+            self.add(
+                "train_classifier",
+                cells * runs,
+                config["classifier"]["epochs"] * shown,
+                classifier + predictions,
+            )
 
-    def add(self, rule: str, jobs: int, units: float, size: float) -> None:
-        """Count `jobs` more, with the units of work and the bytes of each."""
-        self.jobs[rule] += jobs
-        shared = rule in ("decode_images", "cache_pixels")
-        self.units[rule] += units * (1 if shared else jobs)
-        self.bytes[rule] += size * (1 if shared else jobs)
+    def add(self, rule: str, times: int, units: float, size: float) -> None:
+        """Count `times` more units of work and bytes."""
+        self.units[rule] += times * units
+        self.bytes[rule] += times * size
 
 
 def by_finding(ratio, finding: str) -> float:
@@ -105,10 +115,6 @@ def checkpoint_bytes(gan: dict) -> int:
     return kept + saved_bytes(generator) + 3 * kept
 
 
-def classifier_bytes(classifier: dict) -> int:
-    return saved_bytes(build(classifier["architecture"], 14, classifier["resolution"], 1))
-
-
 def measured(results: Path) -> dict[str, dict]:
     """Of every rule: largest memory in MB, seconds a unit, and the resolution it ran at."""
     found = collections.defaultdict(lambda: {"memory": 0.0, "seconds": 0.0, "units": 0.0, "px": 0})
@@ -130,8 +136,11 @@ def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
         shards = len(list((results / "benchmarks/decode_images").glob("*.tsv")))
         share = shards if rule == "decode_images" else 1
         return len(read_columns(pixels)["row"]) / share, int(pixels.stem.split("_")[1])
-    if rule == "make_training_set":
-        with h5py.File(results / "gan" / place / "training_set.h5") as file:
+    if rule in ("make_training_set", "make_validation_set"):
+        sets = results / "gan" / place / "training_set.h5"
+        if rule == "make_validation_set":
+            sets = results / "dataset/validation" / f"{place}.h5"
+        with h5py.File(sets) as file:
             return len(file["images"]), file["images"].shape[1]
     if rule == "train_gan":
         told = json.loads((results / "gan" / place / "generator.json").read_text())
@@ -139,9 +148,10 @@ def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
     if rule in ("make_bank", "measure_bank"):
         with h5py.File(results / "bank" / f"{place}.h5") as file:
             return len(file["images"]), file["images"].shape[1]
-    if rule == "train_classifier":
-        history = pd.read_csv(results / "classifier" / place / "history.csv")
-        model = torch.load(results / "classifier" / place / "model.pt", weights_only=True)
+    if rule in ("train_classifier", "train_features"):
+        folder = results / rule.removeprefix("train_") / place
+        history = pd.read_csv(folder / "history.csv")
+        model = torch.load(folder / "model.pt", weights_only=True)
         return history["images"].sum(), model["settings"]["resolution"]
     return 0, 0
 
@@ -156,10 +166,14 @@ def main() -> None:
     resolution = collections.defaultdict(lambda: config["gan"]["resolution"])
     resolution["decode_images"] = resolution["cache_pixels"] = config["dataset"]["resolution"]
     resolution["train_classifier"] = config["classifier"]["resolution"]
+    resolution["train_features"] = config["features"]["resolution"]
     plan, seen = Plan(config), measured(arguments.results)
+    with tempfile.TemporaryDirectory() as folder:
+        dry_run = [*dag.study(Path(folder), arguments.configfile.resolve()), "--dry-run"]
+        jobs = dag.job_counts(dag.measure(dry_run, Path(folder))[0])
     print("| rule | jobs | disk, GB | memory of a job, MB | hours of all jobs |")
     print("| --- | --- | --- | --- | --- |")
-    for rule, jobs in plan.jobs.items():
+    for rule in plan.units:
         part = seen[rule]
         memory = f"{part['memory']:,.0f} at {part['px']} px" if part["memory"] else "not measured"
         hours = "not measured"
@@ -167,8 +181,10 @@ def main() -> None:
             hours = f"{plan.units[rule] * part['seconds'] / part['units'] / 3600:,.1f}"
         elif part["px"]:
             hours = f"not measured at {resolution[rule]} px"
-        print(f"| {rule} | {jobs} | {plan.bytes[rule] / 1e9:,.1f} | {memory} | {hours} |")
-    print(f"| together | {plan.jobs.total()} | {plan.bytes.total() / 1e9:,.1f} | | |")
+        print(f"| {rule} | {jobs[rule]} | {plan.bytes[rule] / 1e9:,.1f} | {memory} | {hours} |")
+    others = sum(jobs.values()) - sum(jobs[rule] for rule in plan.units)
+    print(f"| the others | {others} | not counted | | |")
+    print(f"| together | {sum(jobs.values())} | {plan.bytes.total() / 1e9:,.1f} | | |")
 
 
 if __name__ == "__main__":

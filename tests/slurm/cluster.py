@@ -80,7 +80,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounts_port}
 # The place of munge's socket, whatever the name says.
 AccountingStoragePass={folder}/munge.socket
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/gpu:a100
 AccountingStoreFlags=job_comment
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 \\
     CPUs={cpus} RealMemory={memory_mb} Gres=gpu:a100:{gpus}

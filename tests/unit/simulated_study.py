@@ -11,10 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import yaml
 from PIL import Image
 from scipy.stats import norm
 
 from rarecxr.data.findings import FINDINGS, slug
+from rarecxr.quality.sheet import write_sheet
 
 PREVALENCE = {
     "No Finding": 0.10,
@@ -51,6 +53,7 @@ TABLES = (
     "subgroups",
     "calibration",
     "counts",
+    "patients",
     "sources",
     "dose",
 )
@@ -205,38 +208,64 @@ class SimulatedStudy:
                         )
                         attributes = {"finding": finding, "study": "simulated", "format": 1}
                         attributes["notice"] = "Synthetic images."
-                        attributes["versions"] = json.dumps({"torch": "2.0"})
                         file.attrs.update(attributes)
-                    kimg = np.arange(1, 41)
-                    pd.DataFrame(
-                        {
-                            "kimg": kimg,
-                            "resolution": np.where(kimg < 10, 16, np.where(kimg < 20, 32, 64)),
-                            "alpha": 1.0,
-                            "critic_loss": -3 * np.exp(-kimg / 15)
-                            + self.generator.normal(0, 0.1, 40),
-                            "generator_loss": np.exp(-kimg / 20)
-                            + self.generator.normal(0, 0.1, 40),
-                        }
-                    ).to_csv(gan / "training.csv", index=False)
+                    self._training(gan / "training.csv")
                     sheet = np.concatenate(list(self._blobs(4, resolution, 0.12)), axis=1)
                     Image.fromarray(sheet).save(gan / "samples.png")
-                    quality = {"images": 3 * images, "sharpness": 0.8, "nearest": {"median": 0.21}}
-                    (bank / f"{slug(finding)}_quality.json").write_text(json.dumps(quality))
-                    gans.append(
-                        {
-                            "recipe": recipe,
-                            "fraction": fraction,
-                            "draw": 0,
-                            "finding": finding,
-                            "training_set": gan / "training_set.h5",
-                            "training": gan / "training.csv",
-                            "samples": gan / "samples.png",
-                            "bank": bank / f"{slug(finding)}.h5",
-                            "quality": bank / f"{slug(finding)}_quality.json",
-                        }
-                    )
+                    files = {
+                        "training_set": gan / "training_set.h5",
+                        "training": gan / "training.csv",
+                        "samples": gan / "samples.png",
+                        "bank": bank / f"{slug(finding)}.h5",
+                        "quality": bank / f"{slug(finding)}_quality.json",
+                        "sheet": bank / f"{slug(finding)}_sheet.npz",
+                    }
+                    files["quality"].write_text(json.dumps(self._quality()))
+                    real = files["training_set"]
+                    write_sheet(real, real, files["bank"], files["sheet"])
+                    identity = {"recipe": recipe, "fraction": fraction, "draw": 0}
+                    gans.append({**identity, "finding": finding, **files})
         return gans
+
+    def _training(self, path):
+        """A training curve: losses at every tick, quality once the GAN has grown."""
+        kimg = np.arange(1, 41)
+        grown = np.where(kimg < 20, np.nan, 1)
+        noise = self.generator.normal
+        table = pd.DataFrame(
+            {
+                "kimg": kimg,
+                "resolution": np.where(kimg < 10, 16, np.where(kimg < 20, 32, 64)),
+                "alpha": 1.0,
+                "critic_loss": -3 * np.exp(-kimg / 15) + noise(0, 0.1, 40),
+                "generator_loss": np.exp(-kimg / 20) + noise(0, 0.1, 40),
+                "kid": (0.1 + np.exp(-kimg / 10) + noise(0, 0.01, 40)) * grown,
+                "precision": np.clip(0.5 + kimg / 100 + noise(0, 0.03, 40), 0, 1) * grown,
+                "recall": np.clip(0.3 + kimg / 120 + noise(0, 0.03, 40), 0, 1) * grown,
+                "memorised": np.abs(noise(0.01, 0.01, 40)) * grown,
+            }
+        )
+        table.to_csv(path, index=False)
+
+    def _quality(self):
+        """What measure_bank writes, in two feature spaces."""
+        far = self.generator.random()
+        near = {"precision": 0.7, "recall": 0.65, "density": 0.98, "coverage": 0.86}
+        floor = {"kid": 0.001, **near, "told_apart": 0.5, "memorised": 0.02, "nearest_ratio": 1.0}
+        bank = {name: value * (1 - 0.4 * far) for name, value in near.items()}
+        bank |= {"kid": 0.02 + far, "told_apart": 0.6 + 0.35 * far, "memorised": 0.01}
+        bank["nearest_ratio"] = 0.8
+        spaces = {
+            name: {"images": 60, "bank": bank, "floor": floor} for name in ("classifier", "random")
+        }
+        return {
+            "reference": "validation",
+            "reference_images": 120,
+            "synthetic_images": 120,
+            "sharpness": {"real": 0.5, "synthetic": 0.6},
+            "spaces": spaces,
+            "provenance": {"versions": {"torch": "2.0"}},
+        }
 
     def _blobs(self, number, resolution, noise):
         """Two bright lungs' shapes on a dark ground, as a picture that no one takes for another."""
@@ -253,6 +282,41 @@ class SimulatedStudy:
             picture = 190 - 130 * lungs + 255 * noise * self.generator.normal(size=x.shape)
             pictures.append(np.clip(picture, 0, 255).astype(np.uint8))
         return np.array(pictures)
+
+    def _leakage(self):
+        """What rule check_leakage writes of a study without leaks."""
+        path = self.root / "report/leakage.csv"
+        path.parent.mkdir(exist_ok=True)
+        row = {"check": "splits", "promise": "every patient is in one split", "files": 1}
+        pd.DataFrame([{**row, "items": len(self.split)}]).to_csv(path, index=False)
+        return path
+
+    def _filter_leaks(self, gans):
+        """What rule measure_filters writes, a file a fraction."""
+        paths = []
+        for fraction in dict.fromkeys(gan["fraction"] for gan in gans):
+            banks = [
+                {
+                    "recipe": gan["recipe"],
+                    "finding": gan["finding"],
+                    "images": 120,
+                    "sharpness": {"bank": {"median": 0.4}, "real": {"median": 0.5}},
+                    "filters": {
+                        name: {"share": 0.3, "real_share": 0.01}
+                        | {"corrected": 0.28, "low": 0.2, "high": 0.36}
+                        for name in ("gaussian", "minimum", "unsharp")
+                    },
+                }
+                for gan in gans
+                if gan["fraction"] == fraction
+            ]
+            detectors = dict.fromkeys(("gaussian", "minimum", "unsharp"), {"accuracy": 0.98})
+            told = {"fraction": fraction, "draw": 0, "detectors": detectors, "banks": banks}
+            folder = self.root / f"bank/filter_leak/{fraction}"
+            folder.mkdir(parents=True, exist_ok=True)
+            paths.append(folder / "draw0.json")
+            paths[-1].write_text(json.dumps(told))
+        return paths
 
     def evaluate(self, **changed):
         """Arguments of `rarecxr.statistics.evaluation.evaluate`."""
@@ -278,23 +342,22 @@ class SimulatedStudy:
     def make_report(self, gans=(), **changed):
         """Arguments of `rarecxr.report.page.make_report`."""
         report = self.root / "report"
+        root = Path(__file__).parents[2]
+        settings = yaml.safe_load((root / "config/config.yaml").read_text())
         return {
-            "tables": self.evaluate()["outputs"],
-            "published": Path(__file__).parents[2] / "config/published.csv",
+            "tables": {**self.evaluate()["outputs"], "leakage": self._leakage()},
+            "published": root / "config/published.csv",
             "gans": list(gans),
+            "qualities": list(gans),
+            "filter_leaks": self._filter_leaks(gans),
             "page": report / "index.html",
+            "quality_table": report / "quality.csv",
+            "filter_table": report / "filters.csv",
             "figure_folder": report / "figures",
             "study": "simulated",
             "phantom": True,
             "settings": {
-                "dataset": {
-                    "views": ["AP", "PA"],
-                    "uncertain": {"default": "ones"},
-                    "blank": "zeros",
-                    "seed": 1,
-                },
-                "classifier": {"architecture": "densenet121", "rate": 0.001},
-                "gan": {"resolution": 64},
+                **{name: settings[name] for name in ("dataset", "classifier", "gan", "bank")},
                 "arms": {arm: {"recipe": RECIPES.get(arm)} for arm in self.arms},
             },
             "title": "Synthetic chest X-rays for rare findings",

@@ -5,20 +5,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from lean import make_place, specifiers
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-# Names on conda-forge that differ from PyPI's.
-CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 # Import names that differ from PyPI's.
 IMPORT_NAMES = {
     "PIL": "pillow",
@@ -35,17 +31,6 @@ def locked():
     return {
         name: Version(version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)
     }
-
-
-def specifiers(environment):
-    """PyPI name and range of every package of a conda environment, python apart."""
-    found = {}
-    for line in yaml.safe_load(environment.read_text())["dependencies"]:
-        name, _, versions = line.partition(" ")
-        # conda writes `2.11.*` for what PyPI writes as `==2.11.*`.
-        versions = f"=={versions}" if versions[0].isdigit() else versions
-        found[CONDA_NAMES.get(name, name)] = SpecifierSet(versions)
-    return found
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -122,35 +107,6 @@ def test_an_environment_holds_all_that_its_rules_import(environment):
     assert not missing
 
 
-def with_dependencies(names):
-    """The installed distributions of these names and of all that they ask for."""
-    found, pending = {}, list(names)
-    while pending:
-        name = canonicalize_name(pending.pop())
-        if name in found:
-            continue
-        try:
-            found[name] = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            # For another system or Python than this one.
-            continue
-        for line in found[name].requires or []:
-            requirement = Requirement(line)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                pending.append(requirement.name)
-    return found.values()
-
-
-def place_for(distributions, folder):
-    """A folder to import from that holds these distributions, as links, and nothing else."""
-    folder.mkdir()
-    for distribution in distributions:
-        for name in {path.parts[0] for path in distribution.files} - {"..", "__pycache__"}:
-            link = folder / name
-            if not link.exists() and not name.endswith(".pth"):
-                link.symlink_to(distribution.locate_file(name))
-
-
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_an_environment_is_complete_by_itself(environment, tmp_path):
     """All modules of its rules are imported where there is nothing but what it names.
@@ -158,7 +114,7 @@ def test_an_environment_is_complete_by_itself(environment, tmp_path):
     A `script:` sees Snakemake's own packages too, which could hide a gap.
     """
     place = tmp_path / "packages"
-    place_for(with_dependencies(set(specifiers(environment)) - {"python"}), place)
+    make_place(environment, place)
     assert not (place / "snakemake").exists()
     modules = [name for name in files_of_rules_in(environment) if not name.endswith(".py")]
     code = f"""

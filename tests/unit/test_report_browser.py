@@ -117,6 +117,19 @@ def test_on_a_phone_nothing_reaches_beyond_the_edge(page):
     page.screenshot(PICTURES / "report-phone-changes.png", "#s-changes")
 
 
+def test_a_figure_saves_as_a_file_of_its_own(page):
+    page.run(
+        "window.saved = []; URL.createObjectURL = (blob) => { saved.push(blob); return '#'; };"
+        "HTMLAnchorElement.prototype.click = function () { saved.push(this.download); }"
+    )
+    page.run("document.querySelector('#s-changes .save button').click()")
+    assert page.run("saved[1]") == "forest.svg"
+    drawing = page.run("saved[0].text()")
+    assert drawing.startswith("<svg")
+    assert "currentColor" not in drawing
+    assert page.complaints == []
+
+
 def luminance(colour):
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     linear = [

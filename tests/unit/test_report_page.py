@@ -1,14 +1,15 @@
+import base64
+import io
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from simulated_study import SimulatedStudy
 
-from rarecxr.report import figures
-from rarecxr.report.images import sheet
+from rarecxr.report.drawing import Looks
 from rarecxr.report.page import make_report
 from rarecxr.statistics.evaluation import evaluate
 
@@ -32,7 +33,12 @@ def page(study):
 
 
 def page_of(made, folder, gans=(), **changed):
-    places = {"page": folder / "index.html", "figure_folder": folder / "figures"}
+    places = {
+        "page": folder / "index.html",
+        "quality_table": folder / "quality.csv",
+        "filter_table": folder / "filters.csv",
+        "figure_folder": folder / "figures",
+    }
     make_report(**made.make_report(gans, **places, **changed))
     return (folder / "index.html").read_text()
 
@@ -64,7 +70,10 @@ def test_the_page_holds_every_number_of_the_summary(study, page):
 def test_a_phantom_study_says_so_and_another_does_not(study, page, tmp_path):
     assert "Digital phantoms, not patients." in page
     assert page.index("Digital phantoms") < page.index("Do synthetic chest X-rays help")
-    other = page_of(study, tmp_path, phantom=False)
+    settings = study.make_report()["settings"]
+    settings["dataset"]["name"] = "CheXpert-v1.0-small"
+    other = page_of(study, tmp_path, phantom=False, settings=settings)
+    assert "Images of CheXpert-v1.0-small (views AP, PA)" in other
     assert "hantom" not in re.sub(r"<style>.*?</style>", "", other, flags=re.S)
 
 
@@ -118,45 +127,74 @@ def test_every_figure_is_a_drawing_without_date_beside_its_data(study):
         assert len(pd.read_csv(path.with_suffix(".csv"))) > 0
 
 
+def test_the_data_of_every_figure_can_be_saved_from_the_page(study, page):
+    links = dict(re.findall(r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"', page))
+    drawings = sorted((study.root / "report/figures").glob("*.svg"))
+    assert set(links) == {path.with_suffix(".csv").name for path in drawings}
+    forest = pd.read_csv(io.BytesIO(base64.b64decode(links["forest.csv"])))
+    summary = pd.read_csv(study.root / "report/summary.csv")
+    changed = summary[summary["arm"] != "none"]
+    assert forest["change"].to_list() == changed["change"].to_list()
+
+
+def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
+    assert 'id="s-dose"' not in page
+    rows = [
+        {"finding": "Fracture", "fraction": fraction, "arm": "balanced_gan", "dose": dose}
+        | {"chosen": int(dose == 2), "draws": 1, "seeds": 2, "auc": 0.7 + dose / 100}
+        | {"val_auc": 0.71, "auc_low": 0.65, "auc_high": 0.8}
+        for fraction in (10, 100)
+        for dose in (0, 1, 2, 4)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "dose.csv", index=False)
+    tables = {**study.make_report()["tables"], "dose": tmp_path / "dose.csv"}
+    swept = page_of(study, tmp_path, tables=tables)
+    assert 'href="#s-dose"' in swept
+    assert (tmp_path / "figures/dose_fracture.svg").exists()
+    assert not (tmp_path / "figures/dose_lung_lesion.svg").exists()
+    data = pd.read_csv(tmp_path / "figures/dose_fracture.csv")
+    assert data.query("chosen == 1")["dose"].tolist() == [2, 2]
+
+
+def test_the_banks_quality_is_written_as_a_table_and_shown(study, page):
+    table = pd.read_csv(study.root / "report/quality.csv")
+    assert len(table) == len(study.gans) * 2
+    told = json.loads(study.gans[0]["quality"].read_text())["spaces"]["random"]
+    row = table[(table["space"] == "random")].iloc[0]
+    assert row["kid"] == pytest.approx(told["bank"]["kid"], abs=1e-5)
+    assert row["told_apart_floor"] == 0.5
+    shown = re.search(r'<table id="quality".*?</table>', page, re.S).group()
+    assert f"{row['told_apart']:.3f}" in shown
+    assert "balanced_gan +" in shown or "balanced_gan −" in shown
+    assert (study.root / "report/figures/quality.svg").exists()
+
+
+def test_what_looks_filtered_and_what_was_checked_for_leaks_is_shown(study, page):
+    leaks = pd.read_csv(study.root / "report/filters.csv")
+    assert len(leaks) == len(study.gans) * 3
+    assert "gaussian 0.98 to 0.98" in page
+    shown = re.search(r'<table id="filters".*?</table>', page, re.S).group()
+    assert shown.count("[0.200, 0.360]") == len(leaks)
+    assert "every patient is in one split" in page
+
+
+def test_the_methods_name_versions_seeds_and_digests(study, page):
+    methods = re.search(r'<div id="methods">.*?</div>', page, re.S).group()
+    assert f"numpy {np.__version__}" in methods
+    assert "torch 2.0" in methods
+    assert "1 for the split and the draws, 1 for the GANs, 1 for the banks" in methods
+    sources = pd.read_csv(study.root / "report/sources.csv")
+    for name in ("labels.parquet", "split.csv"):
+        assert sources.loc[sources["path"].str.endswith(name), "sha256"].item() in methods
+    assert "Uncertain labels counted as positive, blank ones as negative." in methods
+
+
 def test_arms_differ_in_more_than_colour():
-    looks = figures.Looks(["none", *(f"arm{i}" for i in range(14))])
+    looks = Looks(["none", *(f"arm{i}" for i in range(14))])
     pairs = [(looks.colour(name), looks.dash(name)) for name in looks.names]
     assert len(set(pairs)) == 14
     assert len({looks.dash(name) for name in looks.names[:7]}) == 7
     assert len({looks.marker(name) for name in looks.names[:7]}) == 7
-
-
-def test_a_synthetic_image_that_copies_a_training_image_is_found(study, tmp_path):
-    gan = study.gans[0]
-    generator = np.random.default_rng(0)
-    real = generator.integers(0, 256, (700, 64, 64), dtype=np.uint8)
-    with h5py.File(tmp_path / "set.h5", "w") as file:
-        file["images"] = real
-        # A filtered copy of the very image is no original and never the nearest one.
-        file["filter"] = np.where(np.arange(700) % 2, "none", "gaussian").tolist()
-    bank = tmp_path / "bank.h5"
-    bank.write_bytes(gan["bank"].read_bytes())
-    with h5py.File(bank, "a") as file:
-        del file["images"]
-        copies = real[[651, 3, 333]].astype(int) + generator.integers(-4, 5, (3, 64, 64))
-        file["images"] = np.clip(copies, 0, 255).astype(np.uint8)
-    from rarecxr.report.images import png
-
-    found = sheet(tmp_path / "set.h5", bank, 3)
-    assert found.nearest == [png(real[place]) for place in (651, 3, 333)]
-    assert found.n_real == 350
-    assert found.n_synthetic == 3
-
-
-def test_a_sheet_shows_originals_only_at_equal_distances(study):
-    gan = study.gans[0]
-    with h5py.File(gan["training_set"]) as file:
-        originals = file["images"][:][file["filter"].asstr()[:] == "none"]
-    from rarecxr.report.images import png
-
-    found = sheet(gan["training_set"], gan["bank"], 5)
-    assert found.n_real == len(originals) == 20
-    assert found.real == [png(originals[place]) for place in (0, 4, 9, 14, 19)]
 
 
 def test_a_study_of_single_runs_says_that_it_is_only_a_look(study, page, tmp_path):

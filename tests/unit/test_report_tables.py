@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -5,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rarecxr.report import sections, words
+from rarecxr.report import banks, sections, words
 from rarecxr.report.tables import console
 from rarecxr.statistics.summary import COLUMNS
 
@@ -119,24 +120,54 @@ def test_the_console_needs_neither_matplotlib_nor_scipy():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def test_a_quality_file_becomes_a_row_a_feature_space():
-    content = {
-        "synthetic_images": 500,
-        "sharpness": {"real": 10.0, "synthetic": 12.5},
+def make_quality(folder, name, told_apart):
+    floor = {"kid": 0.001, "told_apart": 0.5}
+    told = {
         "reference": "validation",
-        "spaces": {"random": {"kid": 0.0123456}, "pixels": {"too_few_images": True}},
-        "provenance": {"seed": 4},
+        "sharpness": {"real": 0.4, "synthetic": 0.5},
+        "spaces": {
+            "random": {
+                "images": 60,
+                "bank": {"kid": 0.0123456, "told_apart": told_apart},
+                "floor": floor,
+            },
+            "pixels": {"too_few_images": True},
+        },
     }
-    entry = {"finding": "Fracture", "fraction": 10.0, "recipe": "plain", "quality": content}
-    table = sections.quality_table([entry])
-    assert len(table.rows) == 2
-    shown = [
-        dict(zip(table.columns, (cell.text for cell in row), strict=True)) for row in table.rows
-    ]
-    assert shown[0]["feature space"] == "random"
-    assert shown[0]["kid"] == "0.01235"
-    assert shown[0]["sharpness: synthetic"] == shown[1]["sharpness: synthetic"] == "12.5"
-    assert shown[1]["kid"] == "–"
-    assert shown[1]["too few images"] == "yes"
-    assert "provenance: seed" not in table.columns
-    assert sections.quality_table([]) is None
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
+    summary = make_summary(["better"])
+    qualities = banks.read_qualities(
+        [
+            {
+                "recipe": "plain",
+                "finding": "Fracture",
+                "fraction": "1",
+                "draw": draw,
+                "quality": make_quality(tmp_path, draw, told_apart),
+            }
+            for draw, told_apart in ((0, 0.8), (1, 0.9))
+        ]
+    )
+    assert len(qualities) == 4
+    assert qualities["kid"].notna().sum() == 2
+    table = banks.quality_table(qualities, summary, {"gan": "plain"})
+    shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["feature space"].text for row in shown] == ["random", "pixels"]
+    # Draws are averaged.
+    assert shown[0]["told apart"].text == "0.850"
+    assert shown[0]["told apart"].note == "0.500"
+    assert shown[0]["KID"].text == "0.012"
+    assert shown[0]["sharpness"].text == "0.500"
+    assert shown[0]["sharpness"].note == "0.400"
+    assert shown[0]["change of the AUROC"].text == "gan +0.020"
+    assert shown[1]["KID"].text == "–"
+    assert "precision" not in table.columns
+    assert sum(cell.span for cell in table.groups) == len(table.columns)
+    beside = banks.beside_change(qualities, summary, {"gan": "plain"})
+    assert beside.loc[beside["space"] == "random", "change"].tolist() == [pytest.approx(0.02)]
+    assert banks.quality_table(qualities.iloc[:0], summary, {}) is None

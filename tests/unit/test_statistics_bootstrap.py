@@ -5,8 +5,9 @@ from simulated_study import make_scores
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.statistics import decisions
-from rarecxr.statistics.auroc import Ranking, auroc
+from rarecxr.statistics.auroc import Ranking, auroc, average_precision, brier
 from rarecxr.statistics.bootstrap import Group, estimate, patient_weights, replicates
+from rarecxr.statistics.measured import MEASURES
 
 
 def make_test_set(generator, patients=250, prevalence=0.12):
@@ -126,25 +127,55 @@ def test_interval_of_a_share_stays_inside_and_knows_when_it_means_nothing():
     assert np.isnan(type(near_one)(1.0, 0.0, 19, False, 0.0).interval_of_share()).all()
 
 
+def true_values(level, prevalence):
+    """AUROC, AUPRC and Brier score of the binormal model in the limit, by integration.
+
+    Latent values are N(0, 1) for negatives and N(d, 1) for positives, with the score Phi(x - 1.5).
+    """
+    d = np.sqrt(2) * stats.norm.ppf(level)
+    x = np.linspace(-10, 12, 40_001)
+    positives, negatives = stats.norm.sf(x - d), stats.norm.sf(x)
+    precision = prevalence * positives / (prevalence * positives + (1 - prevalence) * negatives)
+    auprc = np.trapezoid(precision * stats.norm.pdf(x - d), x)
+    score = stats.norm.cdf(x - 1.5)
+    squares = prevalence * stats.norm.pdf(x - d) * (1 - score) ** 2
+    squares += (1 - prevalence) * stats.norm.pdf(x) * score**2
+    return level, auprc, np.trapezoid(squares, x)
+
+
 def simulate_study(seed, runs, run_sd, patients=250, level=0.8):
-    """One test set with two arms of equal AUROC: of the first the interval, of both the p-value."""
+    """One test set with two arms of equal AUROC.
+
+    Returns:
+        For each of AUROC, AUPRC and Brier score whether the first arm's interval holds the true
+        value, and the p-value of the change of the AUROC.
+    """
     generator = np.random.default_rng(seed)
     labels, number = make_test_set(generator, patients)
     levels = level + run_sd * generator.normal(size=2 * runs)
     scores = make_runs(generator, labels, number, levels)
-    values, moved = resample(labels, number, scores, 300, seed)
-    first = Group(values[:runs], moved[:, :runs])
-    second = Group(values[runs:], moved[:, runs:], sign=-1)
+    rankings = [Ranking.of(labels, run, number, patients) for run in scores]
+    moved = replicates(rankings, patients, 300, seed)
     few = informative(labels, number)
-    change = estimate([first, second], few, seed)
-    low, high = estimate([first], few, seed).interval_of_share()
-    covered = low <= level <= high
-    return covered, decisions.p_difference(change.value, change.se, change.df)
+    covered = []
+    for place, (measure, true) in enumerate(
+        zip((auroc, average_precision, brier), true_values(level, 0.12 * 0.8), strict=True)
+    ):
+        values = np.array([measure(labels, run) for run in scores])
+        first = Group(values[:runs], moved[place][:, :runs])
+        low, high = estimate([first], few, seed).interval_of_share()
+        covered.append(low <= true <= high)
+        if measure is auroc:
+            second = Group(values[runs:], moved[place][:, runs:], sign=-1)
+            change = estimate([first, second], few, seed)
+            p = decisions.p_difference(change.value, change.se, change.df)
+    return *covered, p
 
 
 @pytest.mark.parametrize(("runs", "run_sd"), [(1, 0.0), (3, 0.02), (5, 0.01)])
 def test_intervals_cover_the_truth_and_nothing_is_found_where_nothing_is(runs, run_sd):
-    covered, p = np.transpose([simulate_study(seed, runs, run_sd) for seed in range(1000, 1500)])
-    assert 0.93 <= covered.mean() <= 0.97
-    # Two standard errors of a share of 5 % in 500 simulations are 2 %.
-    assert (p <= 0.05).mean() <= 0.07
+    studies = np.transpose([simulate_study(seed, runs, run_sd) for seed in range(1000, 1500)])
+    *covered, p = studies
+    for measure, held in zip(MEASURES, covered, strict=True):
+        assert 0.93 <= held.mean() <= 0.97, measure
+    assert (p <= 0.05).mean() <= 0.05

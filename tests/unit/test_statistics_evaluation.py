@@ -273,6 +273,21 @@ def test_counts_are_those_of_the_split_and_the_fractions(study):
     assert set(tenth["patients"]) == {round(0.1 * sizes["train"])}
 
 
+def test_patients_are_counted_once_with_the_sex_and_age_of_their_first_image(study):
+    table = read(study, "patients").set_index(["split", "fraction"])
+    images = study.images.merge(study.split, on="patient")
+    for split in ("test", "expert"):
+        row = table.loc[split].iloc[0]
+        part = images[images["split"] == split]
+        people = part.groupby("patient", sort=False).first()
+        assert row["patients"] == len(people) == row["n_female"] + row["n_male"]
+        assert row["n_female"] == (people["sex"] == "Female").sum()
+        assert row["age_median"] == np.median(people["age"])
+        assert row["images"] == len(part) == row["n_AP"] + row["n_PA"]
+        assert row["n_unreadable"] == 0
+    assert table.loc[("train", 10), "patients"] < table.loc[("train", 100), "patients"]
+
+
 def test_an_image_that_could_not_be_read_may_be_missing_and_no_other(copy):
     lost = pd.read_parquet(copy.predictions[0])["image"].iloc[7]
     for path in copy.predictions:
@@ -283,6 +298,7 @@ def test_an_image_that_could_not_be_read_may_be_missing_and_no_other(copy):
         copy.rejected, index=False
     )
     evaluate(**copy.evaluate())
+    assert read(copy, "patients")["n_unreadable"].sum() == 1
 
 
 def put(name, value):

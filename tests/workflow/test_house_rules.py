@@ -115,3 +115,22 @@ def test_checkpoints_are_loaded_without_unpickling():
     for path in (ROOT / "workflow/scripts").rglob("*.py"):
         for call in re.findall(r"torch\.load\(.*", path.read_text()):
             assert "weights_only=True" in call, f"{path.name}: {call}"
+
+
+def test_the_catalogues_standardised_usage_is_kept():
+    """See https://snakemake.github.io/snakemake-workflow-catalog."""
+    for name in (
+        "workflow/Snakefile",
+        "config/README.md",
+        "config/config.yaml",
+        "README.md",
+        "LICENSE",
+    ):
+        assert (ROOT / name).stat().st_size > 0, name
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert usage["software-stack-deployment"]["conda"] is True
+    # With Snakemake's report: some outputs are shown in it.
+    assert usage["report"] is any("=report(" in text for _, _, text in RULES)
+    configured = {path.name for path in (ROOT / "config").iterdir()} - {"README.md"}
+    told = (ROOT / "config/README.md").read_text()
+    assert not [name for name in configured if f"`{name}`" not in told]

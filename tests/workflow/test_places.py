@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-from house import House, make_real_images
+from house import House, lock, make_real_images
+from lean import install_apptainer_stand_in, install_stand_in
 
 SECOND = """
 configfile: "study.yaml"
@@ -100,3 +102,59 @@ def test_two_studies_of_one_checkout_run_side_by_side(house):
         assert process.returncode == 0, output
     assert (house.folder / "results/tiny/dataset/pixels_32.h5").exists()
     assert (house.folder / "results/other/dataset/pixels_16.h5").exists()
+
+
+def test_environments_in_a_shared_prefix_serve_two_checkouts(tmp_path, monkeypatch):
+    """With a stand-in for the conda command, which cannot be had everywhere."""
+    home, prefix = tmp_path / "conda", tmp_path / "shared envs"
+    install_stand_in(home)
+    monkeypatch.setenv("PATH", f"{home / 'bin'}:{os.environ['PATH']}")
+    for name in ("one", "two words"):
+        house = House.build(tmp_path / name)
+        make_real_images(house)
+        conda = ["--use-conda", "--conda-prefix", str(prefix)]
+        house.snakemake(*conda, "--until", "cache_pixels", "label_images")
+        assert (house.folder / "results/tiny/dataset/pixels_32.h5").exists()
+        # The rules ran with the Python of the environment.
+        assert set((home / "runs.txt").read_text().splitlines()) <= set(map(str, prefix.iterdir()))
+        (home / "runs.txt").unlink()
+    made = [Path(name).name for name in (home / "made.txt").read_text().splitlines()]
+    assert len(made) == len(set(made)) >= 1
+
+
+def test_one_image_serves_all_rules(house, tmp_path, monkeypatch):
+    """With a stand-in for the apptainer command, which cannot be had everywhere."""
+    home, image = tmp_path / "apptainer", tmp_path / "rarecxr.sif"
+    install_apptainer_stand_in(home)
+    image.touch()
+    monkeypatch.setenv("PATH", f"{home / 'bin'}:{os.environ['PATH']}")
+    make_real_images(house)
+    house.configure(container=str(image))
+    house.snakemake(
+        *("--software-deployment-method", "apptainer", "--apptainer-args=--nv"),
+        *("--until", "label_images", "split_patients"),
+    )
+    runs = [run for run in (home / "runs.txt").read_text().splitlines() if "scripts/tmp" in run]
+    assert len(runs) == 3
+    for run in runs:
+        assert str(image) in run
+        assert "--nv" in run
+
+
+def test_a_training_on_one_machine_takes_a_gpu_that_is_free(done, tmp_path, monkeypatch):
+    """Two GPUs by name, of which there need be none: torch falls back to the CPU."""
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    locks = tmp_path / f"rarecxr-gpus-{os.getuid()}"
+    locks.mkdir()
+    done.configure(gan__device="auto")
+    place = "base/50/draw0/negatives"
+    with lock(locks / "0.lock"):
+        done.snakemake(
+            f"results/tiny/gan/{place}/generator.pt",
+            *("--workflow-profile", "profiles/local", "--resources", "gpu=2"),
+            *("--forcerun", "train_gan"),
+        )
+    log = (done.folder / f"results/tiny/logs/train_gan/{place}.log").read_text()
+    assert "uses GPU 1" in log

@@ -9,7 +9,7 @@ REPORT = {"make_report"}
 EVALUATION = REPORT | {"evaluate"}
 CHECKED = EVALUATION | {"check_leakage"}
 CLASSIFIERS = CHECKED | {"train_classifier"}
-BANKS = CLASSIFIERS | {"make_bank", "measure_bank", "measure_filters"}
+BANKS = CLASSIFIERS | {"make_bank", "measure_bank", "measure_filters", "describe_bank"}
 GANS = BANKS | {"train_gan"}
 FEATURES = GANS | {"train_features"}
 FILTERS = GANS | {"make_training_set"}
@@ -35,6 +35,7 @@ def test_a_touched_script_is_not_stale(done):
     ("change", "stale"),
     [
         ({"report__title": "Another title"}, REPORT),
+        ({"dataset__terms": "Not to be passed on."}, REPORT | {"describe_bank"}),
         ({"classifier__learning_rate": 0.0005}, CLASSIFIERS),
         ({"bank__ratio": 2.5}, BANKS),
         ({"gan__lr": 0.0005}, GANS),
@@ -60,7 +61,8 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     recipes = {re.search(r"recipe=(\w+)", job)[1] for _, job in jobs if "recipe=" in job}
     arms = {re.search(r"arm=(\w+)", job)[1] for _, job in jobs if "arm=" in job}
     # The bank of negatives is as large as the findings' training sets say, so it is drawn anew.
-    assert {rule for rule, job in jobs if "recipe=base" in job} == {"make_bank", "measure_bank"}
+    drawn_anew = {"make_bank", "measure_bank", "describe_bank"}
+    assert {rule for rule, job in jobs if "recipe=base" in job} == drawn_anew
     assert recipes == {"base", "filtered"}
     assert arms == {"filtered_gan", "balanced_gan"}
 
@@ -94,6 +96,12 @@ def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, ne
     assert {rule for rule, _ in jobs} == stale
     for rule, wildcards in jobs:
         assert new in wildcards or rule in CHECKED, f"{rule}: {wildcards}"
+
+
+def test_an_added_finding_leaves_index_labels_and_pixels_alone(done):
+    """Its positives are shared out among the splits too, so that all from there on is another."""
+    done.configure(dataset__target_findings=["Lung Lesion", "Fracture"])
+    assert done.stale_rules() == SPLIT
 
 
 def test_a_replaced_image_is_noticed(done):

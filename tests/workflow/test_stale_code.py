@@ -25,6 +25,7 @@ LIGHT = {
     "check_leakage",
     "make_validation_set",
     "evaluate",
+    "describe_bank",
     "make_report",
 }
 TORCH = {"train_gan", "make_bank", "measure_bank", "train_classifier", "train_features"}
@@ -34,6 +35,7 @@ CLASSIFIERS = {"train_classifier", "train_features"}
 MEASURED = {"train_gan", "measure_bank"}
 IMAGE_SETS = {"make_training_set", "make_validation_set"}
 CACHE = {"decode_images", "cache_pixels"}
+SHEETS = {"describe_bank", "make_report"}
 
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
@@ -48,6 +50,7 @@ REACH = {
         *CACHE,
         "measure_filters",
         "check_leakage",
+        "describe_bank",
         "make_report",
         *IMAGE_SETS,
         *TORCH,
@@ -56,7 +59,13 @@ REACH = {
     "rarecxr.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.tensors": {*GAN, *CLASSIFIERS},
     "rarecxr.data.area": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
-    "rarecxr.data.bank": {"make_bank", "make_report", "check_leakage", *CLASSIFIERS},
+    "rarecxr.data.bank": {
+        "make_bank",
+        "describe_bank",
+        "make_report",
+        "check_leakage",
+        *CLASSIFIERS,
+    },
     "rarecxr.data.cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
     "rarecxr.data.decode": CACHE,
@@ -67,6 +76,7 @@ REACH = {
         "label_images",
         "make_bank",
         "measure_filters",
+        "describe_bank",
         "check_leakage",
         "evaluate",
         "make_report",
@@ -75,7 +85,7 @@ REACH = {
     },
     "rarecxr.data.fingerprint": set(),
     "rarecxr.data.labels": {"label_images"},
-    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
+    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED, *SHEETS},
     "rarecxr.data.selection": IMAGE_SETS,
     "rarecxr.data.split": {
         "split_patients",
@@ -101,6 +111,10 @@ REACH = {
     "rarecxr.quality.bank_quality": {"measure_bank"},
     "rarecxr.quality.filter_leak": {"measure_filters"},
     "rarecxr.quality.metrics": {"measure_filters", *MEASURED},
+    "rarecxr.quality.against_floor": {"measure_bank"},
+    "rarecxr.quality.telling_apart": {"measure_bank"},
+    "rarecxr.quality.datasheet": {"describe_bank"},
+    "rarecxr.quality.sheet": SHEETS,
     "rarecxr.classifier.": CLASSIFIERS,
     "rarecxr.classifier.features": {"train_features"},
     "rarecxr.classifier.images": {*CLASSIFIERS, *MEASURED},
@@ -159,11 +173,19 @@ BELOW = {
     "evaluate": {"make_report"},
     "check_leakage": {"evaluate", "make_report"},
     "train_classifier": {"check_leakage", "evaluate"},
-    "make_bank": {"measure_bank", "measure_filters", "train_classifier", "make_report"},
-    "measure_bank": {"make_report"},
+    "make_bank": {"measure_bank", "measure_filters", "describe_bank", "train_classifier"},
+    "measure_bank": {"describe_bank", "make_report"},
+    "describe_bank": {"make_report"},
+    "measure_filters": {"make_report"},
     "train_gan": {"make_bank", "make_report"},
     "train_features": {"train_gan", "measure_bank"},
-    "make_training_set": {"train_gan", "make_bank", "measure_bank", "measure_filters"},
+    "make_training_set": {
+        "train_gan",
+        "make_bank",
+        "measure_bank",
+        "measure_filters",
+        "describe_bank",
+    },
     "make_validation_set": {"train_gan", "measure_bank", "check_leakage"},
     "decode_images": {"cache_pixels"},
     "cache_pixels": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},

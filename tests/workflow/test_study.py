@@ -103,7 +103,12 @@ def test_every_bank_is_traced_back_to_the_images(results):
             with Bank(path) as bank:
                 assert len(bank) == 2 * real
             quality = json.loads(path.with_name("lung_lesion_quality.json").read_text())
-            assert np.isfinite(quality["spaces"]["pixels"]["kid"])
+            assert np.isfinite(quality["sharpness"]["synthetic"])
+            table = pd.read_csv(results / "report/quality.csv")
+            assert set(table["space"]) == set(quality["spaces"])
+        datasheet = path.with_name(f"{path.stem}_datasheet.md").read_text()
+        assert sha256(path) in datasheet
+        assert sha256(gan / "generator.pt") in datasheet
 
 
 def test_every_bank_is_judged_by_a_detector_of_its_fraction(results):
@@ -128,7 +133,14 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
     done.snakemake("--report", "report.zip")
     with zipfile.ZipFile(done.folder / "report.zip") as archive:
         names = archive.namelist()
-    for name in ("index.html", "summary.csv", "forest.svg", "samples.png"):
+    for name in (
+        "index.html",
+        "summary.csv",
+        "quality.csv",
+        "forest.svg",
+        "samples.png",
+        "lung_lesion_datasheet.md",
+    ):
         assert any(place.endswith(name) for place in names), name
 
 

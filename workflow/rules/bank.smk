@@ -88,3 +88,42 @@ rule measure_filters:
         code=code("measure_filters.py"),
     script:
         "../scripts/measure_filters.py"
+
+
+rule describe_bank:
+    """Write one bank's datasheet and a sheet of its images beside real ones."""
+    input:
+        bank="<bank>.h5",
+        positives=bank_positives,
+        training_set=bank_training_set,
+        quality="<bank>_quality.json",
+    output:
+        datasheet=report(
+            "<bank>_datasheet.md",
+            category="Banks",
+            caption="../report/datasheet.rst",
+            labels={
+                "finding": "{finding}",
+                "recipe": "{recipe}",
+                "fraction": "{fraction}",
+                "draw": "{draw}",
+            },
+        ),
+        sheet="<bank>_sheet.npz",
+    log:
+        "<logs>/describe_bank/{recipe}/{fraction}/draw{draw}/{finding}.log",
+    benchmark:
+        "<benchmarks>/describe_bank/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=memory("describe_bank"),
+        runtime=minutes("describe_bank"),
+    params:
+        filters=recipe_filters,
+        source=DATASET["name"],
+        terms=DATASET["terms"],
+        phantom=DATASET["root"] is None,
+        code=code("describe_bank.py"),
+    script:
+        "../scripts/describe_bank.py"

@@ -2,7 +2,6 @@
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError

@@ -120,11 +120,6 @@ def positives_recipe():
     )
 
 
-def bank_place(wildcards):
-    """A bank's path without its ending."""
-    return f"results/{STUDY}/bank/{wildcards.recipe}/{wildcards.fraction}/draw{wildcards.draw}/{wildcards.finding}"
-
-
 def bank_gan(wildcards, name):
     """A file of the GAN that a bank is drawn from: its finding's own, or the conditional one."""
     finding = ALL if wildcards.recipe == CONDITIONAL else None
@@ -326,10 +321,10 @@ def training_states(wildcards):
 
 
 def final_outputs():
-    """What the study delivers: the report, and every bank with its quality."""
+    """What the study delivers: the report, and every bank with its quality and datasheet."""
     return [
         f"results/{STUDY}/report/index.html",
         f"results/{STUDY}/report/summary.csv",
         *files("bank/{}_quality.json", banks()),
-        *filter_leaks(),
+        *files("bank/{}_datasheet.md", banks()),
     ]

@@ -1,16 +1,8 @@
 # From the predictions of all runs to the answer: tables with intervals and verdicts, and the page.
 
 
-# The banks whose images the page shows: every finding's, of each recipe and fraction, first draw.
-SHOWN_GANS = [
-    {"recipe": recipe, "fraction": fraction, "draw": DRAWS[0], "finding": finding}
-    for recipe in bank_recipes()
-    for finding in TARGETS
-    for fraction in FRACTIONS
-]
-SHOWN_BANKS = [
-    SimpleNamespace(**{**gan, "finding": slug(gan["finding"])}) for gan in SHOWN_GANS
-]
+# The banks whose images the page shows: those of the first draw.
+SHOWN_BANKS = [bank for bank in banks() if bank["draw"] == DRAWS[0]]
 
 
 rule check_leakage:
@@ -75,6 +67,7 @@ rule evaluate:
         subgroups="<report>/subgroups.csv",
         calibration="<report>/calibration.csv",
         counts="<report>/counts.csv",
+        patients="<report>/patients.csv",
         sources="<report>/sources.csv",
         dose="<report>/dose.csv",
     log:
@@ -108,19 +101,21 @@ rule make_report:
         subgroups="<report>/subgroups.csv",
         calibration="<report>/calibration.csv",
         counts="<report>/counts.csv",
+        patients="<report>/patients.csv",
         sources="<report>/sources.csv",
         leakage="<report>/leakage.csv",
+        dose="<report>/dose.csv",
         published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[
             own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
             for kind in ("css", "html.j2", "js")
         ],
-        training_set=[bank_positives(bank) for bank in SHOWN_BANKS],
-        training=[bank_gan(bank, "training.csv") for bank in SHOWN_BANKS],
-        samples=[bank_gan(bank, "samples.png") for bank in SHOWN_BANKS],
-        bank=[f"{bank_place(bank)}.h5" for bank in SHOWN_BANKS],
-        quality=[f"{bank_place(bank)}_quality.json" for bank in SHOWN_BANKS],
+        training=files("gan/{}/training.csv", map(origin, SHOWN_BANKS)),
+        samples=files("gan/{}/samples.png", map(origin, SHOWN_BANKS)),
+        sheet=files("bank/{}_sheet.npz", SHOWN_BANKS),
+        quality=files("bank/{}_quality.json", banks()),
+        filter_leak=filter_leaks(),
     output:
         page=report(
             "<report>/index.html",
@@ -128,6 +123,13 @@ rule make_report:
             caption="../report/page.rst",
             labels={"page": "report"},
         ),
+        quality=report(
+            "<report>/quality.csv",
+            category="Results",
+            caption="../report/quality.rst",
+            labels={"table": "quality of the banks"},
+        ),
+        filters="<report>/filters.csv",
         table="<report>/summary.txt",
         figures=report(
             directory("<report>/figures"),
@@ -146,7 +148,8 @@ rule make_report:
         mem_mb=memory("make_report"),
         runtime=minutes("make_report"),
     params:
-        gans=SHOWN_GANS,
+        gans=SHOWN_BANKS,
+        banks=banks(),
         study=STUDY,
         phantom=DATASET["root"] is None,
         settings={

@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 from rarecxr.report.page import make_report
 from rarecxr.report.tables import write_console
 
-FILES = ("training_set", "training", "samples", "bank", "quality")
+FILES = ("training", "samples", "sheet")
 TABLES = (
     "auc",
     "summary",
@@ -17,7 +17,10 @@ TABLES = (
     "subgroups",
     "calibration",
     "counts",
+    "patients",
     "sources",
+    "dose",
+    "leakage",
 )
 
 make_report(
@@ -27,7 +30,14 @@ make_report(
         {**gan, **{name: snakemake.input[name][number] for name in FILES}}
         for number, gan in enumerate(snakemake.params.gans)
     ],
+    qualities=[
+        {**bank, "quality": quality}
+        for bank, quality in zip(snakemake.params.banks, snakemake.input.quality, strict=True)
+    ],
+    filter_leaks=snakemake.input.filter_leak,
     page=snakemake.output.page,
+    quality_table=snakemake.output.quality,
+    filter_table=snakemake.output.filters,
     figure_folder=snakemake.output.figures,
     study=snakemake.params.study,
     phantom=snakemake.params.phantom,

@@ -8,10 +8,12 @@ import h5py
 import numpy as np
 import torch
 
+from rarecxr.data.pixels import read_columns
 from rarecxr.devices import choose_device
 from rarecxr.provenance import provenance, write_json
 from rarecxr.quality import metrics
-from rarecxr.quality.comparison import FEWEST, Comparison, evenly
+from rarecxr.quality.against_floor import FEWEST, against_floor
+from rarecxr.quality.comparison import evenly
 from rarecxr.quality.features import FeatureSpace
 
 logger = logging.getLogger(__name__)
@@ -36,8 +38,8 @@ def measure(
     """Measure a bank against real images and write the result as JSON.
 
     The reference are the validation images of the finding where there are `min_reference`
-    of them, the real training images otherwise; never test images. Beside each distance
-    stands its floor: the same distance between two halves of the reference.
+    of them, the real training images otherwise; never test images. Beside each measure
+    stands its floor, what real images reach (`against_floor`).
 
     Args:
         bank: the bank (HDF5).
@@ -60,17 +62,14 @@ def measure(
     where = choose_device(device)
     with h5py.File(bank) as file:
         synthetic = file["images"][:max_images]
-    with h5py.File(training_set) as file:
-        unfiltered = np.flatnonzero(file["filter"].asstr()[:] == "none")
-        training = file["images"][evenly(unfiltered, max_images)]
-    with h5py.File(positives) as file:
-        real = file["images"][
-            evenly(np.flatnonzero(file["filter"].asstr()[:] == "none"), max_images)
-        ]
-    with h5py.File(validation_set) as file:
-        validation = file["images"][evenly(np.arange(len(file["images"])), max_images)]
+    training, _ = _originals(training_set, max_images)
+    real, patients = _originals(positives, max_images)
+    validation, unseen_patients = _originals(validation_set, max_images)
     enough = len(validation) >= min_reference
-    reference = validation if enough else real
+    if enough:
+        reference, patients = validation, unseen_patients
+    else:
+        reference = real
     told = {
         "reference": "validation" if enough else "training",
         "reference_images": len(reference),
@@ -83,13 +82,9 @@ def measure(
         "spaces": {},
     }
     for name in spaces:
-        if min(len(reference), len(synthetic), len(training)) < FEWEST:
-            # Too few for any distance between distributions: said, not filled in.
-            told["spaces"][name] = {"too_few_images": True}
-            continue
         space = FeatureSpace(name, where, features, weights_dir)
-        comparison = Comparison(space, reference, training)
-        told["spaces"][name] = {**comparison.of(synthetic), "floor": comparison.floor()}
+        images = (reference, synthetic, training)
+        told["spaces"][name] = _in_space(space, images, patients, enough)
         logger.info("%s: %s", name, told["spaces"][name])
     inputs = {
         "bank": bank,
@@ -100,3 +95,42 @@ def measure(
     inputs |= {} if features is None else {"features": features}
     settings = {"spaces": list(spaces), "max_images": max_images, "min_reference": min_reference}
     write_json(quality, {**told, "provenance": provenance(study, settings, inputs, code=code)})
+
+
+def _in_space(space, images, patients, unseen):
+    """The measures of synthetic images beside those of real ones, in one feature space.
+
+    Args:
+        space: the feature space.
+        images: real, synthetic and training images.
+        patients: whose the real ones are.
+        unseen: whether the generator has not seen the real ones.
+    """
+    if min(map(len, images)) < FEWEST:
+        # Too few for any distance between distributions: said, not filled in.
+        return {"too_few_images": True}
+    real, fake, seen = (space(each) for each in images)
+    # One scale for all: features differ in size by orders of magnitude from space to space.
+    centre, scale = real.mean(), real.std() or 1.0
+    real, fake, seen = ((each - centre) / scale for each in (real, fake, seen))
+    found = against_floor(real, patients, fake)
+    for part, each in (("bank", fake), ("floor", real)):
+        # Training images are copies of themselves: as a floor they say nothing.
+        if part in found and (part == "bank" or unseen):
+            near = metrics.copies(seen, each)
+            found[part] |= {"memorised": near["share"], "nearest_ratio": near["nearest_ratio"]}
+    # What could not be measured is null: JSON has no NaN.
+    for part in {"bank", "floor"}.intersection(found):
+        found[part] = {k: None if np.isnan(v) else v for k, v in found[part].items()}
+    return found
+
+
+def _originals(path, number):
+    """`number` images at even distances that are no filtered copies, and their patients."""
+    columns = read_columns(path)
+    with h5py.File(path) as file:
+        rows = np.arange(len(file["images"]))
+        if "filter" in columns:
+            rows = np.flatnonzero(columns["filter"] == "none")
+        rows = evenly(rows, number)
+        return file["images"][rows], columns["patient"][rows]

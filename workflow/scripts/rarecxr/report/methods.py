@@ -1,6 +1,7 @@
 """What the page says about methods: paragraphs for a paper, and every setting."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ def methods(
     settings: Mapping[str, Mapping],
     statistics: Mapping,
     summary: pd.DataFrame,
-    counts: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    versions: Mapping[str, str],
 ) -> dict[str, list]:
     """Paragraphs for a paper as `paragraphs`, and every setting as (name, value) in `settings`.
 
@@ -22,8 +24,10 @@ def methods(
             `gan` among them.
         statistics: settings of the statistics.
         summary: summary.csv.
-        counts: counts.csv.
+        tables: the study's other tables by name, `counts` and `sources` among them.
+        versions: of Python and of the packages that computed.
     """
+    counts = tables["counts"]
     dataset, classifier = settings["dataset"], settings["classifier"]
     draws, seeds = int(summary["draws"].max()), int(summary["seeds"].max())
     sizes = counts.drop_duplicates(["split", "fraction", "draw"]).set_index("split")
@@ -36,16 +40,19 @@ def methods(
     )
     arms = list(dict.fromkeys(summary["arm"]))
     paragraphs = [
-        f"Views ({plain(dataset['views'])}) were split by patient, before anything was trained:"
+        f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by patient,"
+        " before anything was trained:"
         f" {words.count(full['images'])} images of {words.count(full['patients'])} patients for"
-        f" training, {parts}. Uncertain labels were handled as {plain(dataset['uncertain'])},"
-        f" blank ones as {plain(dataset['blank'])}; what is ignored was left out of the loss and"
-        " of every measure. Training patients were drawn at"
+        f" training, {parts}. {_labels(dataset)} Training patients were drawn at"
         f" {', '.join(map(words.percent, sorted(summary['fraction'].unique())))}, each fraction"
         f" inside the larger ones ({words.plural(draws, 'draw')}).",
-        f"Classifiers ({classifier['architecture']}) were trained with"
+        f"Classifiers ({classifier['architecture']}, {_weights(classifier['weights'])},"
+        f" {classifier['resolution']} pixels) were trained with a masked binary cross-entropy and"
+        f" Adam (learning rate {classifier['learning_rate']:g}, {classifier['schedule']}; batches"
+        f" of {classifier['batch']}; at most {words.plural(classifier['epochs'], 'epoch')}) with"
         f" {words.plural(seeds, 'seed')} a draw in {words.plural(len(arms), 'arm')}"
-        f" ({', '.join(arms)}), and their epoch was chosen on validation patients.",
+        f" ({', '.join(arms)}). The epoch with the best mean AUROC of the target findings on the"
+        " validation patients was kept.",
     ]
     recipes = {
         name: settings["arms"][name]["recipe"]
@@ -54,10 +61,12 @@ def methods(
     }
     if recipes:
         paragraphs.append(
-            "Synthetic images were drawn by progressively grown GANs"
-            f" ({settings['gan']['resolution']} pixels), one a finding, fraction and draw, which"
-            " saw only the training patients of that fraction. Recipes of training images:"
-            f" {', '.join(f'{recipe} in {name}' for name, recipe in recipes.items())}."
+            "Synthetic images were drawn by progressively grown GANs (Karras et al. 2018;"
+            f" {settings['gan']['resolution']} pixels, {settings['gan']['loss']} loss), which saw"
+            " only the training patients of their fraction. One a finding, fraction and draw was"
+            " fine-tuned from a base GAN of images without any target finding. Recipes of training"
+            f" images: {', '.join(f'{recipe} in {name}' for name, recipe in recipes.items())}."
+            f" {_bank_size(settings['bank'])}"
         )
     paragraphs.append(
         "AUROC, AUPRC and Brier score were computed for every run and averaged. Standard errors"
@@ -71,9 +80,11 @@ def methods(
         f" {statistics['min_positive_patients']} positive test patients have no interval."
     )
     paragraphs.append(
-        f"Seeds: {dataset['seed']} for the split, {statistics['seed']} for the resamples, runs"
-        " numbered from 0. Digest of all settings:"
-        f" {digest({**settings, 'statistics': statistics})}. Digests of all files stand below."
+        "Computed with"
+        f" {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}."
+        f" Seeds: {_seeds(settings, statistics)}; classifier runs numbered from 0. SHA-256 of all"
+        f" settings: {digest({**settings, 'statistics': statistics})};"
+        f" {_digests(tables['sources'])}. Digests of all files are listed with the results."
     )
     quoted = [
         (f"{section}.{name}" if isinstance(values, Mapping) else section, plain(value))
@@ -81,6 +92,69 @@ def methods(
         for name, value in (values.items() if isinstance(values, Mapping) else [("", values)])
     ]
     return {"paragraphs": paragraphs, "settings": quoted}
+
+
+_POLICIES = {"ones": "positive", "zeros": "negative", "ignore": "unknown"}
+
+
+def _source(dataset):
+    if dataset.get("name"):
+        return dataset["name"]
+    return "digital phantoms" if dataset["root"] is None else "a data set in CheXpert's layout"
+
+
+def _labels(dataset):
+    """What became of uncertain and blank labels."""
+    rest = dict(dataset["uncertain"])
+    default = _POLICIES[rest.pop("default")]
+    others = "".join(f", of {name} as {_POLICIES[policy]}" for name, policy in rest.items())
+    text = (
+        f"Uncertain labels counted as {default}{others}, blank ones as"
+        f" {_POLICIES[dataset['blank']]}."
+    )
+    if "ignore" in (*dataset["uncertain"].values(), dataset["blank"]):
+        text += " Unknown labels were left out of the loss and of every measure."
+    return text
+
+
+def _weights(weights):
+    if weights is None:
+        return "from random weights"
+    return "pretrained on ImageNet" if weights == "imagenet" else "from weights of its own"
+
+
+def _bank_size(bank):
+    """How many synthetic images a finding got."""
+    if bank.get("number") is not None:
+        return f"Synthetic images of a finding: {plain(bank['number'])}."
+    ratio = bank["ratio"]
+    if isinstance(ratio, list | tuple):
+        return (
+            f"Synthetic images for each real positive: one of {plain(ratio)}, chosen in every cell"
+            " by the AUROC on validation patients."
+        )
+    return f"Synthetic images for each real positive: {plain(ratio)}."
+
+
+def _seeds(settings, statistics):
+    """As in: 1 for the split, 1 for the GANs and so on."""
+    seeds = [
+        (settings.get(section, {}).get("seed"), what)
+        for section, what in (
+            ("dataset", "the split and the draws"),
+            ("gan", "the GANs"),
+            ("bank", "the banks"),
+        )
+    ]
+    seeds.append((statistics["seed"], "the resamples"))
+    return ", ".join(f"{seed} for {what}" for seed, what in seeds if seed is not None)
+
+
+def _digests(sources):
+    """The digests of the labels and of the split."""
+    names = {"labels.parquet": "of the labels", "split.csv": "of the split of the patients"}
+    found = {Path(row.path).name: row.sha256 for row in sources.itertuples()}
+    return ", ".join(f"{what} {found[name]}" for name, what in names.items() if name in found)
 
 
 def _over_runs(draws, seeds):
@@ -97,4 +171,4 @@ def plain(value: Any) -> str:
         return ", ".join(plain(part) for part in value) or "none"
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

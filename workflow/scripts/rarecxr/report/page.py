@@ -1,5 +1,6 @@
 """The report page: what the tables say, in words, tables and pictures, in one file."""
 
+import base64
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,11 @@ import markupsafe
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.findings import slug
+from rarecxr.data.findings import NEGATIVES, slug
 from rarecxr.files import written_whole
 from rarecxr.provenance import versions
-from rarecxr.report import figures, images, sections, words
+from rarecxr.report import bank_figures, banks, figures, filters, images, sections, words
+from rarecxr.report.drawing import Looks
 from rarecxr.report.methods import methods
 from rarecxr.report.published import comparison, read_published
 from rarecxr.report.tables import read_summary
@@ -25,7 +27,11 @@ def make_report(
     tables: Mapping[str, str | Path],
     published: str | Path,
     gans: Sequence[Mapping],
+    qualities: Sequence[Mapping],
+    filter_leaks: Sequence[str | Path],
     page: str | Path,
+    quality_table: str | Path,
+    filter_table: str | Path,
     figure_folder: str | Path,
     study: str,
     phantom: bool,
@@ -39,12 +45,18 @@ def make_report(
     """Write the report page and its figures, from the study's tables alone.
 
     Args:
-        tables: path of each CSV file of `rarecxr.statistics.evaluation.evaluate`, by name.
+        tables: path of each CSV file of `rarecxr.statistics.evaluation.evaluate`, by name, and of
+            `leakage` (`rarecxr.leakage`).
         published: config/published.csv.
-        gans: for each GAN its recipe, fraction, draw and finding, and the paths of its
-            training_set, training (CSV), samples (PNG), bank and quality (JSON); empty if no
-            arm of the study uses one.
+        gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths
+            of its training (CSV), samples (PNG) and sheet (NPZ, see `rarecxr.quality.sheet`);
+            empty if no arm of the study uses one.
+        qualities: for each bank its recipe, fraction, draw and finding, and the path of its
+            quality (JSON).
+        filter_leaks: what `rarecxr.quality.filter_leak` wrote, one file a fraction and draw.
         page: the HTML file to write.
+        quality_table: where to write the banks' quality as CSV.
+        filter_table: where to write what share of the banks looks filtered as CSV.
         figure_folder: where to write each figure as SVG, and its data as CSV.
         study: name of the study.
         phantom: whether its images are digital phantoms.
@@ -55,17 +67,27 @@ def make_report(
         images_per_sheet: images a row in the sample sheets.
         statistics: settings of the tables, as `evaluate` got them.
     """
-    gans = [{**gan, "fraction": float(gan["fraction"])} for gan in gans]
+    gans = [_named(gan) for gan in gans]
+    qualities = [_named(bank) for bank in qualities]
+    measured, leaks = banks.read_qualities(qualities), filters.read_filter_leaks(filter_leaks)
     study_tables = {name: pd.read_csv(path) for name, path in tables.items()}
     summary = read_summary(tables["summary"])
     expert = read_summary(tables["expert"])
     arms = list(dict.fromkeys(summary["arm"]))
     arm = next((name for name in headline_arms if name in arms), None)
     compared = comparison(summary, read_published(published), arm)
-    drawn = _draw(study_tables, summary, compared, arms, arm, gans, statistics["margin"])
-    sheets = _sheets(
-        _first(gans, settings["arms"][arm].get("recipe") if arm else None), images_per_sheet
-    )
+    recipe_of = {
+        name: settings["arms"][name]["recipe"]
+        for name in arms
+        if settings["arms"].get(name, {}).get("recipe")
+    }
+    beside = banks.beside_change(measured, summary, recipe_of)
+    drawn = _draw(study_tables, summary, compared, arms, arm, gans, beside, statistics["margin"])
+    sheets = _sheets(_first(gans, recipe_of.get(arm)), images_per_sheet)
+    for table, path in ((measured, quality_table), (leaks, filter_table)):
+        with written_whole(path) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+    used = {**versions(), **_versions_of_banks(qualities)}
     context = {
         "title": title,
         "introduction": introduction,
@@ -90,14 +112,24 @@ def make_report(
         "others": sections.other_findings(study_tables["auc"], set(summary["finding"])),
         "subgroups": sections.subgroup_table(study_tables["subgroups"]),
         "counts": sections.count_table(study_tables["counts"], set(summary["finding"])),
-        "quality": sections.quality_table(_qualities(gans)),
-        "figures": {name: markupsafe.Markup(svg) for name, (svg, _) in drawn.items()},
+        "patients": sections.patient_table(study_tables["patients"]),
+        "quality": banks.quality_table(measured, summary, recipe_of),
+        "filters": filters.filter_table(leaks),
+        "detectors": filters.detectors(leaks),
+        "leakage": sections.leakage_table(study_tables["leakage"]),
+        "figures": {
+            name: (markupsafe.Markup(svg), _inline_csv(data)) for name, (svg, data) in drawn.items()
+        },
         "findings": [(finding, slug(finding)) for finding in dict.fromkeys(summary["finding"])],
+        "shown": [(finding, slug(finding)) for finding in _order(summary, sheets)],
         "sheets": sheets,
         "samples": _samples(gans),
-        "methods": methods(settings, statistics, summary, study_tables["counts"]),
-        "files": sections.file_table(study_tables["sources"], {**tables, "published": published}),
-        "versions": {**_versions_of_banks(sheets), **versions()},
+        "methods": methods(settings, statistics, summary, study_tables, used),
+        "files": sections.file_table(
+            study_tables["sources"],
+            {**tables, "quality": quality_table, "filters": filter_table, "published": published},
+        ),
+        "doses": len(study_tables["dose"]) > 0,
         "interval_over": " or ".join(name for name in summary["interval_over"].unique() if name)
         or "nothing: too few positive test patients",
         "single_run": summary["draws"].max() * summary["seeds"].max() == 1,
@@ -126,9 +158,9 @@ def _template():
     return environment.get_template("page.html.j2")
 
 
-def _draw(tables, summary, compared, arms, arm, gans, margin):
+def _draw(tables, summary, compared, arms, arm, gans, beside, margin):
     """Name of each figure, with its SVG and the table that it was drawn from."""
-    looks = figures.Looks(arms)
+    looks = Looks(arms)
     drawn = {}
     changed = summary[(summary["arm"] != "none") & summary["change"].notna()]
     if len(changed):
@@ -142,16 +174,46 @@ def _draw(tables, summary, compared, arms, arm, gans, margin):
             if len(part):
                 name = f"{'roc' if kind == 'curves' else kind}_{slug(finding)}"
                 drawn[name] = (draw(table, finding, shown, looks, name), part)
+        doses = tables["dose"][tables["dose"]["finding"] == finding]
+        if len(doses):
+            name = f"dose_{slug(finding)}"
+            drawn[name] = (bank_figures.dose(doses, finding, looks, name), doses)
+    if beside["change"].notna().any() and beside[list(bank_figures.QUALITY)].notna().any(axis=None):
+        drawn["quality"] = (bank_figures.quality(beside, looks), beside)
+    for finding in dict.fromkeys(gan["finding"] for gan in gans):
         trained = [
             (_gan_name(gan), pd.read_csv(gan["training"]))
             for gan in gans
             if gan["finding"] == finding
         ]
-        if trained:
-            name = f"training_{slug(finding)}"
-            together = pd.concat([table.assign(gan=gan) for gan, table in trained])
-            drawn[name] = (figures.training(trained, finding, name), together)
+        name = f"training_{slug(finding)}"
+        together = pd.concat([table.assign(gan=gan) for gan, table in trained])
+        columns = [column for column in bank_figures.TRAINING if column in together]
+        svg = bank_figures.training(trained, finding, name)
+        drawn[name] = (svg, together[["gan", "kimg", *columns]])
     return drawn
+
+
+def _inline_csv(table):
+    """A table as the address of a CSV file inside the page."""
+    text = table.to_csv(index=False, float_format="%.6g")
+    return "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
+
+
+def _order(summary, sheets):
+    """Findings that have sheets: the study's first, then the negatives."""
+    shown = [entry["finding"] for entry in sheets]
+    targets = list(dict.fromkeys(summary["finding"]))
+    return [name for name in dict.fromkeys([*targets, *shown]) if name in shown]
+
+
+def _named(gan):
+    """A GAN or bank with its fraction as a number, and a name in place of no finding."""
+    return {
+        **gan,
+        "fraction": float(gan["fraction"]),
+        "finding": gan["finding"] or NEGATIVES,
+    }
 
 
 def _gan_name(gan):
@@ -164,10 +226,11 @@ def _first(gans, recipe):
 
 
 def _sheets(gans, number):
-    return [
-        {**_identity(gan), "sheet": images.sheet(gan["training_set"], gan["bank"], number)}
-        for gan in gans
-    ]
+    entries = []
+    for gan in gans:
+        sheet, pictures = images.sheet(gan["sheet"], number)
+        entries.append({**_identity(gan), "sheet": sheet, "pictures": pictures})
+    return entries
 
 
 def _samples(gans):
@@ -177,12 +240,6 @@ def _samples(gans):
         with Image.open(gan["samples"]) as picture:
             made.append({**_identity(gan), "picture": images.inline(picture.convert("L"))})
     return made
-
-
-def _qualities(gans):
-    return [
-        {**_identity(gan), "quality": json.loads(Path(gan["quality"]).read_text())} for gan in gans
-    ]
 
 
 def _identity(gan):
@@ -206,10 +263,9 @@ def _draws_note(summary):
     )
 
 
-def _versions_of_banks(sheets):
-    """Versions that the banks were made with, by package."""
+def _versions_of_banks(qualities):
+    """Versions of the packages that measured the banks, by package."""
     found = {}
-    for entry in sheets:
-        text = entry["sheet"].attributes.get("versions", "{}")
-        found |= json.loads(text)
+    for bank in qualities:
+        found |= json.loads(Path(bank["quality"]).read_text())["provenance"]["versions"]
     return found

@@ -1,6 +1,6 @@
 """The parts of the page: sentences and tables made from the study's CSV files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,6 @@ import pandas as pd
 
 from rarecxr.files import sha256
 from rarecxr.report import words
-from rarecxr.report.methods import plain
 from rarecxr.report.tables import Cell, Table, change, number, share, text, verdict
 
 _NO_DIFFERENCE = "no difference that matters"
@@ -140,7 +139,7 @@ def published_table(compared: pd.DataFrame) -> Table:
         columns=[
             *("finding", "fraction"),
             *(2 * ("none", "GAN", "change")),
-            *("none", "GAN", "change", "our change"),
+            *("none", "GAN", "change", "against published"),
         ],
         rows=rows,
         numeric=frozenset(range(1, 11)),
@@ -292,63 +291,53 @@ def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
     return Table("counts", columns, rows, groups, frozenset(range(1, len(columns))))
 
 
-def quality_table(qualities: Sequence[Mapping]) -> Table | None:
-    """The numbers in each bank's quality file, one row a bank and feature space.
+def patient_table(patients: pd.DataFrame) -> Table:
+    """Who the patients of every part of the data set are, and how their images were taken."""
+    views = [name for name in patients if name.startswith("n_") and name[2:3].isupper()]
+    rows = []
+    for _, row in patients.iterrows():
+        known = max(row["patients"], 1)
+        rows.append(
+            [
+                text(row["split"]),
+                number(row["fraction"], words.percent),
+                number(row["draw"], words.count),
+                number(row["patients"], words.count),
+                *(
+                    number(
+                        row[name], words.count, note=words.percent(round(100 * row[name] / known))
+                    )
+                    for name in ("n_female", "n_male", "n_unknown_sex")
+                ),
+                number(
+                    row["age_median"],
+                    words.count,
+                    note=f"{words.count(row['age_q1'])} to {words.count(row['age_q3'])}",
+                ),
+                number(row["images"], words.count),
+                *(number(row[name], words.count) for name in views),
+                number(row["n_unreadable"], words.count),
+            ]
+        )
+    columns = ["split", "fraction", "draw", "patients", "female", "male", "unknown", "age"]
+    columns += ["images", *(name[2:] for name in views), "unreadable"]
+    groups = [Cell("", span=3), Cell("patients", span=5), Cell("images", span=2 + len(views))]
+    return Table("patients", columns, rows, groups, frozenset(range(1, len(columns))))
 
-    Args:
-        qualities: for each bank its finding, fraction, recipe and the file's content as
-            `quality`. Numbers nested below `spaces` make a row a space.
-    """
-    lines = []
-    for entry in qualities:
-        content = {
-            key: value
-            for key, value in entry["quality"].items()
-            if key not in ("spaces", "provenance")
-        }
-        common = _flat(content)
-        spaces = entry["quality"].get("spaces") or {"": {}}
-        lines += [(entry, space, common | _flat(values)) for space, values in spaces.items()]
-    names = list(dict.fromkeys(name for _, _, values in lines for name in values))
-    if not names:
-        return None
+
+def leakage_table(leakage: pd.DataFrame) -> Table:
+    """Every check that found no patient where they must not be (leakage.csv)."""
     rows = [
         [
-            text(entry["finding"]),
-            number(entry["fraction"], words.percent),
-            text(entry["recipe"]),
-            text(space or "–"),
-            *(_measured(values.get(name)) for name in names),
+            text(row.check),
+            text(row.promise),
+            number(row.files, words.count),
+            number(row.items, words.count),
         ]
-        for entry, space, values in lines
+        for row in leakage.itertuples()
     ]
-    columns = [
-        "finding",
-        "fraction",
-        "recipe",
-        "feature space",
-        *(n.replace("_", " ") for n in names),
-    ]
-    return Table("quality", columns, rows, numeric=frozenset([1, *range(4, len(columns))]))
-
-
-def _flat(values, before=""):
-    """Nested numbers and words by their dotted names."""
-    result = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            result |= _flat(value, f"{before}{name}: ")
-        elif isinstance(value, int | float | str):
-            result[f"{before}{name}"] = value
-    return result
-
-
-def _measured(value):
-    if value is None:
-        return Cell("–")
-    if isinstance(value, bool | str):
-        return text(plain(value))
-    return Cell(words.count(value) if isinstance(value, int) else f"{value:.4g}", sort=value)
+    columns = ["check", "what holds", "files", "compared"]
+    return Table("leakage", columns, rows, numeric=frozenset([2, 3]))
 
 
 def file_table(sources: pd.DataFrame, made: Mapping[str, str | Path]) -> Table:

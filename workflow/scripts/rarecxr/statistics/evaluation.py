@@ -46,7 +46,7 @@ def evaluate(
         rejected: list of images that could not be read (column `image`).
         predictions: predictions.parquet of every run.
         outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
-            counts, sources and dose.
+            counts, patients, sources and dose.
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
         doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
         target_findings: the rare findings; with the fractions they are the study's cells.
@@ -88,6 +88,7 @@ def evaluate(
     summary = {
         name: summary_table(part, measured[name], margin, seed) for name, part in tested.items()
     }
+    parts = _parts(images, draws, runs)
     made = {
         "auc": tables.auc_table(tested, findings, target_findings),
         "summary": summary["test"],
@@ -98,7 +99,8 @@ def evaluate(
             test, target_findings, age_bands, subgroup_resamples, margin, **common
         ),
         "calibration": tables.calibration_table(test, target_findings),
-        "counts": tables.count_table(images, _parts(images, draws, runs)),
+        "counts": tables.count_table(images, parts),
+        "patients": tables.patient_table(images, parts, unreadable),
         "dose": dose_table(every, doses, choices, target_findings, resamples=resamples, **common),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
     }

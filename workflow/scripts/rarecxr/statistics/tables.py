@@ -157,3 +157,48 @@ def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
             )
     table = pd.DataFrame(rows)
     return table.astype({"draw": "Int64"})
+
+
+def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequence[str]):
+    """Who the patients of every part of the data set are, and how their images were taken.
+
+    Args:
+        images: one row an image, with `image`, `patient`, `sex`, `age` (years) and `view`.
+        parts: (split, fraction or NaN, draw or NaN, patients) of each part.
+        rejected: images that could not be read.
+
+    Returns:
+        split, fraction, draw, patients, images, n_unreadable (images), n_female, n_male,
+        n_unknown_sex (patients, by their first image), age_median, age_q1, age_q3 (over patients,
+        at their first image), and n_{view} for each view of the data set (images).
+    """
+    unreadable = images["image"].isin(list(rejected))
+    views = sorted(images["view"].unique())
+    rows = []
+    for split, fraction, draw, patients in parts:
+        inside = images["patient"].isin(patients)
+        part = images[inside]
+        first = part.drop_duplicates("patient")
+        sexes = first["sex"].value_counts()
+        ages = first["age"].quantile([0.5, 0.25, 0.75]).to_list()
+        rows.append(
+            {
+                "split": split,
+                "fraction": fraction,
+                "draw": draw,
+                "patients": len(first),
+                "images": len(part),
+                "n_unreadable": int((inside & unreadable).sum()),
+                **{
+                    f"n_{name}": int(sexes.get(sex, 0))
+                    for name, sex in (
+                        ("female", "Female"),
+                        ("male", "Male"),
+                        ("unknown_sex", "Unknown"),
+                    )
+                },
+                **dict(zip(("age_median", "age_q1", "age_q3"), ages, strict=True)),
+                **{f"n_{view}": int((part["view"] == view).sum()) for view in views},
+            }
+        )
+    return pd.DataFrame(rows).astype({"draw": "Int64"})

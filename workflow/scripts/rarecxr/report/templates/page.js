@@ -25,3 +25,28 @@ for (const table of document.querySelectorAll("table.sortable")) {
 addEventListener("beforeprint", () => {
   for (const part of document.querySelectorAll("details")) part.open = true;
 });
+
+function save(name, text, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// A figure in a file of its own has no page whose colours it could take.
+for (const button of document.querySelectorAll("figure .save button")) {
+  button.addEventListener("click", () => {
+    const drawing = new XMLSerializer().serializeToString(button.closest("figure").querySelector("svg"));
+    save(button.dataset.name, drawing.replaceAll("currentColor", "#1a1a1a"), "image/svg+xml");
+  });
+}
+
+document.getElementById("copy-methods").addEventListener("click", (event) => {
+  const button = event.currentTarget;
+  const paragraphs = [...document.querySelectorAll("#methods p")].map((part) => part.textContent);
+  navigator.clipboard.writeText(paragraphs.join("\n\n")).then(
+    () => { button.textContent = "Copied"; },
+    () => { getSelection().selectAllChildren(document.getElementById("methods")); },
+  );
+});

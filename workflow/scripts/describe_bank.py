@@ -1,0 +1,20 @@
+"""Rule describe_bank: a bank's datasheet, and a sample sheet of real and synthetic images."""
+
+from rarecxr.joblog import log_to
+
+log_to(snakemake.log[0])
+
+from rarecxr.quality.datasheet import write_datasheet
+from rarecxr.quality.sheet import write_sheet
+
+files = {name: snakemake.input[name] for name in ("bank", "positives", "training_set")}
+write_sheet(**files, output=snakemake.output.sheet)
+write_datasheet(
+    **files,
+    quality=snakemake.input.quality,
+    output=snakemake.output.datasheet,
+    filters=snakemake.params.filters,
+    source=snakemake.params.source,
+    terms=snakemake.params.terms,
+    phantom=snakemake.params.phantom,
+)

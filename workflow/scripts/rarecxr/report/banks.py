@@ -1,0 +1,148 @@
+"""What was measured of the banks, as one table: for a file, for the page, and beside the AUROC."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from rarecxr.report import words
+from rarecxr.report.tables import Cell, Table, number, text
+
+KEYS = ["recipe", "finding", "fraction", "draw"]
+# Measures with a floor, in the order of the page's columns: name in the file, heading.
+MEASURES = {
+    "kid": "KID",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "told_apart": "told apart",
+    "memorised": "memorised",
+    "nearest_ratio": "nearest ratio",
+}
+_SHOWN = {name: heading for name, heading in MEASURES.items() if name != "nearest_ratio"}
+_COLUMNS = [
+    *KEYS,
+    *("space", "reference", "images"),
+    *(f"{name}{end}" for name in MEASURES for end in ("", "_floor")),
+    *("sharpness_real", "sharpness_synthetic"),
+]
+
+
+def read_qualities(banks: Sequence[Mapping]) -> pd.DataFrame:
+    """The quality files of all banks, one row a bank and feature space.
+
+    Args:
+        banks: for each its recipe, finding, fraction and draw, and the path of its `quality`.
+
+    Returns:
+        The columns of quality.csv (docs/report.md); NaN for what was not measured.
+    """
+    rows = []
+    for bank in banks:
+        told = json.loads(Path(bank["quality"]).read_text())
+        common = {key: bank[key] for key in KEYS} | {"reference": told["reference"]}
+        for kind, value in told["sharpness"].items():
+            common[f"sharpness_{kind}"] = value
+        for space, found in told["spaces"].items():
+            row = common | {"space": space, "images": found.get("images")}
+            for name in MEASURES:
+                for part, ending in (("bank", ""), ("floor", "_floor")):
+                    row[f"{name}{ending}"] = found.get(part, {}).get(name)
+            rows.append(row)
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    numbers = _COLUMNS[_COLUMNS.index("images") :]
+    return table.astype(dict.fromkeys(["fraction", *numbers], float))
+
+
+def beside_change(
+    qualities: pd.DataFrame, summary: pd.DataFrame, recipe_of: Mapping[str, str]
+) -> pd.DataFrame:
+    """Every cell and arm that uses a bank: the bank's measures beside the change of the AUROC.
+
+    Args:
+        qualities: what `read_qualities` gives; draws are averaged.
+        summary: summary.csv.
+        recipe_of: the recipe of each arm that has one.
+
+    Returns:
+        arm, recipe, finding, fraction, space, each measure with its floor, change, change_low,
+        change_high.
+    """
+    changes = summary[["finding", "fraction", "arm", "change", "change_low", "change_high"]]
+    changes = changes[changes["arm"].isin(recipe_of)]
+    changes = changes.assign(recipe=changes["arm"].map(recipe_of))
+    return changes.merge(_over_draws(qualities), on=["recipe", "finding", "fraction"])
+
+
+def quality_table(
+    qualities: pd.DataFrame, summary: pd.DataFrame, recipe_of: Mapping[str, str]
+) -> Table | None:
+    """The page's table: a row a bank and feature space, floors below the measures; None without.
+
+    Args:
+        qualities: what `read_qualities` gives; draws are averaged.
+        summary: summary.csv.
+        recipe_of: the recipe of each arm that has one.
+    """
+    if qualities.empty:
+        return None
+    changes = summary.set_index(["arm", "finding", "fraction"])
+    measured = [name for name in _SHOWN if qualities[name].notna().any()]
+    rows = []
+    for _, row in _over_draws(qualities).iterrows():
+        arms = [
+            changes.loc[arm, row["finding"], row["fraction"]]
+            for arm, recipe in recipe_of.items()
+            if recipe == row["recipe"] and (arm, row["finding"], row["fraction"]) in changes.index
+        ]
+        rows.append(
+            [
+                text(row["finding"]),
+                number(row["fraction"], words.percent),
+                text(row["recipe"]),
+                _changes(arms),
+                text(row["space"]),
+                number(row["images"], words.count),
+                *(_beside_floor(row, name) for name in measured),
+                number(row["sharpness_synthetic"], _short, note=_short(row["sharpness_real"])),
+            ]
+        )
+    columns = ["finding", "fraction", "recipe", "change of the AUROC", "feature space", "images"]
+    columns += [*(_SHOWN[name] for name in measured), "sharpness"]
+    groups = [
+        Cell("bank", span=3),
+        Cell("arms with it", span=1),
+        Cell("synthetic against real; below, real against real", span=3 + len(measured)),
+    ]
+    return Table("quality", columns, rows, groups, frozenset([1, 3, *range(5, len(columns))]))
+
+
+def _over_draws(qualities):
+    keys = ["recipe", "finding", "fraction", "space"]
+    return qualities.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
+
+
+def _beside_floor(row, name):
+    floor = row[f"{name}_floor"]
+    return number(row[name], _short, note="" if pd.isna(floor) else _short(floor))
+
+
+def _changes(arms):
+    """The change of every arm that uses a bank, the largest first."""
+    arms = sorted(arms, key=lambda row: -row["change"])
+    if not arms:
+        return Cell("–")
+    first, *others = [f"{row.name[0]} {words.signed(row['change'])}" for row in arms]
+    return Cell(first, sort=arms[0]["change"], note=", ".join(others))
+
+
+def _short(value):
+    """Three digits or so, with a true minus: measures differ in size from space to space."""
+    if pd.isna(value):
+        return "–"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.0e}".replace("-", "−")
+    digits = 3 if abs(value) < 10 else 1
+    return f"{value:.{digits}f}".replace("-", "−")
