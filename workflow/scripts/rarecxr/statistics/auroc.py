@@ -93,13 +93,14 @@ def _on_curve(at, x, y):
 def _running_sum(counts, block=16):
     """Sums of whole numbers down each column: (K, B) float32, exact below 2**23.
 
-    Block by block as a product with a triangle of ones, ten times as quick as `numpy.cumsum` along
+    Block by block, in steps over all blocks at once: ten times as quick as `numpy.cumsum` along
     the first axis.
     """
     blocks = -(-len(counts) // block)
-    padded = np.zeros((blocks * block, counts.shape[1]), np.float32)
-    padded[: len(counts)] = counts
-    sums = np.tri(block, dtype=np.float32) @ padded.reshape(blocks, block, -1)
+    sums = np.zeros((blocks, block, counts.shape[1]), np.float32)
+    sums.reshape(blocks * block, -1)[: len(counts)] = counts
+    for row in range(1, block):
+        sums[:, row] += sums[:, row - 1]
     sums[1:] += np.cumsum(sums[:-1, -1], axis=0)[:, None]
     if sums.size and sums[-1, -1].max() >= 2**23:
         raise ValueError("more than 8 million images of a class in a test set cannot be counted")
@@ -114,23 +115,21 @@ class Ranking:
     patients is a column of weights (how often each patient was drawn); every statistic
     then needs only, for each positive's score, the weight of the negatives above it and
     level with it. Sums over images are products of sparse matrices with the weights, and
-    exact: all weights are small whole numbers.
+    exact: all weights are small whole numbers. None of it is left to BLAS, whose own threads
+    would stand in the way of those that measure several rankings at a time.
 
     Attributes:
         positives: (K, P) number of a patient's positive images with the k-th highest score.
         above: (K, P) number of a patient's negatives between the k-th and the next higher one.
         level: (K, P) number of a patient's negatives with that very score; None if there are none.
-        negatives: (1, P) number of a patient's negatives.
-        squares: (1, P) sum of (score - label)^2 over a patient's images.
-        images: (1, P) number of a patient's images.
+        totals: (3, P) of a patient the number of negatives, the sum of (score - label)^2 over all
+            images, and the number of images.
     """
 
     positives: sparse.csr_matrix
     above: sparse.csr_matrix
     level: sparse.csr_matrix | None
-    negatives: np.ndarray
-    squares: np.ndarray
-    images: np.ndarray
+    totals: sparse.csr_matrix
 
     @classmethod
     def of(cls, labels, scores, patients, n_patients: int) -> "Ranking":
@@ -159,16 +158,20 @@ class Ranking:
             return sparse.csr_matrix(values, shape=shape)
 
         def total(values, chosen=slice(None)):
-            return np.bincount(patients[chosen], values, n_patients)[None]
+            return np.bincount(patients[chosen], values, n_patients)
 
         tied = level & ~positive
         return cls(
             positives=matrix(positive),
             above=matrix(~positive & ~level & inside),
             level=matrix(tied) if tied.any() else None,
-            negatives=total(None, ~positive).astype(np.float64),
-            squares=total((scores.astype(np.float64) - positive) ** 2),
-            images=total(None).astype(np.float64),
+            totals=sparse.csr_matrix(
+                [
+                    total(None, ~positive),
+                    total((scores.astype(np.float64) - positive) ** 2),
+                    total(None),
+                ]
+            ),
         )
 
     def measure(self, weights: np.ndarray) -> np.ndarray:
@@ -188,8 +191,7 @@ class Ranking:
             level = self.level @ weights
             reached = above + _running_sum(level)
             middle = reached - level / 2
-        sums = np.vstack([self.negatives, self.squares, self.images]) @ weights.astype(np.float64)
-        n_negative, squares, n_images = sums
+        n_negative, squares, n_images = self.totals @ weights.astype(np.float64)
         n_positive = positives.sum(axis=0, dtype=np.float64)
         chosen = _running_sum(positives)
         positives = positives.astype(np.float64)
@@ -225,7 +227,7 @@ class Ranking:
             reached = reached + _running_sum(level) - level / 2
         resamples = weights.shape[1]
         # A resample without negatives has no curve; it must only not spoil those of the others.
-        share = np.nan_to_num(reached / (self.negatives @ weights.astype(np.float64)), nan=1)
+        share = np.nan_to_num(reached / (self.totals[0] @ weights.astype(np.float64)), nan=1)
         # One search for all columns: each is moved to an interval of its own.
         offset = 2.0 * np.arange(resamples)
         places = np.searchsorted(
