@@ -160,7 +160,7 @@ def prepare(arguments, work):
     train_features(
         split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
         state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
-        threads=arguments.jobs, architecture="resnet18", weights=None, weights_dir=None,
+        threads=1, architecture="resnet18", weights=None, weights_dir=None,
         resolution=RESOLUTION, batch=32, epochs=6, epoch_images="real", patience=None,
         learning_rate=0.001, schedule="cosine", precision="auto", device="cpu",
         memory_limit_mb=4000, **common,
