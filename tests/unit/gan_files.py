@@ -45,6 +45,7 @@ def write_training_set(
     with h5py.File(path, "w") as file:
         file["images"] = images
         file["filter"] = filters or ["none"] * count
+        file["patient"] = [f"patient{number // 2}" for number in range(count)]
         if labels is not None:
             file["labels"] = labels
             file.attrs["findings"] = json.dumps(findings)

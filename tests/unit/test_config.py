@@ -11,7 +11,14 @@ from rarecxr.config import check
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "config/schema.yaml"
 REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-STUDIES = ("chexpert.yaml", "cxr-real.yaml")
+# Each with the files that it is given after.
+STUDIES = {
+    "chexpert.yaml": (),
+    "cxr-real.yaml": (),
+    "evidence.yaml": (),
+    "evidence-small.yaml": ("evidence.yaml",),
+    "evidence-real.yaml": (),
+}
 
 
 def merged(base, changes):
@@ -41,8 +48,11 @@ def test_the_reference_is_accepted():
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
+    below = REFERENCE
+    for other in STUDIES[name]:
+        below = merged(below, yaml.safe_load((ROOT / "config" / other).read_text()))
     study = yaml.safe_load((ROOT / "config" / name).read_text())
-    check(merged(REFERENCE, study), SCHEMA)
+    check(merged(below, study), SCHEMA)
 
     def repeated(changes, base):
         for key, value in changes.items():
@@ -51,7 +61,7 @@ def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
             elif key in base and value == base[key]:
                 yield key
 
-    assert list(repeated(study, REFERENCE)) == []
+    assert list(repeated(study, below)) == []
 
 
 @pytest.mark.parametrize(

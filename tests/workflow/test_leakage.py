@@ -20,6 +20,8 @@ FRACTIONS = ("50", "100")
 SET_OF_50 = "gan/filtered/50/draw0/lung_lesion/training_set.h5"
 RUN_OF_50 = "classifier/balanced_gan/50/draw0/seed0/predictions.parquet"
 
+FEATURES = "features/{}/draw0/model.pt"
+
 
 def files_of(results):
     """Arguments of `check_leakage` for the tiny study."""
@@ -56,6 +58,10 @@ def files_of(results):
         "gans": gans,
         "validation_sets": sorted((results / "dataset/validation").glob("*.h5")),
         "banks": banks,
+        "features": [
+            {"fraction": fraction, "draw": 0, "model": results / FEATURES.format(fraction)}
+            for fraction in FRACTIONS
+        ],
         "runs": runs,
         "output": results / "report/leakage_again.csv",
     }
@@ -156,6 +162,16 @@ def a_generator_that_saw_more(study):
     return "generators: .*filtered/50.*its training set is"
 
 
+def a_network_that_saw_more_and_chose_the_checkpoint(study):
+    shutil.copy(study.results / FEATURES.format(100), study.results / FEATURES.format(50))
+    return "(?s)generators: .*filtered/50.*the network that chose is"
+
+
+def a_network_of_the_features_that_saw_more(study):
+    shutil.copy(study.results / FEATURES.format(100), study.results / FEATURES.format(50))
+    return "networks of the features: .*features/50.*what it was trained on is"
+
+
 def a_bank_of_another_fraction(study):
     place = "bank/filtered/{}/draw0/lung_lesion.h5"
     shutil.copy(study.results / place.format(100), study.results / place.format(50))
@@ -217,6 +233,8 @@ LEAKS = [
     a_fraction_that_is_not_nested,
     a_base_gan_of_another_fraction,
     a_generator_that_saw_more,
+    a_network_that_saw_more_and_chose_the_checkpoint,
+    a_network_of_the_features_that_saw_more,
     a_bank_of_another_fraction,
     a_classifier_that_saw_more,
     a_classifier_with_another_bank,

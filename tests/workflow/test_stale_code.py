@@ -33,6 +33,8 @@ ALL = LIGHT | TORCH
 GAN = {"train_gan", "make_bank"}
 CLASSIFIERS = {"train_classifier", "train_features"}
 MEASURED = {"train_gan", "measure_bank"}
+# Whatever looks at images through a network or a feature space.
+SEEING = {"make_bank", *MEASURED}
 IMAGE_SETS = {"make_training_set", "make_validation_set"}
 CACHE = {"decode_images", "cache_pixels"}
 SHEETS = {"describe_bank", "make_report"}
@@ -58,7 +60,7 @@ REACH = {
     "rarecxr.usage": set(),
     "rarecxr.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.tensors": {*GAN, *CLASSIFIERS},
-    "rarecxr.data.area": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED},
+    "rarecxr.data.area": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING},
     "rarecxr.data.bank": {
         "make_bank",
         "describe_bank",
@@ -85,7 +87,7 @@ REACH = {
     },
     "rarecxr.data.fingerprint": set(),
     "rarecxr.data.labels": {"label_images"},
-    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *MEASURED, *SHEETS},
+    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING, *SHEETS},
     "rarecxr.data.selection": IMAGE_SETS,
     "rarecxr.data.split": {
         "split_patients",
@@ -109,18 +111,20 @@ REACH = {
     "rarecxr.leakage": {"check_leakage"},
     "rarecxr.quality.": MEASURED,
     "rarecxr.quality.bank_quality": {"measure_bank"},
+    "rarecxr.quality.candidates": {"make_bank"},
+    "rarecxr.quality.features": SEEING,
     "rarecxr.quality.filter_leak": {"measure_filters"},
-    "rarecxr.quality.metrics": {"measure_filters", *MEASURED},
+    "rarecxr.quality.metrics": {"measure_filters", *SEEING},
     "rarecxr.quality.against_floor": {"measure_bank"},
     "rarecxr.quality.telling_apart": {"measure_bank"},
     "rarecxr.quality.datasheet": {"describe_bank"},
     "rarecxr.quality.sheet": SHEETS,
     "rarecxr.classifier.": CLASSIFIERS,
     "rarecxr.classifier.features": {"train_features"},
-    "rarecxr.classifier.images": {*CLASSIFIERS, *MEASURED},
-    "rarecxr.classifier.networks": {*CLASSIFIERS, *MEASURED},
-    "rarecxr.classifier.prediction": {*CLASSIFIERS, *MEASURED},
-    "rarecxr.classifier.weights": {*CLASSIFIERS, *MEASURED},
+    "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING},
+    "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING},
+    "rarecxr.classifier.prediction": {*CLASSIFIERS, *SEEING},
+    "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING},
     "rarecxr.statistics.": {"evaluate"},
     "rarecxr.report.": {"make_report"},
 }

@@ -189,6 +189,50 @@ def test_one_conditional_gan_draws_the_banks_of_all_findings_with_real_label_vec
     assert {tuple(row) for row in labels} <= known
 
 
+def test_several_draws_and_an_arm_that_pretrains_reach_the_report(done):
+    done.configure(
+        classifier__arms=["none", "pretrained_gan"],
+        classifier__epochs=2,
+        dataset__fractions=[100],
+        draws=2,
+    )
+    done.snakemake()
+    results = done.folder / "results/tiny"
+    summary = pd.read_csv(results / "report/summary.csv").set_index("arm")
+    assert set(summary.index) == {"none", "pretrained_gan"}
+    assert (summary["draws"] == 2).all()
+    auc = pd.read_csv(results / "report/auc.csv").query(
+        "finding == 'Lung Lesion' and split == 'test'"
+    )
+    for arm in summary.index:
+        runs = auc[auc["arm"] == arm]
+        assert sorted(runs["draw"]) == [0, 1]
+        assert summary.loc[arm, "auc"] == pytest.approx(runs["auc"].mean(), abs=1e-5)
+    banks = set()
+    for draw in (0, 1):
+        run = results / f"classifier/pretrained_gan/100/draw{draw}/seed0"
+        assert list(pd.read_csv(run / "history.csv")["phase"]) == ["pretrain", "finetune"]
+        inputs = pd.read_parquet(run / "predictions.parquet").attrs["provenance"]["inputs"]
+        banks.add(inputs["bank Lung Lesion"])
+        assert inputs["bank Lung Lesion"] == sha256(
+            results / f"bank/filtered/100/draw{draw}/lung_lesion.h5"
+        )
+    assert len(banks) == 2
+    page = (results / "report/index.html").read_text()
+    assert "pretrained_gan" in page
+    assert (pd.read_csv(results / "report/leakage.csv")["items"] > 0).all()
+
+
+def test_a_bank_holds_its_number_after_selection_and_says_what_was_rejected(results):
+    for path in sorted((results / "bank/filtered").rglob("*.h5")):
+        with Bank(path) as bank:
+            size, told = len(bank), json.loads(bank.attributes["selection"])
+            inputs = json.loads(bank.attributes["inputs"])
+        assert told["kept"] == size
+        assert told["rejected_implausible"] == np.ceil(size / 0.9) - size
+        assert inputs["features"] == sha256(results / f"features/{path.parts[-3]}/draw0/model.pt")
+
+
 def test_a_wrong_setting_stops_before_any_job(house):
     house.configure(dataset__fractions=[0])
     output = house.snakemake(check=False)

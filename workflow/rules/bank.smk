@@ -8,6 +8,7 @@ rule make_bank:
         training_set=bank_training_set,
         sizes_from=bank_sizes,
         labels_from=bank_labels,
+        features=selection_features,
     output:
         bank="<bank>.h5",
     log:
@@ -24,6 +25,7 @@ rule make_bank:
         runtime=minutes("make_bank"),
     params:
         bank=bank_settings(),
+        weights_dir=config["features"]["weights_dir"],
         study=STUDY,
         code=code("make_bank.py"),
     script:

@@ -92,9 +92,14 @@ def features_model(wildcards, spaces):
     )
 
 
+def watch_spaces():
+    """The feature space that GANs are measured in while they train, as a list."""
+    return [(config["gan"]["watch"] or {}).get("space")]
+
+
 def watch_features(wildcards):
     """The network whose features a GAN is measured in while it trains."""
-    return features_model(wildcards, [(config["gan"]["watch"] or {}).get("space")])
+    return features_model(wildcards, watch_spaces())
 
 
 # bank
@@ -155,6 +160,20 @@ def bank_sizes(wildcards):
         gan_file(wildcards, "training_set.h5", positives_recipe(), slug(finding))
         for finding in TARGETS
     ]
+
+
+def selection_spaces():
+    """The feature spaces that banks' images are selected in; the network that judges them is one."""
+    select = config["bank"]["select"]
+    if select is None:
+        return []
+    spaces = [] if select["copies"] is None else [select["space"]]
+    return [*spaces, "classifier"] if select["implausible"] else spaces
+
+
+def selection_features(wildcards):
+    """The network that a bank's images are selected with, where one is needed."""
+    return features_model(wildcards, selection_spaces())
 
 
 def quality_features(wildcards):
@@ -260,6 +279,12 @@ def predictions():
         f"results/{STUDY}/classifier/{run['arm']}/{run['fraction']}/draw{run['draw']}/seed{run['seed']}/predictions.parquet"
         for run in runs()
     ]
+
+
+def choosing_cells():
+    """Fractions and draws whose own network chooses among GANs or images, as values of wildcards."""
+    chooses = "classifier" in [*watch_spaces(), *selection_spaces()]
+    return cells() if chooses and bank_names() else []
 
 
 def validation_sets():

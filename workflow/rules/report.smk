@@ -17,6 +17,10 @@ rule check_leakage:
         metadata=files("gan/{}/generator.json", gans()),
         validation_sets=validation_sets(),
         bank=files("bank/{}.h5", banks()),
+        model=[
+            f"results/{STUDY}/features/{cell['fraction']}/draw{cell['draw']}/model.pt"
+            for cell in choosing_cells()
+        ],
         predictions=predictions(),
     output:
         leakage="<report>/leakage.csv",
@@ -25,13 +29,14 @@ rule check_leakage:
     benchmark:
         "<benchmarks>/check_leakage.tsv"
     conda:
-        "../../envs/data.yaml"
+        "../../envs/torch.yaml"
     resources:
         mem_mb=memory("check_leakage"),
         runtime=minutes("check_leakage"),
     params:
         gans=gans(),
         banks=banks(),
+        features=choosing_cells(),
         runs=checked_runs(),
         code=code("check_leakage.py"),
     script:

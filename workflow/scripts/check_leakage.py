@@ -24,6 +24,7 @@ check_leakage(
     gans=with_files(snakemake.params.gans, "training_set", "generator", "metadata"),
     validation_sets=snakemake.input.validation_sets,
     banks=with_files(snakemake.params.banks, "bank"),
+    features=with_files(snakemake.params.features, "model"),
     runs=with_files(snakemake.params.runs, "predictions"),
     output=snakemake.output.leakage,
 )

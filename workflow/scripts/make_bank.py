@@ -11,6 +11,8 @@ make_bank(
     training_set=snakemake.input.training_set,
     sizes_from=list(snakemake.input.sizes_from),
     labels_from=snakemake.input.labels_from or None,
+    features=snakemake.input.features or None,
+    weights_dir=snakemake.params.weights_dir,
     bank=snakemake.output.bank,
     study=snakemake.params.study,
     finding=snakemake.wildcards.finding,

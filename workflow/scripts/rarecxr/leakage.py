@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import pandas as pd
+import torch
 
 from rarecxr.data.bank import Bank
 from rarecxr.data.findings import ALL, NEGATIVES, slug
@@ -34,6 +35,7 @@ def check_leakage(
     gans: Sequence[Mapping[str, Any]],
     validation_sets: Sequence[str | os.PathLike],
     banks: Sequence[Mapping[str, Any]],
+    features: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
     output: str | os.PathLike,
 ) -> None:
@@ -49,6 +51,8 @@ def check_leakage(
             and the generator's metadata (JSON).
         validation_sets: the images that GANs and banks are measured against.
         banks: for each bank the same four and its path, `bank`.
+        features: for each network that chose among checkpoints or images its fraction, draw and
+            path, `model`.
         runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
             whether it uses negatives, and the path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at.
@@ -56,7 +60,7 @@ def check_leakage(
     Raises:
         ValueError: a leak. All are told, the first few of each check by name.
     """
-    study = _Study(labels, split, draws, rejected, gans, banks, runs)
+    study = _Study(labels, split, draws, rejected, gans, banks, features, runs)
     checks = {
         "splits": ("every patient is in one split", study.splits()),
         "draws": ("draws hold training patients alone", study.draws_hold_training_patients()),
@@ -74,6 +78,10 @@ def check_leakage(
             study.generators(),
         ),
         "banks": ("banks come from the GANs of their own fraction and draw", study.banks()),
+        "networks of the features": (
+            "what chose among checkpoints and images was trained on its fraction's images alone",
+            study.features(),
+        ),
         "classifiers": (
             "classifiers were trained on their fraction's images and banks alone",
             study.classifiers(),
@@ -125,7 +133,8 @@ class _Look:
 class _Study:
     """The files that say who may be where; its methods yield what each file looks like."""
 
-    def __init__(self, labels, split, draws, rejected, gans, banks, runs):
+    def __init__(self, labels, split, draws, rejected, gans, banks, features, runs):
+        self._features = {_cell(model): model["model"] for model in features}
         self._gans = {_place(gan): gan for gan in gans}
         self._banks = {_place(bank): bank["bank"] for bank in banks}
         self._runs = runs
@@ -214,6 +223,7 @@ class _Study:
             start = None if alone else self._gans["base", fraction, draw, None]
             base = start and self._sha(start["generator"])
             look.same(inputs.get("base"), base, "the base GAN that it started from")
+            self._chosen_by(look, inputs, (fraction, draw))
             yield look
 
     def banks(self) -> Iterator[_Look]:
@@ -225,7 +235,28 @@ class _Study:
             digest = self._sha(gan["training_set"])
             look.same(about.get("training_digest"), digest, "its generator's training set")
             _belongs(look, about, {**gan, "finding": place[-1]})
+            self._chosen_by(look, json.loads(about["inputs"]), place[1:3])
             yield look
+
+    def features(self) -> Iterator[_Look]:
+        for cell, path in self._features.items():
+            look = _Look(path)
+            told = torch.load(path, map_location="cpu", weights_only=True)
+            look.same(told["trained_on"], self._expected(cell), "what it was trained on")
+            inputs, draw = told["provenance"]["inputs"], self._draw_paths[cell[1]]
+            wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
+            for name, file in wanted.items():
+                look.same(inputs.get(name), self._sha(file), f"its {name}")
+            more = sorted(name for name in inputs if name.startswith("bank "))
+            look.none_of(more, 0, "banks were among its images")
+            yield look
+
+    def _chosen_by(self, look, inputs, cell) -> None:
+        """Where a network chose, it must be that of the fraction and draw."""
+        if "features" in inputs:
+            model = self._features.get(cell)
+            wanted = model and self._sha(model)
+            look.same(inputs["features"], wanted, "the network that chose")
 
     def _origin(self, place) -> Mapping[str, Any]:
         """The GAN of a bank: of the same place, or the one that draws all findings."""
@@ -236,7 +267,7 @@ class _Study:
         for run in self._runs:
             look = _Look(run["predictions"])
             told = pd.read_parquet(run["predictions"], columns=["image"]).attrs
-            look.same(told.get("trained_on"), self._expected(run), "what it was trained on")
+            look.same(told.get("trained_on"), self._expected(_cell(run)), "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             wanted |= {
@@ -271,16 +302,16 @@ class _Study:
             yield look
 
     def _fraction(self, place) -> set[str]:
-        key = (float(place["fraction"]), int(place["draw"]))
+        key = _cell(place)
         if key not in self._inside:
             self._inside[key] = set(fraction_patients(self._draw_paths[key[1]], key[0]))
         return self._inside[key]
 
-    def _expected(self, run) -> dict[str, Any]:
-        """What a run of a fraction and draw must say that it was trained on."""
-        key = (float(run["fraction"]), int(run["draw"]))
+    def _expected(self, key) -> dict[str, Any]:
+        """What a network of a fraction and draw must say that it was trained on."""
         if key not in self._trained_on:
-            images = self._patient_of.index[self._patient_of.isin(self._fraction(run))]
+            inside = self._fraction({"fraction": key[0], "draw": key[1]})
+            images = self._patient_of.index[self._patient_of.isin(inside)]
             self._trained_on[key] = digest_of_images(set(images) - self._rejected)
         return self._trained_on[key]
 
@@ -290,8 +321,12 @@ class _Study:
         return self._digests[str(path)]
 
 
+def _cell(place: Mapping[str, Any]) -> tuple[float, int]:
+    return float(place["fraction"]), int(place["draw"])
+
+
 def _place(gan: Mapping[str, Any]) -> tuple[str, float, int, str | None]:
-    return gan["recipe"], float(gan["fraction"]), int(gan["draw"]), gan["finding"]
+    return gan["recipe"], *_cell(gan), gan["finding"]
 
 
 def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> None:

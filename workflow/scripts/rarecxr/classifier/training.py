@@ -240,7 +240,9 @@ def train(
         fit.run()
         del images, fit.images
 
-        _write_model(model, network, findings, architecture, settings, origin)
+        trained_on = digest_of_images(parts["train"]["image"])
+        about = {"settings": settings, "provenance": origin, "trained_on": trained_on}
+        _write_model(model, network, findings, architecture, about)
         with written_whole(history) as temporary:
             pd.DataFrame(fit.history).to_csv(temporary, index=False)
         if predictions is None:
@@ -259,8 +261,7 @@ def train(
         known_columns = judged[["image", "patient", "split"]].reset_index(drop=True)
         scores = pd.concat([known_columns, scores], axis=1)
         # Kept in the file's metadata: what the run says that it was trained on.
-        trained = parts["train"]
-        scores.attrs = {"provenance": origin, "trained_on": digest_of_images(trained["image"])}
+        scores.attrs = {"provenance": origin, "trained_on": trained_on}
         with written_whole(predictions) as temporary:
             scores.to_parquet(temporary, index=False)
 
@@ -334,7 +335,7 @@ def _phases(
     ]
 
 
-def _write_model(path, network, findings, architecture, settings, origin) -> None:
+def _write_model(path, network, findings, architecture, about) -> None:
     """The trained network and all that is needed to use it, as plain values and tensors."""
     content = {
         "format": 1,
@@ -343,8 +344,7 @@ def _write_model(path, network, findings, architecture, settings, origin) -> Non
         },
         "findings": list(findings),
         "architecture": architecture,
-        "settings": settings,
-        "provenance": origin,
+        **about,
     }
     with written_whole(path) as temporary:
         temporary.write_bytes(to_bytes(content))

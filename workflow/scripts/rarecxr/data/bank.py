@@ -30,6 +30,7 @@ def write_bank(
     attributes: Mapping[str, Any],
     labels: np.ndarray | None = None,
     findings: Sequence[str] = (),
+    candidates: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a bank, whole or not at all.
 
@@ -41,6 +42,8 @@ def write_bank(
         attributes: plain values that say what made the bank.
         labels: label vectors that a conditional GAN's images were drawn with, (number, L) float32.
         findings: names of the L labels.
+        candidates: columns (C,) about all images that were drawn for the bank, by name; they go
+            into the group `candidates`.
 
     Raises:
         ValueError: the batches hold more or fewer than `number` images, or other ones.
@@ -70,6 +73,8 @@ def write_bank(
         if labels is not None:
             file["labels"] = labels
             write_attributes(file, {"findings": list(findings)})
+        for name, values in (candidates or {}).items():
+            file[f"candidates/{name}"] = values
         write_attributes(file, attributes, format=FORMAT, notice=NOTICE)
 
 

@@ -18,6 +18,8 @@ from rarecxr.gan.pixels import to_uint8
 from rarecxr.gan.seeds import seed_for
 from rarecxr.joblog import Progress
 from rarecxr.provenance import provenance
+from rarecxr.quality.candidates import KEPT, Copies, Plausibility, judge
+from rarecxr.quality.features import FeatureSpace
 
 # Latents come in blocks with a seed each, so that any image can be made again without the
 # others, whatever the batch.
@@ -44,6 +46,9 @@ def make_bank(
     ratio: ByFinding = None,
     number: ByFinding = None,
     sizes_from: Sequence[str | os.PathLike] | None = None,
+    select: Mapping[str, Any] | None = None,
+    features: str | os.PathLike | None = None,
+    weights_dir: str | os.PathLike | None = None,
     code: str | None = None,
     device: str = "auto",
 ) -> None:
@@ -68,11 +73,19 @@ def make_bank(
             match together. Default: the bank's own training set.
         labels_from: for a conditional GAN, the training set whose images' label vectors are drawn
             from (those of a finding's real positives). Default: the GAN's own training set.
+        select: how images are selected, or None to take all: space, copies, implausible and
+            max_candidates, as the section `bank.select` has them. What became of every candidate is
+            kept in the bank's group `candidates` (`rarecxr.quality.candidates.Judged`), and
+            counted in its attribute `selection`.
+        features: model.pt of a network that was trained on the fraction's real images alone,
+            where the selection needs one.
+        weights_dir: folder of weight files for the feature space `imagenet`.
         code: digest of the code.
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        ValueError: the generator was trained on another training set, or the bank would be empty.
+        ValueError: the generator was trained on another training set, the bank would be empty, or
+            too few of the images that may be drawn can be used.
     """
     torch.set_num_threads(threads)
     if sizes_from is None:
@@ -90,10 +103,16 @@ def make_bank(
     own_seed = seed_for(seed, finding, recipe, fraction, draw)
     network = networks_from(content)[0].to(where, memory_format=torch.channels_last).eval()
     labels, label_names = None, content["settings"]["label_names"]
+    most = size if select is None else int(size * select["max_candidates"])
     if label_names:
         real, _ = read_labels(labels_from or training_set, label_names)
         own = np.random.default_rng(seed_for(own_seed, "labels"))
-        labels = np.nan_to_num(real[own.integers(len(real), size=size)])
+        labels = np.nan_to_num(real[own.integers(len(real), size=most)])
+    judged = None
+    if select is not None:
+        # Images are drawn twice, first to be judged, so that none need be held in memory.
+        drawn = _batches(network, most, own_seed, batch, labels, where)
+        judged = _judge(drawn, size, select, training_set, finding, features, weights_dir, where)
 
     settings = {
         "batch": batch,
@@ -104,12 +123,15 @@ def make_bank(
         "fraction": fraction,
         "draw": draw,
         "threads": threads,
+        "select": None if select is None else dict(select),
     }
     inputs = {"generator": generator, "training_set": training_set}
     if sizes_from is not None:
         inputs |= {f"sizes_{place}": path for place, path in enumerate(sources)}
     if labels_from is not None:
         inputs["labels"] = labels_from
+    if features is not None:
+        inputs["features"] = features
     attributes = provenance(study, settings, inputs, own_seed, code) | {
         "finding": finding,
         "recipe": recipe,
@@ -119,9 +141,22 @@ def make_bank(
         "training_digest": training_digest,
         "generator_settings": content["settings"],
     }
+    kept = np.arange(size)
+    if judged is not None:
+        kept = np.flatnonzero(judged.fate == KEPT)
+        attributes["selection"] = {**judged.counts(), **dict(select)}
     with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
-        batches = _batches(network, size, own_seed, batch, labels, where, progress)
-        write_bank(bank, size, network.resolution, batches, attributes, labels, label_names)
+        drawn = _batches(network, most, own_seed, batch, labels, where)
+        write_bank(
+            bank,
+            size,
+            network.resolution,
+            _only(drawn, kept, progress),
+            attributes,
+            None if labels is None else labels[kept],
+            label_names,
+            None if judged is None else judged.columns(),
+        )
 
 
 def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFinding) -> int:
@@ -166,16 +201,44 @@ def bank_latents(seed: int, first: int, count: int, latent_size: int) -> torch.T
     return torch.cat(rows)[start : start + count]
 
 
-def _batches(network, size, seed, batch, labels, device, progress):
+def _judge(drawn, size, select, training_set, finding, features, weights_dir, device):
+    copies = None
+    if select["copies"] is not None:
+        with h5py.File(training_set) as file:
+            copies = Copies(
+                FeatureSpace(select["space"], device, features, weights_dir),
+                file["images"][:],
+                file["patient"].asstr()[:],
+                file["filter"].asstr()[:] == "none",
+                select["copies"],
+            )
+    plausibility = None
+    if select["implausible"]:
+        plausibility = Plausibility(features, finding, device)
+    return judge(drawn, size, copies, plausibility, select["implausible"])
+
+
+def _only(batches, kept, progress):
+    """The images of numbers `kept`, which rise, in batches as they come."""
+    first = 0
+    for images in batches:
+        inside = kept[(kept >= first) & (kept < first + len(images))] - first
+        first += len(images)
+        if len(inside):
+            progress.update(len(inside))
+            yield images[inside]
+        if first > kept[-1]:
+            return
+
+
+def _batches(network, size, seed, batch, labels, device):
     for first in range(0, size, batch):
         count = min(batch, size - first)
         latents = bank_latents(seed, first, count, network.latent_size).to(device)
         rows = None
         if labels is not None:
             rows = torch.from_numpy(labels[first : first + count]).to(device)
-        images = draw_images(network, latents, rows)
-        progress.update(count)
-        yield images
+        yield draw_images(network, latents, rows)
 
 
 def _for_finding(value: ByFinding, finding: str) -> Any:

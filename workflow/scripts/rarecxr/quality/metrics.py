@@ -48,7 +48,7 @@ def neighbourhood(real: np.ndarray, synthetic: np.ndarray, k: int = 5) -> dict[s
     k = min(k, len(real) - 1, len(synthetic) - 1)
     real_radius = _radius(real, k)
     synthetic_radius = _radius(synthetic, k)
-    between = _distances(real, synthetic)
+    between = distances(real, synthetic)
     inside_real = between < real_radius[:, None]
     return {
         "precision": float(inside_real.any(axis=0).mean()),
@@ -77,7 +77,7 @@ def copies(
     """
     training, synthetic = _pair(training, synthetic)
     own = _radius(training, 1)
-    nearest = _distances(training, synthetic).min(axis=0)
+    nearest = distances(training, synthetic).min(axis=0)
     threshold = float(np.percentile(own, percentile))
     median = float(np.median(own))
     return {
@@ -119,14 +119,14 @@ def _pair(x, y):
     return x, y
 
 
-def _distances(x, y):
-    """Euclidean distances (N, M)."""
+def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Euclidean distances (N, M) between the rows of x and of y."""
     squared = (x**2).sum(1)[:, None] + (y**2).sum(1)[None, :] - 2 * x @ y.T
     return np.sqrt(np.maximum(squared, 0))
 
 
 def _radius(x, k):
     """Distance of each row to its k-th nearest other row."""
-    distances = _distances(x, x)
-    np.fill_diagonal(distances, np.inf)
-    return np.partition(distances, k - 1, axis=1)[:, k - 1]
+    between = distances(x, x)
+    np.fill_diagonal(between, np.inf)
+    return np.partition(between, k - 1, axis=1)[:, k - 1]
