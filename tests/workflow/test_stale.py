@@ -38,6 +38,7 @@ def test_a_touched_script_is_not_stale(done):
         ({"dataset__terms": "Not to be passed on."}, REPORT | {"describe_bank"}),
         ({"classifier__learning_rate": 0.0005}, CLASSIFIERS),
         ({"bank__ratio": 2.5}, BANKS),
+        ({"bank__select__copies": 5}, BANKS),
         ({"gan__lr": 0.0005}, GANS),
         ({"gan__watch__images": 20}, GANS),
         ({"features__learning_rate": 0.0005}, FEATURES),
