@@ -89,7 +89,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=sorted(FINDING))
     parser.add_argument("--root", help="data set in CheXpert's layout, for `real`")
-    parser.add_argument("--kimg", type=float, default=4.0, help="final phase, in kimg")
+    parser.add_argument("--kimg", type=float, default=3.0, help="final phase, in kimg")
     parser.add_argument("--patients", type=int, default=1100, help="phantoms")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")

@@ -24,8 +24,6 @@ ROOT = Path(__file__).parents[2]
 REASON = obstacle()
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"no SLURM for this test: {REASON}"),
-    # One worker: the cluster is one.
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.timeout(1500),
 ]
 

@@ -196,7 +196,7 @@ def test_the_conditional_gans_set_holds_every_readable_training_image(study, tmp
     columns = read_columns(made(study, tmp_path / "set.h5", ALL, fraction=50))
     labels = pd.read_parquet(study / "labels.parquet")
     inside = labels[labels["patient"].isin(trained(study, 50))]["image"]
-    unreadable = set(pd.read_csv(study / "rejected.csv")["image"])
+    unreadable = set(pd.read_csv(study / "pixels_rejected.csv")["image"])
     assert columns["image"].tolist() == [image for image in inside if image not in unreadable]
 
 
@@ -216,7 +216,7 @@ def test_a_validation_set_holds_the_validation_patients_images_alone(study, tmp_
     labels = pd.read_parquet(study / "labels.parquet")
     mine = (labels["Fracture"] == 1) if finding in few else (labels["Fracture"] == 0)
     wanted = labels[mine & labels["patient"].map(splits).eq("val")]["image"]
-    unreadable = set(pd.read_csv(study / "rejected.csv")["image"])
+    unreadable = set(pd.read_csv(study / "pixels_rejected.csv")["image"])
     assert columns["image"].tolist() == [image for image in wanted if image not in unreadable]
     expected = reduce_area(read_images(study / "pixels.h5", columns["image"]), 8)
     with h5py.File(output) as file:

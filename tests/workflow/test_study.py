@@ -220,7 +220,9 @@ def test_several_draws_and_an_arm_that_pretrains_reach_the_report(done):
     assert len(banks) == 2
     page = (results / "report/index.html").read_text()
     assert "pretrained_gan" in page
-    assert (pd.read_csv(results / "report/leakage.csv")["items"] > 0).all()
+    looked_at = pd.read_csv(results / "report/leakage.csv").set_index("check")["items"]
+    # With one fraction there is nothing to be nested.
+    assert (looked_at.drop("nested fractions") > 0).all()
 
 
 def test_a_bank_holds_its_number_after_selection_and_says_what_was_rejected(results):
