@@ -30,7 +30,14 @@ pytestmark = [
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 RULES = yaml.safe_load((ROOT / "config/schema.yaml").read_text())["$defs"]["rule"]["enum"]
 # Of the study below. Torch alone takes 900 MB, and Snakemake in the job 300.
-TORCH = ("train_gan", "make_bank", "measure_bank", "measure_filters", "train_classifier")
+TORCH = (
+    "train_features",
+    "train_gan",
+    "make_bank",
+    "measure_bank",
+    "measure_filters",
+    "train_classifier",
+)
 TORCH_MB = dict.fromkeys(TORCH, 1999)
 MEMORY_MB = {**dict.fromkeys(RULES, 900), **TORCH_MB}
 MINUTES = {**dict.fromkeys(RULES, 4), "cache_pixels": 6, "train_gan": 5}
@@ -60,6 +67,7 @@ class Study:
             dataset__fractions=[100],
             classifier__arms=["none", "filtered_gan"],
             classifier__memory_limit_mb=0,
+            features__memory_limit_mb=0,
             jobs={"memory_mb": MEMORY_MB, "minutes": MINUTES},
             # Long enough to be cut off several times.
             gan__final_kimg=20,
@@ -68,12 +76,13 @@ class Study:
             gan__resume_s=0.5,
             # Two processes in one task that ask for two GPUs.
             gan__devices=2,
-            # Two jobs fewer; nothing of them is another on a cluster.
+            # Fewer minutes; nothing of it is another on a cluster.
             gan__watch=None,
             quality__spaces=["pixels"],
             # A GPU is asked for, and there is none behind it.
             **{
-                f"{section}__device": "auto" for section in ("gan", "bank", "quality", "classifier")
+                f"{section}__device": "auto"
+                for section in ("features", "gan", "bank", "quality", "classifier")
             },
         )
         return cls(house, cluster)
