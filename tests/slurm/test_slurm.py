@@ -209,7 +209,7 @@ def cluster():
     folder = Path(tempfile.mkdtemp(prefix="slurm"))
     cluster = Cluster(folder, kill_wait_s=3, grace_s=4)
     try:
-        # A machine without SLURM was told apart above: here a cluster that does not start is a fault.
+        # A machine without SLURM was told apart above: not to start here is a fault.
         cluster.up()
         yield cluster
     finally:
