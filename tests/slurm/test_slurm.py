@@ -4,13 +4,12 @@ import contextlib
 import csv
 import io
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -51,8 +50,7 @@ class Study:
         self.house = house
         self.cluster = cluster
         self.results = house.folder / "results/slurm"
-        self.halted = set()
-        self.asleep = None
+        self.halted = []
         self.process = None
 
     @classmethod
@@ -146,10 +144,6 @@ class Study:
                 job, state, reason = line.split(" ", 2)
                 if (state, reason) == ("PD", "BeginTime"):
                     self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-                if state == "R" and self.asleep and self.asleep[0] == int(job):
-                    # Whoever else wakes it: it is to meet its time limit.
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(self.asleep[1], signal.SIGSTOP)
             time.sleep(0.3)
         return result
 
@@ -160,7 +154,7 @@ class Study:
         rows = csv.DictReader(io.StringIO(text), delimiter="|")
         return [row for row in rows if row["WorkDir"] == str(self.house.folder)]
 
-    def training(self, finding: str) -> tuple[int, int, int] | None:
+    def training(self, finding: str) -> tuple[int, psutil.Process, int] | None:
         """A training that has saved its state since it began: job, process and images.
 
         Not one that was halted: it may have some seconds left when it is woken to be ended.
@@ -168,7 +162,7 @@ class Study:
         for process in psutil.process_iter(["cmdline", "environ", "create_time", "cwd"]):
             about = process.info
             words, environment = about["cmdline"] or [], about["environ"] or {}
-            ours = about["cwd"] == str(self.house.folder) and process.pid not in self.halted
+            ours = about["cwd"] == str(self.house.folder) and process not in self.halted
             # Not the shell that it was started from.
             if not ours or len(words) != 2 or not words[1].endswith("train_gan.py"):
                 continue
@@ -178,21 +172,31 @@ class Study:
                 if path.stat().st_mtime > about["create_time"]
             ]
             if saved and "SLURM_JOB_ID" in environment:
-                return int(environment["SLURM_JOB_ID"]), process.pid, max(saved)
+                return int(environment["SLURM_JOB_ID"]), process, max(saved)
         return None
 
-    def held_training(
-        self, finding: str, after: int, until_its_limit: bool = False
-    ) -> tuple[int, int]:
-        """The same, halted until a signal of SLURM's wakes it: job and images."""
+    def held_training(self, finding: str, after: int) -> tuple[int, int]:
+        """The same, halted: job and images.
+
+        SLURM wakes it with the signal that announces its end, and would let it train for seconds
+        of grace, which on an idle machine are enough to finish. So it is put to sleep again.
+        """
         job, process, shown = self.wait(
             lambda: self.training(finding), f"training of {finding} beyond {after} images"
         )
         assert shown > after
-        os.kill(process, signal.SIGSTOP)
-        self.halted.add(process)
-        self.asleep = (job, process) if until_its_limit else None
+        self.halted.append(process)
+        threading.Thread(target=keep_halted, args=(process,), daemon=True).start()
         return job, shown
+
+
+def keep_halted(process: psutil.Process) -> None:
+    """Sends it to sleep whenever it wakes, until it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if process.status() != psutil.STATUS_STOPPED:
+                process.suspend()
+            time.sleep(0.02)
 
 
 def images_shown(path: Path) -> int:
@@ -321,8 +325,8 @@ def disturbed(undisturbed, cluster):
     )
 
     with study.running() as snakemake:
-        # Halted until its minute is over.
-        job, shown = study.held_training("lung_lesion", 0, until_its_limit=True)
+        # Asleep until its minute is over.
+        job, shown = study.held_training("lung_lesion", 0)
         study.progress.append(shown)
 
         job, shown = study.held_training("lung_lesion", shown)

@@ -82,6 +82,11 @@ def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
             ["Fracture", "Nodule"],
             "dataset.target_findings[1]: got 'Nodule'; takes one of dataset.findings: No Finding,",
         ),
+        (
+            "dataset/planned_findings",
+            ["Nodule"],
+            "dataset.planned_findings[0]: got 'Nodule'; takes one of dataset.findings: No Finding,",
+        ),
         ("dataset/fractions", [10, 0], "dataset.fractions[1]: got 0; takes a number, above 0"),
         ("dataset/fractions", [10, 100.5], "dataset.fractions[1]: got 100.5; takes a number"),
         ("dataset/resolution", 100, "dataset.resolution: got 100; takes one of 8, 16, 32, 64"),

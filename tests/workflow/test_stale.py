@@ -9,7 +9,8 @@ REPORT = {"make_report"}
 EVALUATION = REPORT | {"evaluate"}
 CHECKED = EVALUATION | {"check_leakage"}
 CLASSIFIERS = CHECKED | {"train_classifier"}
-BANKS = CLASSIFIERS | {"make_bank", "measure_bank", "measure_filters", "describe_bank"}
+DRAWN = {"make_bank", "measure_bank", "describe_bank"}
+BANKS = CLASSIFIERS | DRAWN | {"measure_filters"}
 GANS = BANKS | {"train_gan"}
 FEATURES = GANS | {"train_features"}
 FILTERS = GANS | {"make_training_set"}
@@ -62,8 +63,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     recipes = {re.search(r"recipe=(\w+)", job)[1] for _, job in jobs if "recipe=" in job}
     arms = {re.search(r"arm=(\w+)", job)[1] for _, job in jobs if "arm=" in job}
     # The bank of negatives is as large as the findings' training sets say, so it is drawn anew.
-    drawn_anew = {"make_bank", "measure_bank", "describe_bank"}
-    assert {rule for rule, job in jobs if "recipe=base" in job} == drawn_anew
+    assert {rule for rule, job in jobs if "recipe=base" in job} == DRAWN
     assert recipes == {"base", "filtered"}
     assert arms == {"filtered_gan", "balanced_gan"}
 
@@ -99,8 +99,20 @@ def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, ne
         assert new in wildcards or rule in CHECKED, f"{rule}: {wildcards}"
 
 
+def test_a_planned_finding_is_added_beside_what_is_there(done):
+    done.configure(dataset__target_findings=["Lung Lesion", "Consolidation"])
+    jobs = done.stale_jobs()
+    assert {rule for rule, _ in jobs} == FILTERS | {"make_validation_set"}
+    # The classifiers learn from all findings' banks, and the bank of negatives is to be larger.
+    together = CLASSIFIERS | {"measure_filters"}
+    for rule, wildcards in jobs:
+        negatives = "recipe=base" in wildcards and rule in DRAWN
+        own = "finding=consolidation" in wildcards
+        assert own or rule in together or negatives, f"{rule}: {wildcards}"
+
+
 def test_an_added_finding_leaves_index_labels_and_pixels_alone(done):
-    """Its positives are shared out among the splits too, so that all from there on is another."""
+    """Not a planned one: its positives are shared out too, so it repeats all from there on."""
     done.configure(dataset__target_findings=["Lung Lesion", "Fracture"])
     assert done.stale_rules() == SPLIT
 

@@ -35,6 +35,8 @@ SEEDS = range(config["classifier"]["seeds"])
 # As they stand in paths: 1, not 1.0.
 FRACTIONS = [format(fraction, "g") for fraction in DATASET["fractions"]]
 TARGETS = DATASET["target_findings"]
+# What patients are shared out by and negatives are free of: those that may be added later, too.
+RECKONED = sorted({*TARGETS, *DATASET["planned_findings"]})
 # Recipes that start from nothing: what all others start from, and one GAN of all findings.
 BASE, CONDITIONAL = "base", "conditional"
 # Every arm's definition, and the doses that each has where bank.ratio is a list; ARMS are those that run.

@@ -93,12 +93,11 @@ rule split_patients:
             key: DATASET[key]
             for key in (
                 "seed",
-                "target_findings",
                 "test_percent",
                 "validation_percent",
             )
         }
-        | {"thin": _sorted(DATASET["thin"])},
+        | {"target_findings": RECKONED, "thin": _sorted(DATASET["thin"])},
         code=code("split_patients.py"),
     script:
         "../scripts/split_patients.py"
@@ -121,10 +120,8 @@ rule draw_patients:
         mem_mb=memory("draw_patients"),
         runtime=minutes("draw_patients"),
     params:
-        draws={
-            key: DATASET[key]
-            for key in ("min_positive_patients", "seed", "target_findings")
-        },
+        draws={key: DATASET[key] for key in ("min_positive_patients", "seed")}
+        | {"target_findings": RECKONED},
         code=code("draw_patients.py"),
     script:
         "../scripts/draw_patients.py"

@@ -25,7 +25,7 @@ rule make_training_set:
         finding=finding_name,
         findings=DATASET["findings"],
         filters=recipe_filters,
-        target_findings=TARGETS,
+        target_findings=RECKONED,
         resolution=config["gan"]["resolution"],
         study=STUDY,
         code=code("make_training_set.py"),
@@ -53,7 +53,7 @@ rule make_validation_set:
         runtime=minutes("make_validation_set"),
     params:
         finding=finding_name,
-        target_findings=TARGETS,
+        target_findings=RECKONED,
         resolution=config["gan"]["resolution"],
         study=STUDY,
         code=code("make_validation_set.py"),
@@ -88,7 +88,7 @@ rule train_features:
     params:
         features=settings("features", without=("memory_limit_mb",)),
         findings=DATASET["findings"],
-        target_findings=TARGETS,
+        target_findings=RECKONED,
         state=f"results/{STUDY}/state/features/{{fraction}}/draw{{draw}}",
         study=STUDY,
         code=code("train_features.py"),

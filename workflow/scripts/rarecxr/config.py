@@ -93,12 +93,13 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong between keys that are each right by themselves."""
     dataset, gan = config["dataset"], config["gan"]
     findings = dataset["findings"]
-    for i, finding in enumerate(dataset["target_findings"]):
-        if finding not in findings:
-            yield (
-                f"dataset.target_findings[{i}]: got {_shown(finding)};"
-                f" takes one of dataset.findings: {', '.join(findings)}"
-            )
+    for key in ("target_findings", "planned_findings"):
+        for i, finding in enumerate(dataset[key]):
+            if finding not in findings:
+                yield (
+                    f"dataset.{key}[{i}]: got {_shown(finding)};"
+                    f" takes one of dataset.findings: {', '.join(findings)}"
+                )
     for finding in set(dataset["uncertain"]) - {"default", *findings}:
         yield (
             f"dataset.uncertain.{finding}: no such finding;"

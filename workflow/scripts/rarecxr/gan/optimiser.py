@@ -10,7 +10,8 @@ class Adam:
     """Adam over a network's trained parameters, in one fused operation (arXiv 1412.6980).
 
     The same numbers as `torch.optim.Adam(fused=True)`, whose first use imports the compiler of
-    PyTorch: seconds, which each short job would pay.
+    PyTorch: seconds, which each short job would pay. With beta1 0, the published value, the mean
+    of the gradient is the gradient, so none is kept.
 
     Args:
         network: its parameters that require a gradient now are trained.
@@ -25,11 +26,14 @@ class Adam:
         self.names = [name for name, _ in named]
         self.parameters = [parameter for _, parameter in named]
         self.lr, self.beta1, self.beta2, self.epsilon = lr, beta1, beta2, epsilon
-        self._mean = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._square = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._steps = [
-            torch.zeros((), dtype=torch.float32, device=p.device) for p in self.parameters
-        ]
+        self._state = {
+            "square": [torch.zeros_like(parameter) for parameter in self.parameters],
+            "steps": [
+                torch.zeros((), dtype=torch.float32, device=p.device) for p in self.parameters
+            ],
+        }
+        if beta1:
+            self._state["mean"] = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -38,17 +42,19 @@ class Adam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change the parameters that have a gradient."""
+        """Change the parameters that have a gradient, and forget the gradients."""
         places = [place for place, p in enumerate(self.parameters) if p.grad is not None]
-        steps = [self._steps[place] for place in places]
-        torch._foreach_add_(steps, 1)
+        gradients = [self.parameters[place].grad for place in places]
+        state = {name: [kept[place] for place in places] for name, kept in self._state.items()}
+        torch._foreach_add_(state["steps"], 1)
         torch._fused_adam_(
             [self.parameters[place] for place in places],
-            [self.parameters[place].grad for place in places],
-            [self._mean[place] for place in places],
-            [self._square[place] for place in places],
+            gradients,
+            # With beta1 0 it would be written over by the gradient, which is there already.
+            state.get("mean", gradients),
+            state["square"],
             [],
-            steps,
+            state["steps"],
             lr=self.lr,
             beta1=self.beta1,
             beta2=self.beta2,
@@ -57,24 +63,21 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
+        # The other network's step need not find them in its memory.
+        self.zero_grad()
 
     def state(self) -> dict[str, Any]:
         """The state by parameter, as tensors and plain values."""
-        groups = {"mean": self._mean, "square": self._square, "steps": self._steps}
         return {
-            group: dict(zip(self.names, tensors, strict=True)) for group, tensors in groups.items()
+            name: dict(zip(self.names, kept, strict=True)) for name, kept in self._state.items()
         }
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
-        for group, tensors in (
-            ("mean", self._mean),
-            ("square", self._square),
-            ("steps", self._steps),
-        ):
-            for name, tensor in zip(self.names, tensors, strict=True):
-                tensor.copy_(state[group][name])
+        for name, kept in self._state.items():
+            for parameter, tensor in zip(self.names, kept, strict=True):
+                tensor.copy_(state[name][parameter])
 
 
 @torch.no_grad()
