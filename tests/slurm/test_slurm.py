@@ -20,6 +20,7 @@ from cluster import Cluster, obstacle
 from house import House, make_real_images
 
 ROOT = Path(__file__).parents[2]
+IMPATIENT = Path(__file__).with_name("impatient.py")
 REASON = obstacle()
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"no SLURM for this test: {REASON}"),
@@ -88,7 +89,7 @@ class Study:
     def command(self, *arguments: str) -> list[str]:
         """The profile, with a test's patience in place of a cluster's."""
         return [
-            *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"),
+            *(sys.executable, str(IMPATIENT), "--workflow-profile", "profiles/slurm"),
             *("--configfile", "study.yaml"),
             *("--slurm-init-seconds-before-status-checks", "1"),
             *("--max-status-checks-per-second", "1", "--latency-wait", "10"),

@@ -43,17 +43,19 @@ def test_random_features_are_the_same_each_time_and_leave_the_random_state(image
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_classifier_features_times_its_last_layer_are_its_logits(images, model):
+def test_classifier_features_are_what_its_last_layer_gets_at_one_length(images, model):
     features = torch.from_numpy(FeatureSpace("classifier", CPU, model)(images))
+    torch.testing.assert_close(features.square().mean(dim=1), torch.ones(len(images)))
     network, _ = read_model(model)
-    logits = F.linear(features, network.fc.weight, network.fc.bias)
+    found = F.normalize(F.linear(features, network.fc.weight), dim=1)
     x = torch.from_numpy(images).unsqueeze(1).float() / 255
     mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     with torch.no_grad():
-        expected = network((x - mean) / std)
+        logits = network((x - mean) / std)
+    expected = F.normalize(logits - network.fc.bias, dim=1)
     scale = expected.std().item()
-    torch.testing.assert_close(logits, expected, atol=0.05 * scale, rtol=0.05)
+    torch.testing.assert_close(found, expected, atol=0.05 * scale, rtol=0.05)
 
 
 def test_imagenet_features_come_from_a_local_file_alone(images, tmp_path, monkeypatch):

@@ -40,6 +40,8 @@ class FeatureSpace:
       D = 1024. The file of weights must be on the machine.
     - `classifier`: a study's own network before its last layer, trained on the real images of
       one fraction: it knows what findings look like, and has seen no patient outside the fraction.
+      Each image's features are scaled to a mean square of 1. Nothing else bounds them on images that
+      the network was not trained on, and the KID, of third power, would be about the few largest.
 
     Args:
         name: one of `SPACES`.
@@ -125,7 +127,12 @@ def _classifier(device: torch.device, model: str | os.PathLike) -> Extractor:
     network, about = read_model(model)
     trunk = _without_head(network, about["architecture"], device)
     side = about["settings"]["resolution"]
-    return lambda x: trunk(resize(x, side))
+
+    def features(x):
+        found = trunk(resize(x, side)).float()
+        return F.normalize(found, dim=1) * found.shape[1] ** 0.5
+
+    return features
 
 
 def _without_head(network: nn.Module, architecture: str, device: torch.device) -> Extractor:
