@@ -12,9 +12,10 @@ demo: setup
 	$(BIN)/snakemake --cores $(CORES)
 
 test: setup
-	$(BIN)/pytest -rs --dist loadfile --ignore=tests/slurm -n $(shell nproc 2>/dev/null || echo 2)
+	$(BIN)/pytest -rs --dist loadfile -n $(shell nproc 2>/dev/null || echo 2)
 
-# The tiny study on a real SLURM of one node; installs Debian's packages, so as root.
+# The tests on a real SLURM of one node, which `test` leaves out where SLURM is not installed: installs
+# Debian's packages, so as root.
 test-slurm: setup
 	$(PYTHON) tests/slurm/cluster.py install
 	$(BIN)/pytest -rs tests/slurm

@@ -187,6 +187,20 @@ def test_the_methods_name_versions_seeds_and_digests(study, page):
     for name in ("labels.parquet", "split.csv"):
         assert sources.loc[sources["path"].str.endswith(name), "sha256"].item() in methods
     assert "Uncertain labels counted as positive, blank ones as negative." in methods
+    assert "lowest kernel inception distance were kept (feature space classifier;" in methods
+    assert "Left out were those nearer to a training image than the percentile 1" in methods
+    assert "left out with all their images" not in methods
+
+
+def test_the_methods_say_what_was_thinned_and_selected(study, tmp_path):
+    settings = study.make_report()["settings"]
+    settings["dataset"]["thin"] = {"Fracture": 0.03}
+    settings["bank"]["select"] |= {"implausible": 0.1}
+    settings["gan"]["watch"]["keep"] = "last"
+    page = page_of(study, tmp_path, settings=settings)
+    assert "Of the training patients with Fracture 3 % were kept" in page.replace("\u00a0", " ")
+    assert "and the 10 % in which a classifier" in page.replace("\u00a0", " ")
+    assert "The last networks of each training were kept." in page
 
 
 def test_arms_differ_in_more_than_colour():

@@ -40,8 +40,8 @@ class FeatureSpace:
       D = 1024. The file of weights must be on the machine.
     - `classifier`: a study's own network before its last layer, trained on the real images of
       one fraction: it knows what findings look like, and has seen no patient outside the fraction.
-      Each image's features are scaled to a mean square of 1. Nothing else bounds them on images that
-      the network was not trained on, and the KID, of third power, would be about the few largest.
+      Each image's features are scaled to a mean square of 1: nothing else bounds them on images
+      unlike those it was trained on, and the KID, of third power, would be about the largest few.
 
     Args:
         name: one of `SPACES`.

@@ -43,7 +43,7 @@ def methods(
         f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by patient,"
         " before anything was trained:"
         f" {words.count(full['images'])} images of {words.count(full['patients'])} patients for"
-        f" training, {parts}. {_labels(dataset)} Training patients were drawn at"
+        f" training, {parts}.{_thinned(dataset)} {_labels(dataset)} Training patients were drawn at"
         f" {', '.join(map(words.percent, sorted(summary['fraction'].unique())))}, each fraction"
         f" inside the larger ones ({words.plural(draws, 'draw')}).",
         f"Classifiers ({classifier['architecture']}, {_weights(classifier['weights'])},"
@@ -66,7 +66,7 @@ def methods(
             " only the training patients of their fraction. One a finding, fraction and draw was"
             " fine-tuned from a base GAN of images without any target finding. Recipes of training"
             f" images: {', '.join(f'{recipe} in {name}' for name, recipe in recipes.items())}."
-            f" {_bank_size(settings['bank'])}"
+            f" {_kept(settings['gan'])}{_bank_size(settings['bank'])}{_selected(settings['bank'])}"
         )
     paragraphs.append(
         "AUROC, AUPRC and Brier score were computed for every run and averaged. Standard errors"
@@ -103,6 +103,15 @@ def _source(dataset):
     return "digital phantoms" if dataset["root"] is None else "a data set in CheXpert's layout"
 
 
+def _thinned(dataset):
+    """Findings that were made rare."""
+    return "".join(
+        f" Of the training patients with {finding} {words.percent(100 * share)} were kept and the"
+        " others left out with all their images; validation and test patients stayed as they were."
+        for finding, share in (dataset.get("thin") or {}).items()
+    )
+
+
 def _labels(dataset):
     """What became of uncertain and blank labels."""
     rest = dict(dataset["uncertain"])
@@ -121,6 +130,36 @@ def _weights(weights):
     if weights is None:
         return "from random weights"
     return "pretrained on ImageNet" if weights == "imagenet" else "from weights of its own"
+
+
+def _kept(gan):
+    """Which networks of a training were kept."""
+    watch = gan["watch"]
+    if watch is None or watch["keep"] == "last":
+        return "The last networks of each training were kept. "
+    return (
+        "Of each training the networks with the lowest kernel inception distance were kept"
+        f" (feature space {watch['space']}; to images of validation patients where there were"
+        f" {watch['min_reference']}, else to training images). "
+    )
+
+
+def _selected(bank):
+    """Which images did not enter the banks."""
+    select = bank["select"] or {}
+    left_out = []
+    if select.get("copies") is not None:
+        left_out.append(
+            "those nearer to a training image than the percentile"
+            f" {select['copies']:g} of the distances of real images to other patients'"
+            f" (feature space {select['space']})"
+        )
+    if select.get("implausible"):
+        left_out.append(
+            f"the {words.percent(100 * select['implausible'])} in which a classifier of the"
+            " fraction's real images saw the finding least"
+        )
+    return f" Left out were {' and '.join(left_out)}." if left_out else ""
 
 
 def _bank_size(bank):
