@@ -2,25 +2,29 @@
 
     python benchmarks/gan_evidence.py phantoms
     python benchmarks/gan_evidence.py real --root ../shared/cxr-real/CXR-real-v1.0-small
+    python benchmarks/gan_evidence.py phantoms --ways base ada --finetune-kimg 20
 
-A GAN of one finding is trained on 20, 100 and 500 images (or as many as there are) in four ways,
+A GAN of one finding is trained on 20, 100 and 500 images (or as many as there are) in these ways,
 each with one thing more than the one before:
 
     scratch   from nothing, growing, WGAN-GP: as published
     base      from a base GAN of images without the finding, at full resolution
     ada       and adaptive discriminator augmentation
     r1        and the non-saturating loss with lazy R1 in the place of WGAN-GP
+    r1_time   the same for half as many images again, which takes about as long as WGAN-GP
 
 Networks are narrow and trainings short, so that it runs without a GPU. Each GAN is judged on test
 patients that no GAN, no feature network and no choice of a checkpoint has seen. Writes {kind}.csv
-and {kind}.jpg (a sheet of samples) to docs/evidence/pggan, and prints the table. A second call goes
-on where the first was stopped.
+and {kind}.jpg (a sheet of samples) to docs/evidence/pggan, as {kind}_{kimg}kimg if the findings'
+trainings have a length of their own, and prints the table. A second call goes on where the first
+was stopped.
 """
 
 import argparse
 import json
 import multiprocessing
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -30,7 +34,9 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-WAYS = ("scratch", "base", "ada", "r1")
+WAYS = ("scratch", "base", "ada", "r1", "r1_time")
+# How much longer than the others a way is trained.
+LONGER = {"r1_time": 1.5}
 SIZES = (20, 100, 500)
 RESOLUTION = 64
 FINDING = {"phantoms": "Lung Lesion", "real": "Pneumonia"}
@@ -64,20 +70,68 @@ def main():
     finding = FINDING[arguments.kind]
     with h5py.File(work / "positives.h5") as file:
         available = len(file["images"])
-    sizes, seeds = sorted({min(size, available) for size in SIZES}), arguments.seeds
-    bases = [(work, arguments.kimg, loss, seed) for loss in ("wgan-gp", "r1") for seed in seeds]
-    ways = [
-        (work, arguments.kimg, way, size, seed) for seed in seeds for way in WAYS for size in sizes
-    ]
+    plan = Plan(
+        work,
+        arguments.kimg,
+        arguments.finetune_kimg or arguments.kimg,
+        arguments.ways,
+        sorted({min(size, available) for size in SIZES}),
+        arguments.seeds,
+    )
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
-        pool.starmap(train_base, bases, chunksize=1)
-        pool.starmap(train_way, ways, chunksize=1)
-    table = judge(work, sizes, seeds)
+        pool.starmap(train_base, plan.bases(), chunksize=1)
+        pool.starmap(train_way, plan.gans(), chunksize=1)
+    table = judge(plan)
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    table.to_csv(output / f"{arguments.kind}.csv", index=False, float_format="%.4g")
-    draw_sheet(work, sizes, seeds[0], output / f"{arguments.kind}.jpg", arguments.kind, finding)
+    name = arguments.kind + plan.suffix
+    table.to_csv(output / f"{name}.csv", index=False, float_format="%.4g")
+    draw_sheet(plan, output / f"{name}.jpg", arguments.kind, finding)
     print(summary(table))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which GANs are trained, and where they lie."""
+
+    work: Path
+    kimg: float  # length of the final phase
+    finetune_kimg: float  # length of a finding's training from its base
+    ways: list[str]
+    sizes: list[int]
+    seeds: list[int]
+
+    @property
+    def suffix(self):
+        """What names have where the findings' trainings are not as long as the base's last phase."""
+        return "" if self.finetune_kimg == self.kimg else f"_{self.finetune_kimg:g}kimg"
+
+    def bases(self):
+        """Every base that some way needs: the plan, loss, factor of its length, and seed."""
+        ways = [way for way in self.ways if way != "scratch"]
+        kinds = dict.fromkeys((loss_of(way), LONGER.get(way, 1.0)) for way in ways)
+        return [(self, *kind, seed) for kind in kinds for seed in self.seeds]
+
+    def gans(self):
+        """Every GAN of the finding: the plan, way, size and seed."""
+        return [
+            (self, way, size, seed)
+            for seed in self.seeds
+            for way in self.ways
+            for size in self.sizes
+        ]
+
+    def base(self, loss, longer, seed):
+        """Name of a base's folder."""
+        return f"base_{loss}{'' if longer == 1 else f'_{longer:g}'}_{seed}"
+
+    def gan(self, way, size, seed):
+        """Name of a GAN's folder."""
+        return f"{way}{self.suffix}_{size}_{seed}"
+
+
+def loss_of(way):
+    return "r1" if way.startswith("r1") else "wgan-gp"
 
 
 def parse():
@@ -85,6 +139,8 @@ def parse():
     parser.add_argument("kind", choices=sorted(FINDING))
     parser.add_argument("--root", help="data set in CheXpert's layout, for `real`")
     parser.add_argument("--kimg", type=float, default=3.0, help="final phase, in kimg")
+    parser.add_argument("--finetune-kimg", type=float, help="findings' trainings, if not the same")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--patients", type=int, default=1100, help="phantoms")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
@@ -162,18 +218,19 @@ def prepare(arguments, work):
     )  # fmt: skip
 
 
-def train_base(work, kimg, loss, seed):
+def train_base(plan, loss, longer, seed):
     """The GAN that the others start from, of images without the finding."""
-    run(work, f"base_{loss}_{seed}", "base.h5", seed, loss, kimg, None, None, NEGATIVES)
+    run(plan, plan.base(loss, longer, seed), "base.h5", seed, loss, longer, None, None, NEGATIVES)
 
 
-def train_way(work, kimg, way, size, seed):
+def train_way(plan, way, size, seed):
     """One GAN of the finding."""
-    loss = "r1" if way == "r1" else "wgan-gp"
-    base = None if way == "scratch" else work / f"base_{loss}_{seed}" / "generator.pt"
-    ada = ADA if way in ("ada", "r1") else None
-    chosen = subset(work, size, seed)
-    run(work, f"{way}_{size}_{seed}", chosen, seed, loss, kimg, base, ada, "finding")
+    loss, longer = loss_of(way), LONGER.get(way, 1.0)
+    start = plan.work / plan.base(loss, longer, seed) / "generator.pt"
+    base = None if way == "scratch" else start
+    ada = None if way in ("scratch", "base") else ADA
+    chosen = subset(plan.work, size, seed)
+    run(plan, plan.gan(way, size, seed), chosen, seed, loss, longer, base, ada, "finding")
 
 
 def subset(work, size, seed):
@@ -193,12 +250,13 @@ def subset(work, size, seed):
     return name
 
 
-def run(work, name, images, seed, loss, kimg, base, ada, what):
+def run(plan, name, images, seed, loss, longer, base, ada, what):
     import torch
 
     from rarecxr.gan.training import train
 
     torch.set_num_threads(1)
+    work, kimg = plan.work, longer * plan.kimg
     folder = work / name
     if (folder / "generator.json").exists():
         return
@@ -226,7 +284,7 @@ def run(work, name, images, seed, loss, kimg, base, ada, what):
         loss=loss,
         fresh_latents=loss == "wgan-gp",
         ada=ada,
-        finetune_kimg=kimg,
+        finetune_kimg=longer * plan.finetune_kimg,
         **length,
         **GAN,
     )
@@ -242,7 +300,7 @@ def drawn(work, name, count):
     return np.concatenate([draw_images(network, part) for part in latents.split(50)])
 
 
-def judge(work, sizes, seeds):
+def judge(plan):
     """One row a GAN, and rows for the real images that it is held against."""
     import torch
     from sklearn.metrics import roc_auc_score
@@ -250,6 +308,8 @@ def judge(work, sizes, seeds):
     from rarecxr.classifier.prediction import predict, read_model
     from rarecxr.quality.comparison import Comparison, evenly
     from rarecxr.quality.features import FeatureSpace
+
+    work = plan.work
 
     def read(name):
         with h5py.File(work / name) as file:
@@ -272,18 +332,19 @@ def judge(work, sizes, seeds):
         return roc_auc_score(labels, np.r_[scores, scores_of_negatives])
 
     rows = []
-    for seed in seeds:
-        for size in sizes:
+    for seed in plan.seeds:
+        for size in plan.sizes:
             training = read(subset(work, size, seed))
             comparisons = {name: Comparison(s, test, training) for name, s in spaces.items()}
             # What real images of other patients reach: the validation positives.
             candidates = {"real": evenly(read("validation_positives.h5"), DRAWN)}
-            candidates |= {way: drawn(work, f"{way}_{size}_{seed}", DRAWN) for way in WAYS}
+            gans = {way: plan.gan(way, size, seed) for way in plan.ways}
+            candidates |= {way: drawn(work, gan, DRAWN) for way, gan in gans.items()}
             for way, images in candidates.items():
                 row = {"images": size, "way": way, "seed": seed, "shown": shown(images)}
                 if way != "real":
-                    told = json.loads((work / f"{way}_{size}_{seed}/generator.json").read_text())
-                    log = pd.read_csv(work / f"{way}_{size}_{seed}/training.csv")
+                    told = json.loads((work / gans[way] / "generator.json").read_text())
+                    log = pd.read_csv(work / gans[way] / "training.csv")
                     row |= {"kept_kimg": told["kept_kimg"], "kimg": told["kimg"]}
                     row["s_per_kimg"] = log["s_per_kimg"].iloc[-3:].median()
                     row["ada_p"] = log["ada_p"].iloc[-1] if "ada_p" in log else None
@@ -319,18 +380,18 @@ def summary(table):
     return "\n".join(lines)
 
 
-def draw_sheet(work, sizes, seed, path, kind, finding):
+def draw_sheet(plan, path, kind, finding):
     """A row of samples for each GAN of the first seed; phantoms below real ones."""
     from rarecxr.gan.samples import write_sheet
 
     rows = []
     if kind == "phantoms":
         # Real patients' images stay where they are.
-        with h5py.File(work / "test_positives.h5") as file:
+        with h5py.File(plan.work / "test_positives.h5") as file:
             rows.append(("real", file["images"][:SHOWN]))
-    for size in sizes:
-        for way in WAYS:
-            images = drawn(work, f"{way}_{size}_{seed}", SHOWN)
+    for size in plan.sizes:
+        for way in plan.ways:
+            images = drawn(plan.work, plan.gan(way, size, plan.seeds[0]), SHOWN)
             rows.append((f"{way}\n{size} images", images))
     what = "phantoms" if kind == "phantoms" else "real X-rays"
     write_sheet(
