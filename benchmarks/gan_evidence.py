@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def suffix(self):
-        """What names have where the findings' trainings are not as long as the base's last phase."""
+        """In names, where findings' trainings are not as long as the base's last phase."""
         return "" if self.finetune_kimg == self.kimg else f"_{self.finetune_kimg:g}kimg"
 
     def bases(self):
