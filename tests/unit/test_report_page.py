@@ -178,6 +178,17 @@ def test_what_looks_filtered_and_what_was_checked_for_leaks_is_shown(study, page
     assert "every patient is in one split" in page
 
 
+def test_where_nothing_was_published_there_is_no_table_of_dashes(study, page, tmp_path):
+    assert '<table id="published"' in page
+    assert "Dotted: the published change" in page
+    table = pd.read_csv(study.make_report()["published"])
+    table[table["finding"] == "Edema"].to_csv(tmp_path / "published.csv", index=False)
+    other = page_of(study, tmp_path, published=tmp_path / "published.csv")
+    assert '<table id="published"' not in other
+    assert "Nothing that we know of was published for these findings" in other
+    assert "Dotted: the published change" not in other
+
+
 def test_the_methods_name_versions_seeds_and_digests(study, page):
     methods = re.search(r'<div id="methods">.*?</div>', page, re.S).group()
     assert f"numpy {np.__version__}" in methods
