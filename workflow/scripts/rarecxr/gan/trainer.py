@@ -140,7 +140,6 @@ class Trainer:
     ) -> None:
         """One step on this rank's images; `labels` are those of the real images of all ranks."""
         settings = self.settings
-        self.critic_optimiser.zero_grad()
 
         def score(images):
             return self.critic(images, alpha, self.dtype)[0]
@@ -186,7 +185,6 @@ class Trainer:
         self._learn(self.critic_optimiser, logged)
 
     def _generator_step(self, fake: Tensor, fake_labels: Tensor | None, alpha: float) -> None:
-        self.generator_optimiser.zero_grad()
         scores, logits = self.critic(fake, alpha, self.dtype)
         loss = generator_loss(scores, self.settings.loss)
         logged = {"generator_loss": loss}

@@ -66,7 +66,8 @@ def methods(
             " only the training patients of their fraction. One a finding, fraction and draw was"
             " fine-tuned from a base GAN of images without any target finding. Recipes of training"
             f" images: {', '.join(f'{recipe} in {name}' for name, recipe in recipes.items())}."
-            f" {_kept(settings['gan'])}{_bank_size(settings['bank'])}{_selected(settings['bank'])}"
+            f" {_kept(settings['gan'])} {_bank_size(settings['bank'])}"
+            f"{_selected(settings['bank'])}"
         )
     paragraphs.append(
         "AUROC, AUPRC and Brier score were computed for every run and averaged. Standard errors"
@@ -136,11 +137,11 @@ def _kept(gan):
     """Which networks of a training were kept."""
     watch = gan["watch"]
     if watch is None or watch["keep"] == "last":
-        return "The last networks of each training were kept. "
+        return "The last networks of each training were kept."
     return (
         "Of each training the networks with the lowest kernel inception distance were kept"
         f" (feature space {watch['space']}; to images of validation patients where there were"
-        f" {watch['min_reference']}, else to training images). "
+        f" {watch['min_reference']}, else to training images)."
     )
 
 
