@@ -22,7 +22,7 @@ from rarecxr.classifier.examples import REAL, Examples
 from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
-from rarecxr.devices import choose_device
+from rarecxr.core.devices import choose_device
 
 TRANSFORMS = {
     "rotation_deg": 7,
@@ -53,7 +53,7 @@ class NoState:
     """A store that holds nothing."""
 
     def load(self):
-        """As `rarecxr.resume.ResumeStore`."""
+        """As `rarecxr.core.resume.ResumeStore`."""
 
 
 def measure(architecture, resolution, precision, threads, batch, transforms, steps, device):

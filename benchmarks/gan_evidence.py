@@ -154,15 +154,15 @@ def parse():
 
 def prepare(arguments, work):
     """From a data set to training, validation and test images, and the network that judges them."""
-    from rarecxr.classifier.features import train_features
-    from rarecxr.data.cache import cache_pixels, decode_images
+    from rarecxr.classifier.feature_network import train_features
     from rarecxr.data.chexpert import index_images
-    from rarecxr.data.findings import FINDINGS
     from rarecxr.data.labels import label_images
-    from rarecxr.data.phantom_dataset import make_phantoms
+    from rarecxr.data.pixel_cache import cache_pixels, decode_images
     from rarecxr.data.split import draw_patients, split_patients
     from rarecxr.data.training_set import make_training_set
     from rarecxr.data.validation_set import make_validation_set
+    from rarecxr.phantoms.dataset import make_phantoms
+    from rarecxr.study.findings import FINDINGS
 
     if (work / "features.pt").exists():
         return
@@ -292,8 +292,8 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
 
 def drawn(work, name, count):
     """Images of a trained generator, (count, R, R) uint8."""
+    from rarecxr.bank.generate import bank_latents, draw_images
     from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-    from rarecxr.gan.sampling import bank_latents, draw_images
 
     network = networks_from(read_checkpoint(work / name / "generator.pt"))[0].eval()
     latents = bank_latents(7, 0, count, network.latent_size)
@@ -307,7 +307,7 @@ def judge(plan):
 
     from rarecxr.classifier.prediction import predict, read_model
     from rarecxr.quality.comparison import Comparison, evenly
-    from rarecxr.quality.features import FeatureSpace
+    from rarecxr.quality.feature_spaces import FeatureSpace
 
     work = plan.work
 
@@ -382,7 +382,7 @@ def summary(table):
 
 def draw_sheet(plan, path, kind, finding):
     """A row of samples for each GAN of the first seed; phantoms below real ones."""
-    from rarecxr.gan.samples import write_sheet
+    from rarecxr.gan.sample_sheet import write_sheet
 
     rows = []
     if kind == "phantoms":

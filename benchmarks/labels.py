@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow/scripts")
 import numpy as np
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS
 
 LIBRARY = sys.path[0]
 TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]

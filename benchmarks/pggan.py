@@ -24,8 +24,8 @@ from torch.utils.flop_counter import flop_registry
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from rarecxr.files import written_whole
-from rarecxr.gan.data import TrainingImages
+from rarecxr.core.files import written_whole
+from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import DTYPES, Trainer

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from rarecxr.data.phantom_dataset import make_phantoms
+from rarecxr.phantoms.dataset import make_phantoms
 
 SHARES = {"Lung Lesion": 0.08, "Pleural Other": 0.06, "Fracture": 0.08}
 

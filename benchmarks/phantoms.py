@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from rarecxr.data.phantom_dataset import make_phantoms
+from rarecxr.phantoms.dataset import make_phantoms
 
 
 def main() -> None:

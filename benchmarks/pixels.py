@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.cache import decode_images
 from rarecxr.data.fingerprint import image_fingerprint
-from rarecxr.data.pixels import map_images, read_images, write_columns, write_images
+from rarecxr.data.image_file import map_images, read_images, write_columns, write_images
+from rarecxr.data.pixel_cache import decode_images
 
 SIZE = (390, 320)
 

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from rarecxr.classifier.prediction import predict, read_model
-from rarecxr.data.findings import NEGATIVES, slug
+from rarecxr.study.findings import NEGATIVES, slug
 
 
 def main():

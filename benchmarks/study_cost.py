@@ -25,7 +25,7 @@ import yaml
 from snakemake.utils import update_config
 
 from rarecxr.classifier.networks import build
-from rarecxr.data.pixels import read_columns
+from rarecxr.data.image_file import read_columns
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.schedule import Schedule
 from rarecxr.gan.settings import GanSettings

@@ -15,13 +15,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.data.phantom_anatomy import sample_anatomy, sample_pose
-from rarecxr.data.phantom_dataset import NOTICE, grade_of
-from rarecxr.data.phantom_devices import sample_devices
-from rarecxr.data.phantom_labels import make_rates, sample_studies
-from rarecxr.data.phantom_render import render
-from rarecxr.data.phantom_sites import sample_sites
+from rarecxr.phantoms.anatomy import sample_anatomy, sample_pose
+from rarecxr.phantoms.dataset import NOTICE, grade_of
+from rarecxr.phantoms.labels import make_rates, sample_studies
+from rarecxr.phantoms.render import render
+from rarecxr.phantoms.sites import sample_sites
+from rarecxr.phantoms.support_devices import sample_devices
+from rarecxr.study.findings import FINDINGS
 
 TILE = 200
 CAPTION = 18

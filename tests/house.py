@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from rarecxr.data.phantom_dataset import make_phantoms
+from rarecxr.phantoms.dataset import make_phantoms
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests/workflow/tiny.yaml"

@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from rarecxr.bank.bank_file import write_bank
 from rarecxr.classifier.training import train
-from rarecxr.data.bank import write_bank
-from rarecxr.data.findings import slug
-from rarecxr.data.pixels import write_images
+from rarecxr.data.image_file import write_images
+from rarecxr.study.findings import slug
 
 FINDINGS = ["Edema", "Lung Lesion", "Fracture"]
 TARGETS = ["Lung Lesion", "Fracture"]

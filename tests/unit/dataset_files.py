@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.cache import cache_pixels, decode_images
-from rarecxr.data.findings import FINDINGS
+from rarecxr.data.pixel_cache import cache_pixels, decode_images
+from rarecxr.study.findings import FINDINGS
 
 TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]
 

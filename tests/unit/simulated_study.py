@@ -15,8 +15,8 @@ import yaml
 from PIL import Image
 from scipy.stats import norm
 
-from rarecxr.data.findings import FINDINGS, slug
-from rarecxr.quality.sheet import write_sheet
+from rarecxr.bank.sample_sheet import write_sheet
+from rarecxr.study.findings import FINDINGS, slug
 
 PREVALENCE = {
     "No Finding": 0.10,

@@ -10,11 +10,9 @@ from classifier_files import make_study, run
 from gan_files import arguments, write_training_set
 from scipy.spatial.distance import cdist
 
-from rarecxr.classifier.prediction import predict
-from rarecxr.data.bank import Bank
-from rarecxr.gan.sampling import make_bank
-from rarecxr.gan.training import train
-from rarecxr.quality.candidates import (
+from rarecxr.bank.bank_file import Bank
+from rarecxr.bank.generate import make_bank
+from rarecxr.bank.selection import (
     COPY,
     IMPLAUSIBLE,
     KEPT,
@@ -23,6 +21,8 @@ from rarecxr.quality.candidates import (
     Plausibility,
     judge,
 )
+from rarecxr.classifier.prediction import predict
+from rarecxr.gan.training import train
 
 SELECT = {"space": "pixels", "copies": 1.0, "implausible": 0.0, "max_candidates": 4}
 

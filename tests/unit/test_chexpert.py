@@ -4,7 +4,7 @@ import pytest
 from dataset_files import csv_table, write_csv
 
 from rarecxr.data.chexpert import index_images, read_csv
-from rarecxr.data.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS
 
 HEADER = f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(FINDINGS)}\n"
 BLANKS = "," * 13

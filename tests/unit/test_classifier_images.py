@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from rarecxr.bank.bank_file import write_bank
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part, _blocks, load_images, resize
-from rarecxr.data.bank import write_bank
-from rarecxr.data.pixels import write_images
+from rarecxr.data.image_file import write_images
 
 CPU = torch.device("cpu")
 

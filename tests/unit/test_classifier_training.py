@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting, training
 from rarecxr.classifier.prediction import predict, read_model
-from rarecxr.files import sha256
-from rarecxr.provenance import digest_of_images
+from rarecxr.core.files import sha256
+from rarecxr.core.provenance import digest_of_images
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rarecxr import devices
-from rarecxr.devices import choose_device, choose_devices, choose_precision
+from rarecxr.core import devices
+from rarecxr.core.devices import choose_device, choose_devices, choose_precision
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_the_lock_pins_every_package_by_digest_and_names_no_registry():
 
 def files_of_rules_in(environment):
     """Name and file of the modules of one environment's rules, the scripts included."""
-    from rarecxr.codedigest import _closure
+    from rarecxr.core.code_digest import _closure
 
     found = {}
     for rules in (ROOT / "workflow/rules").glob("*.smk"):

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from rarecxr.files import sha256, written_whole
+from rarecxr.core.files import sha256, written_whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):

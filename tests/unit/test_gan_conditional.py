@@ -6,10 +6,10 @@ import pytest
 import torch
 from gan_files import arguments, write_training_set
 
-from rarecxr.data.bank import Bank
+from rarecxr.bank.bank_file import Bank
+from rarecxr.bank.generate import make_bank
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
-from rarecxr.gan.sampling import make_bank
 from rarecxr.gan.training import train
 
 FINDINGS = ["Edema", "Fracture"]

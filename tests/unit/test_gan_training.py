@@ -14,11 +14,11 @@ from gan_files import OUTPUTS, SETTINGS, arguments, write_training_set
 from interruptions import child, run_under_kills
 from PIL import Image
 
+from rarecxr.core.provenance import write_json
+from rarecxr.core.resume import SLOTS
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-from rarecxr.gan.record import NotFiniteError
 from rarecxr.gan.training import train
-from rarecxr.provenance import write_json
-from rarecxr.resume import SLOTS
+from rarecxr.gan.training_log import NotFiniteError
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from dataset_files import csv_table, write_csv
 
 from rarecxr.data.chexpert import index_images
-from rarecxr.data.findings import FINDINGS
 from rarecxr.data.labels import label_images, settle
+from rarecxr.study.findings import FINDINGS
 
 RAW = pd.DataFrame({"Edema": [1, 0, -1, np.nan], "Fracture": [-1, np.nan, 0, 1]}, dtype=np.float32)
 NAN = np.nan

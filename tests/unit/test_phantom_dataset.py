@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.data.phantom_dataset import (
+from rarecxr.phantoms.dataset import (
     HEADER,
     NOTICE,
     encode,
@@ -17,6 +16,7 @@ from rarecxr.data.phantom_dataset import (
     make_phantoms,
     study_views,
 )
+from rarecxr.study.findings import FINDINGS
 
 # The header of CheXpert's own train.csv, typed from the published file.
 CHEXPERT_HEADER = (
@@ -214,7 +214,7 @@ def test_the_ill_are_taken_lying():
 
 def test_a_failed_run_leaves_the_old_data_set(root, monkeypatch):
     before = digests(root)
-    monkeypatch.setattr("rarecxr.data.phantom_dataset.render", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("rarecxr.phantoms.dataset.render", lambda *a, **k: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         make_phantoms(root, **SMALL)
     assert digests(root) == before

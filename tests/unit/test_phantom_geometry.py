@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rarecxr.data.phantom_geometry import (
+from rarecxr.phantoms.geometry import (
     Tubes,
     View,
     add_ellipsoid,

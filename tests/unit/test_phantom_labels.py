@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.data.phantom_labels import COUNTS, ROWS, make_rates, sample_studies
+from rarecxr.phantoms.labels import COUNTS, ROWS, make_rates, sample_studies
+from rarecxr.study.findings import FINDINGS
 
 N = 6000
 # Four standard deviations: one test in some 16,000 fails by accident, and the seed is fixed.

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.data.phantom_anatomy import sample_anatomy, sample_pose
-from rarecxr.data.phantom_chest import SOFT
-from rarecxr.data.phantom_detector import BORDER_LEVEL
-from rarecxr.data.phantom_devices import sample_devices
-from rarecxr.data.phantom_render import attenuate, render
-from rarecxr.data.phantom_sites import sample_sites
+from rarecxr.phantoms.anatomy import sample_anatomy, sample_pose
+from rarecxr.phantoms.chest import SOFT
+from rarecxr.phantoms.detector import BORDER_LEVEL
+from rarecxr.phantoms.render import attenuate, render
+from rarecxr.phantoms.sites import sample_sites
+from rarecxr.phantoms.support_devices import sample_devices
+from rarecxr.study.findings import FINDINGS
 
 RESOLUTION = 160
 DRAWN = [finding for finding in FINDINGS if finding != "No Finding"]

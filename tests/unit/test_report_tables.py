@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rarecxr.report import banks, sections, words
+from rarecxr.report import banks, sections
+from rarecxr.report import wording as words
 from rarecxr.report.tables import console
 from rarecxr.statistics.summary import COLUMNS
 

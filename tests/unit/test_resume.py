@@ -8,7 +8,7 @@ import pytest
 import torch
 from interruptions import child
 
-from rarecxr.resume import SLOTS, ResumeStore, clean_states
+from rarecxr.core.resume import SLOTS, ResumeStore, clean_states
 
 
 def content(number):

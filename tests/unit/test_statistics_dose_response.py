@@ -7,8 +7,8 @@ import simulated_study
 from simulated_study import TARGETS, SimulatedStudy
 from sklearn.metrics import roc_auc_score
 
-from rarecxr.doses import at_doses, largest
 from rarecxr.statistics.evaluation import evaluate
+from rarecxr.study.arms import at_doses, largest
 
 DOSES = {
     "oversample": {"oversample@0.5": 0.5, "oversample": 2.0},

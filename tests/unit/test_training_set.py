@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 from dataset_files import TARGETS, cache, csv_table, write_csv, write_images
 
-from rarecxr.data import pixels
-from rarecxr.data.area import reduce_area
+from rarecxr.data import image_file as pixels
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.filters import apply
-from rarecxr.data.findings import ALL, FINDINGS, NEGATIVES
+from rarecxr.data.image_file import map_images, read_columns, read_images
 from rarecxr.data.labels import label_images
-from rarecxr.data.pixels import map_images, read_columns, read_images
+from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import draw_patients, split_patients
 from rarecxr.data.training_set import make_training_set
 from rarecxr.data.validation_set import make_validation_set
+from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
 
 FILTERS = {
     "soft": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1},

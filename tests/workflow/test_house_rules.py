@@ -68,7 +68,7 @@ def test_every_script_that_a_rule_runs_logs_before_it_imports():
     for name, _, _ in RULES:
         text = (ROOT / f"workflow/scripts/{name}.py").read_text()
         body = text.split('"""', 2)[2].strip().splitlines()
-        assert body[0] == "from rarecxr.joblog import log_to", name
+        assert body[0] == "from rarecxr.core.job_log import log_to", name
         assert body[2] == "log_to(snakemake.log[0])", name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rarecxr.codedigest import code_digest
+from rarecxr.core.code_digest import code_digest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -41,14 +41,14 @@ SHEETS = {"describe_bank", "make_report"}
 
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
-    "rarecxr.codedigest": set(),
-    "rarecxr.config": set(),
-    "rarecxr.devices": TORCH,
-    "rarecxr.doses": set(),
-    "rarecxr.files": ALL,
-    "rarecxr.gpus": TORCH,
-    "rarecxr.joblog": ALL,
-    "rarecxr.provenance": {
+    "rarecxr.core.code_digest": set(),
+    "rarecxr.study.configuration": set(),
+    "rarecxr.core.devices": TORCH,
+    "rarecxr.study.arms": set(),
+    "rarecxr.core.files": ALL,
+    "rarecxr.core.gpu_locks": TORCH,
+    "rarecxr.core.job_log": ALL,
+    "rarecxr.core.provenance": {
         *CACHE,
         "measure_filters",
         "check_leakage",
@@ -57,22 +57,22 @@ REACH = {
         *IMAGE_SETS,
         *TORCH,
     },
-    "rarecxr.usage": set(),
-    "rarecxr.resume": {"train_gan", *CLASSIFIERS},
-    "rarecxr.tensors": {*GAN, *CLASSIFIERS},
-    "rarecxr.data.area": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING},
-    "rarecxr.data.bank": {
+    "rarecxr.core.disk_usage": set(),
+    "rarecxr.core.resume": {"train_gan", *CLASSIFIERS},
+    "rarecxr.core.tensors": {*GAN, *CLASSIFIERS},
+    "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING},
+    "rarecxr.bank.bank_file": {
         "make_bank",
         "describe_bank",
         "make_report",
         "check_leakage",
         *CLASSIFIERS,
     },
-    "rarecxr.data.cache": CACHE,
+    "rarecxr.data.pixel_cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
     "rarecxr.data.decode": CACHE,
     "rarecxr.data.filters": {"make_training_set", "measure_filters"},
-    "rarecxr.data.findings": {
+    "rarecxr.study.findings": {
         "make_phantoms",
         "index_images",
         "label_images",
@@ -87,8 +87,8 @@ REACH = {
     },
     "rarecxr.data.fingerprint": set(),
     "rarecxr.data.labels": {"label_images"},
-    "rarecxr.data.pixels": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING, *SHEETS},
-    "rarecxr.data.selection": IMAGE_SETS,
+    "rarecxr.data.image_file": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING, *SHEETS},
+    "rarecxr.data.finding_images": IMAGE_SETS,
     "rarecxr.data.split": {
         "split_patients",
         "draw_patients",
@@ -99,28 +99,28 @@ REACH = {
     },
     "rarecxr.data.training_set": {"make_training_set"},
     "rarecxr.data.validation_set": {"make_validation_set"},
-    "rarecxr.data.phantom_": {"make_phantoms"},
+    "rarecxr.phantoms.": {"make_phantoms"},
     "rarecxr.gan.": {"train_gan"},
     "rarecxr.gan.checkpoint": GAN,
     "rarecxr.gan.labels": GAN,
     "rarecxr.gan.layers": GAN,
     "rarecxr.gan.networks": GAN,
     "rarecxr.gan.pixels": GAN,
-    "rarecxr.gan.seeds": GAN,
-    "rarecxr.gan.sampling": {"make_bank"},
+    "rarecxr.study.seeds": GAN,
+    "rarecxr.bank.generate": {"make_bank"},
     "rarecxr.leakage": {"check_leakage"},
     "rarecxr.quality.": MEASURED,
     "rarecxr.quality.bank_quality": {"measure_bank"},
-    "rarecxr.quality.candidates": {"make_bank"},
-    "rarecxr.quality.features": SEEING,
+    "rarecxr.bank.selection": {"make_bank"},
+    "rarecxr.quality.feature_spaces": SEEING,
     "rarecxr.quality.filter_leak": {"measure_filters"},
     "rarecxr.quality.metrics": {"measure_filters", *SEEING},
-    "rarecxr.quality.against_floor": {"measure_bank"},
-    "rarecxr.quality.telling_apart": {"measure_bank"},
-    "rarecxr.quality.datasheet": {"describe_bank"},
-    "rarecxr.quality.sheet": SHEETS,
+    "rarecxr.quality.evaluation": {"measure_bank"},
+    "rarecxr.quality.two_sample_test": {"measure_bank"},
+    "rarecxr.bank.datasheet": {"describe_bank"},
+    "rarecxr.bank.sample_sheet": SHEETS,
     "rarecxr.classifier.": CLASSIFIERS,
-    "rarecxr.classifier.features": {"train_features"},
+    "rarecxr.classifier.feature_network": {"train_features"},
     "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.prediction": {*CLASSIFIERS, *SEEING},
@@ -213,10 +213,10 @@ def downstream(rules):
 @pytest.mark.parametrize(
     "module",
     [
-        "config",
-        "data.phantom_dataset",
+        "study.configuration",
+        "phantoms.dataset",
         "data.labels",
-        "gan.sampling",
+        "bank.generate",
         "report.page",
         "quality.metrics",
     ],

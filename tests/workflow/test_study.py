@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from rarecxr.data.bank import Bank
-from rarecxr.files import sha256
+from rarecxr.bank.bank_file import Bank
+from rarecxr.core.files import sha256
 
 ARMS = ["none", "oversample", "filtered_gan", "balanced_gan"]
 FRACTIONS = [50, 100]

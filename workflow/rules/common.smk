@@ -11,11 +11,11 @@ ROOT = Path(workflow.current_basedir).parents[1].resolve()
 SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from rarecxr import codedigest
-from rarecxr.config import check
-from rarecxr.data.findings import ALL, NEGATIVES, slug, unslug
+from rarecxr.core.code_digest import code_digest
+from rarecxr.study.configuration import check
+from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
-from rarecxr.doses import at_doses, largest
+from rarecxr.study.arms import at_doses, largest
 
 # What the user's files and command line do not say. Not by `configfile:`, which a workflow that
 # takes this one as a module does without.
@@ -83,7 +83,7 @@ def _sorted(value):
 
 def code(script):
     """Digest of a script and of the library modules that it imports: changed code is stale."""
-    return codedigest.code_digest(SCRIPTS / script)
+    return code_digest(SCRIPTS / script)
 
 
 def finding_name(wildcards):

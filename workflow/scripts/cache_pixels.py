@@ -1,10 +1,10 @@
 """Rule cache_pixels: join the decoded shares into one file."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.data.cache import cache_pixels
+from rarecxr.data.pixel_cache import cache_pixels
 
 cache_pixels(
     images=snakemake.input.images,

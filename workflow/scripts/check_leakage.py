@@ -1,6 +1,6 @@
 """Rule check_leakage: whether any patient is where it must not be."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

@@ -1,10 +1,10 @@
 """Rule decode_images: decode one share of the images into a file of its own."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.data.cache import decode_images
+from rarecxr.data.pixel_cache import decode_images
 
 decode_images(
     images=snakemake.input.images,

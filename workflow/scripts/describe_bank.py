@@ -1,11 +1,11 @@
 """Rule describe_bank: a bank's datasheet, and a sample sheet of real and synthetic images."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.quality.datasheet import write_datasheet
-from rarecxr.quality.sheet import write_sheet
+from rarecxr.bank.datasheet import write_datasheet
+from rarecxr.bank.sample_sheet import write_sheet
 
 files = {name: snakemake.input[name] for name in ("bank", "positives", "training_set")}
 write_sheet(**files, output=snakemake.output.sheet)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rarecxr.usage import table, usage
+from rarecxr.core.disk_usage import table, usage
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Rule draw_patients: put the training patients into a random order."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

@@ -1,6 +1,6 @@
 """Rule evaluate: measure all runs on the test patients, with intervals, changes and verdicts."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

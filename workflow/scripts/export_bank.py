@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from rarecxr.data.bank import export_png
+from rarecxr.bank.bank_file import export_png
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Rule index_images: read the raw CSV files into one table of usable images."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

@@ -1,6 +1,6 @@
 """Rule label_images: settle uncertain and blank labels by the study's policies."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

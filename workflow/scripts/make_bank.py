@@ -1,10 +1,10 @@
 """Rule make_bank: draw one bank of synthetic images from a trained generator."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.gan.sampling import make_bank
+from rarecxr.bank.generate import make_bank
 
 make_bank(
     generator=snakemake.input.generator,

@@ -1,12 +1,12 @@
 """Rule make_phantoms: draw the embedded data set of digital phantoms."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from rarecxr.data.phantom_dataset import make_phantoms
+from rarecxr.phantoms.dataset import make_phantoms
 
 make_phantoms(
     root=Path(snakemake.output.train).parent,

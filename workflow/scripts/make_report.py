@@ -1,6 +1,6 @@
 """Rule make_report: the page that says what the study found, and its figures."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

@@ -1,6 +1,6 @@
 """Rule make_training_set: gather one finding's training images of one fraction."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

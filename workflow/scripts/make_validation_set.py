@@ -1,6 +1,6 @@
 """Rule make_validation_set: gather one finding's validation images."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

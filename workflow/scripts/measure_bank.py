@@ -1,6 +1,6 @@
 """Rule measure_bank: how close a bank is to real images of its finding."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

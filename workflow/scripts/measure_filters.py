@@ -1,6 +1,6 @@
 """Rule measure_filters: what share of each bank looks filtered."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

@@ -1,6 +1,6 @@
 """Rule split_patients: choose the patients for training, validation and testing."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

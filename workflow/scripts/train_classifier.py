@@ -1,6 +1,6 @@
 """Rule train_classifier: train one network on what an arm adds to a fraction's real images."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

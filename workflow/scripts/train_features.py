@@ -1,10 +1,10 @@
 """Rule train_features: train the network whose features synthetic images are measured in."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.classifier.features import train_features
+from rarecxr.classifier.feature_network import train_features
 
 train_features(
     pixels=snakemake.input.pixels,

@@ -1,6 +1,6 @@
 """Rule train_gan: fit one PGGAN to one finding's training images."""
 
-from rarecxr.joblog import log_to
+from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 

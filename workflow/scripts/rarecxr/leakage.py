@@ -15,11 +15,11 @@ import h5py
 import pandas as pd
 import torch
 
-from rarecxr.data.bank import Bank
-from rarecxr.data.findings import ALL, NEGATIVES, slug
+from rarecxr.bank.bank_file import Bank
+from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.provenance import digest_of_images
 from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
-from rarecxr.files import sha256, written_whole
-from rarecxr.provenance import digest_of_images
+from rarecxr.study.findings import ALL, NEGATIVES, slug
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rarecxr.data.bank import Bank
-from rarecxr.data.findings import slug
+from rarecxr.bank.bank_file import Bank
+from rarecxr.study.findings import slug
 
 # One value for all findings, or values by finding.
 ByFinding = float | Mapping[str, float] | None

@@ -18,10 +18,10 @@ from rarecxr.classifier.networks import network_input
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.classifier.schedule import learning_rate, shown
 from rarecxr.classifier.transforms import seed_of, transform
-from rarecxr.data.findings import slug
-from rarecxr.devices import autocast
-from rarecxr.joblog import Progress
-from rarecxr.resume import ResumeStore
+from rarecxr.core.devices import autocast
+from rarecxr.core.job_log import Progress
+from rarecxr.core.resume import ResumeStore
+from rarecxr.study.findings import slug
 
 log = logging.getLogger(__name__)
 

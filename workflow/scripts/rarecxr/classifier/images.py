@@ -18,8 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rarecxr.data.area import coverage
-from rarecxr.data.pixels import map_images
+from rarecxr.data.image_file import map_images
+from rarecxr.data.resize import coverage
 
 log = logging.getLogger(__name__)
 

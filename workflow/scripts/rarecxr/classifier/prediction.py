@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rarecxr.classifier.networks import build, network_input
-from rarecxr.devices import autocast, choose_device
+from rarecxr.core.devices import autocast, choose_device
 
 # Images of one step. Without gradients the memory is small whatever the resolution.
 BATCH = 64

@@ -16,14 +16,14 @@ from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.weights import find_weights
-from rarecxr.data.findings import NEGATIVES
-from rarecxr.data.pixels import read_columns
+from rarecxr.core.devices import choose_device, choose_precision
+from rarecxr.core.files import written_whole
+from rarecxr.core.provenance import digest, digest_of_images, provenance
+from rarecxr.core.resume import ResumeStore
+from rarecxr.core.tensors import to_bytes
+from rarecxr.data.image_file import read_columns
 from rarecxr.data.split import SPLITS, fraction_patients
-from rarecxr.devices import choose_device, choose_precision
-from rarecxr.files import written_whole
-from rarecxr.provenance import digest, digest_of_images, provenance
-from rarecxr.resume import ResumeStore
-from rarecxr.tensors import to_bytes
+from rarecxr.study.findings import NEGATIVES
 
 log = logging.getLogger(__name__)
 

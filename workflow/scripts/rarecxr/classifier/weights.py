@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import torch
 import torchvision
 
-from rarecxr.files import sha256
+from rarecxr.core.files import sha256
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.files import written_whole
+from rarecxr.core.files import written_whole
+from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from rarecxr.data.area import resize_area
+from rarecxr.data.resize import resize_area
 
 # What Pillow raises for broken files, by format and kind of damage.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, OverflowError)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.files import written_whole
+from rarecxr.core.files import written_whole
+from rarecxr.study.findings import FINDINGS
 
 UNCERTAIN = -1
 # Irvin et al. 2019 (arXiv 1901.07031, section 3.2) compare these three policies and two more.

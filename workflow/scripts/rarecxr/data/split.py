@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rarecxr.files import written_whole
+from rarecxr.core.files import written_whole
 
 SPLITS = ("train", "val", "test", "expert")
 # The training patients that `dataset.thin` leaves out: in no split, seen by nothing.

@@ -9,10 +9,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from rarecxr.data.area import reduce_area
+from rarecxr.core.files import written_whole
+from rarecxr.core.job_log import Progress
+from rarecxr.core.provenance import provenance, write_attributes
 from rarecxr.data.filters import apply
-from rarecxr.data.findings import ALL, NEGATIVES
-from rarecxr.data.pixels import (
+from rarecxr.data.finding_images import of_finding
+from rarecxr.data.image_file import (
     blocks,
     map_images,
     read_rejected,
@@ -20,11 +22,9 @@ from rarecxr.data.pixels import (
     write_columns,
     write_images,
 )
-from rarecxr.data.selection import of_finding
+from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import fraction_patients
-from rarecxr.files import written_whole
-from rarecxr.joblog import Progress
-from rarecxr.provenance import provenance, write_attributes
+from rarecxr.study.findings import ALL, NEGATIVES
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import h5py
 import pandas as pd
 
-from rarecxr.data.area import reduce_area
-from rarecxr.data.pixels import (
+from rarecxr.core.files import written_whole
+from rarecxr.core.provenance import provenance, write_attributes
+from rarecxr.data.finding_images import of_finding
+from rarecxr.data.image_file import (
     blocks,
     map_images,
     read_rejected,
@@ -15,9 +17,7 @@ from rarecxr.data.pixels import (
     write_columns,
     write_images,
 )
-from rarecxr.data.selection import of_finding
-from rarecxr.files import written_whole
-from rarecxr.provenance import provenance, write_attributes
+from rarecxr.data.resize import reduce_area
 
 
 def make_validation_set(

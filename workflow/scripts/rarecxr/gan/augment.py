@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rarecxr.gan.ranks import Ranks
+from rarecxr.gan.distributed import Ranks
 from rarecxr.gan.settings import AdaSettings
 
 

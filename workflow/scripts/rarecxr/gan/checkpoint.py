@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from rarecxr.files import written_whole
+from rarecxr.core.files import written_whole
+from rarecxr.core.tensors import to_bytes
 from rarecxr.gan.networks import Critic, Generator, build_networks
-from rarecxr.tensors import to_bytes
 
 FORMAT = 1
 

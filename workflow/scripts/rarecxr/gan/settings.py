@@ -55,7 +55,7 @@ class AdaSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSettings:
-    """Settings of `gan.watch`, see `rarecxr.gan.watch`.
+    """Settings of `gan.watch`, see `rarecxr.gan.evaluation`.
 
     Raises:
         ValueError: a value that is not allowed.

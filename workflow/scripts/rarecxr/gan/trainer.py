@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rarecxr.devices import choose_precision
+from rarecxr.core.devices import choose_precision
 from rarecxr.gan.augment import AdaptiveAugment
-from rarecxr.gan.data import TrainingImages, label_vectors
+from rarecxr.gan.distributed import Ranks
+from rarecxr.gan.images import TrainingImages, label_vectors
 from rarecxr.gan.layers import upscale
 from rarecxr.gan.losses import (
     critic_terms,
@@ -20,13 +21,12 @@ from rarecxr.gan.losses import (
     wgan_penalty,
 )
 from rarecxr.gan.networks import Critic, Generator
-from rarecxr.gan.optimiser import Adam, average_into
+from rarecxr.gan.optimizer import Adam, average_into
 from rarecxr.gan.pixels import to_uint8
-from rarecxr.gan.ranks import Ranks
-from rarecxr.gan.record import NotFiniteError, TermRecord
 from rarecxr.gan.schedule import Schedule
-from rarecxr.gan.seeds import seed_for
 from rarecxr.gan.settings import GanSettings
+from rarecxr.gan.training_log import NotFiniteError, TermRecord
+from rarecxr.study.seeds import seed_for
 
 _log = logging.getLogger(__name__)
 

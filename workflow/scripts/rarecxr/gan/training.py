@@ -9,23 +9,23 @@ from typing import Any
 
 import torch
 
-from rarecxr.devices import choose_devices, choose_precision
-from rarecxr.files import sha256
+from rarecxr.core.devices import choose_devices, choose_precision
+from rarecxr.core.files import sha256
+from rarecxr.core.job_log import Progress
+from rarecxr.core.provenance import digest, provenance, write_json
+from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
-from rarecxr.gan.data import TrainingImages, training_images
-from rarecxr.gan.helpers import begin_helping, end_helping, helped
+from rarecxr.gan.distributed import connected
+from rarecxr.gan.evaluation import Watch
+from rarecxr.gan.images import TrainingImages, training_images
+from rarecxr.gan.loop import Run
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.ranks import connected
-from rarecxr.gan.record import write_rows
-from rarecxr.gan.run import Run
-from rarecxr.gan.scalars import ScalarWriter
-from rarecxr.gan.seeds import seed_for
 from rarecxr.gan.settings import GanSettings
+from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
-from rarecxr.gan.watch import Watch
-from rarecxr.joblog import Progress
-from rarecxr.provenance import digest, provenance, write_json
-from rarecxr.resume import ResumeStore
+from rarecxr.gan.training_log import write_rows
+from rarecxr.gan.workers import begin_helping, end_helping, helped
+from rarecxr.study.seeds import seed_for
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def train(
     Args:
         images: training_set.h5.
         generator: generator.pt to write.
-        log_csv: training.csv to write, a line a tick (columns: `rarecxr.gan.record.COLUMNS`).
+        log_csv: training.csv to write, a line a tick (columns: `rarecxr.gan.training_log.COLUMNS`).
         samples: samples.png to write.
         metadata: generator.json to write.
         state: folder for the resume files. It stays after success, so that a job that is

@@ -8,13 +8,13 @@ import h5py
 import numpy as np
 import torch
 
-from rarecxr.data.pixels import read_columns
-from rarecxr.devices import choose_device
-from rarecxr.provenance import provenance, write_json
+from rarecxr.core.devices import choose_device
+from rarecxr.core.provenance import provenance, write_json
+from rarecxr.data.image_file import read_columns
 from rarecxr.quality import metrics
-from rarecxr.quality.against_floor import FEWEST, against_floor
 from rarecxr.quality.comparison import evenly
-from rarecxr.quality.features import FeatureSpace
+from rarecxr.quality.evaluation import FEWEST, against_floor
+from rarecxr.quality.feature_spaces import FeatureSpace
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def measure(
         positives: the finding's real training images (HDF5); a GAN of one finding saw the same.
         validation_set: the finding's validation images (HDF5).
         quality: the JSON file to write.
-        spaces: names of feature spaces (`rarecxr.quality.features`).
+        spaces: names of feature spaces (`rarecxr.quality.feature_spaces`).
         max_images: at most so many images of each kind, the first ones of the bank and an
             even choice of the real ones.
         min_reference: validation images below which training images are the reference.

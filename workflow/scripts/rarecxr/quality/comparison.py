@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rarecxr.quality import metrics
-from rarecxr.quality.features import FeatureSpace
+from rarecxr.quality.feature_spaces import FeatureSpace
 
 # With fewer images of any kind nothing can be said about their distribution.
 FEWEST = 4

@@ -18,10 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rarecxr.core.provenance import provenance, write_json
 from rarecxr.data.filters import apply
-from rarecxr.data.findings import NEGATIVES
-from rarecxr.provenance import provenance, write_json
 from rarecxr.quality.metrics import laplacian, sharpness
+from rarecxr.study.findings import NEGATIVES
 
 log = logging.getLogger(__name__)
 

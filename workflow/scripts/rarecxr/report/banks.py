@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rarecxr.report import words
+from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, number, text
 
 KEYS = ["recipe", "finding", "fraction", "draw"]

@@ -6,7 +6,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rarecxr.report import words
+from rarecxr.report import wording as words
 from rarecxr.report.drawing import INK, STYLE, WIDTH, Looks, grid, legend, to_svg
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rarecxr.quality.sheet import Sheet, read_sheet
+from rarecxr.bank.sample_sheet import Sheet, read_sheet
 
 # Side in pixels above which pictures are reduced for the page.
 _SHOWN = 128
@@ -17,7 +17,7 @@ def sheet(path: str | Path, number: int) -> tuple[Sheet, dict[str, list[str]]]:
     """A bank's sample sheet, and its three rows of pictures as addresses for the page.
 
     Args:
-        path: the file that `rarecxr.quality.sheet` wrote.
+        path: the file that `rarecxr.bank.sample_sheet` wrote.
         number: images a row at most.
     """
     found = read_sheet(path, number)

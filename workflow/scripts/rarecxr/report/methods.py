@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from rarecxr.provenance import digest
-from rarecxr.report import words
+from rarecxr.core.provenance import digest
+from rarecxr.report import wording as words
 
 
 def methods(

@@ -11,14 +11,15 @@ import markupsafe
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.findings import NEGATIVES, slug
-from rarecxr.files import written_whole
-from rarecxr.provenance import versions
-from rarecxr.report import bank_figures, banks, figures, filters, images, sections, words
+from rarecxr.core.files import written_whole
+from rarecxr.core.provenance import versions
+from rarecxr.report import bank_figures, banks, figures, filters, images, sections
+from rarecxr.report import wording as words
 from rarecxr.report.drawing import Looks
 from rarecxr.report.methods import methods
 from rarecxr.report.published import comparison, read_published
 from rarecxr.report.tables import read_summary
+from rarecxr.study.findings import NEGATIVES, slug
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def make_report(
             `leakage` (`rarecxr.leakage`).
         published: config/published.csv.
         gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths
-            of its training (CSV), samples (PNG) and sheet (NPZ, see `rarecxr.quality.sheet`);
+            of its training (CSV), samples (PNG) and sheet (NPZ, see `rarecxr.bank.sample_sheet`);
             empty if no arm of the study uses one.
         qualities: for each bank its recipe, fraction, draw and finding, and the path of its
             quality (JSON).

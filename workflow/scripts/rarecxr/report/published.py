@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS
 
 COLUMNS = ["finding", "fraction", "arm", "as_printed", "by_column", "source"]
 # Both ways to read a published number: under the name it was printed with, and under the

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rarecxr.files import sha256
-from rarecxr.report import words
+from rarecxr.core.files import sha256
+from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, change, number, share, text, verdict
 
 _NO_DIFFERENCE = "no difference that matters"

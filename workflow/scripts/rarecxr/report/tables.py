@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rarecxr.files import written_whole
-from rarecxr.report import words
+from rarecxr.core.files import written_whole
+from rarecxr.report import wording as words
 
 # Marks that carry a verdict where colour cannot.
 MARKS = {"better": "▲", "worse": "▼", "no difference that matters": "="}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from rarecxr.joblog import Progress
+from rarecxr.core.job_log import Progress
 from rarecxr.statistics.auroc import Ranking
 
 # Resamples that are held in memory at a time.

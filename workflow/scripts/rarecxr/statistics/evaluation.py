@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
+from rarecxr.core.files import sha256, written_whole
 from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
-from rarecxr.files import sha256, written_whole
 from rarecxr.statistics import tables
 from rarecxr.statistics.dose_response import choose_doses, dose_table
 from rarecxr.statistics.measured import measure
 from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_scores
 from rarecxr.statistics.subgroups import subgroup_table
 from rarecxr.statistics.summary import overall_table, summary_table
+from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS
 
 RUN = ["arm", "fraction", "draw", "seed"]
 SPLITS = ("val", "test", "expert")

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rarecxr.data.findings import FINDINGS
-from rarecxr.joblog import Progress
+from rarecxr.core.job_log import Progress
 from rarecxr.statistics.auroc import Ranking, auroc, average_precision, brier, roc
 from rarecxr.statistics.bootstrap import patient_weights
 from rarecxr.statistics.calibration import reliability
 from rarecxr.statistics.delong import delong
 from rarecxr.statistics.predictions import Scores, arms_of, label_counts
+from rarecxr.study.findings import FINDINGS
 
 # False positive rates at which ROC curves are written.
 RATES = np.round(np.linspace(0, 1, 101), 2)

@@ -1,0 +1,241 @@
+"""A training shared by several processes is that of one process."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from gan_files import SETTINGS, arguments, write_training_set
+from interruptions import child
+
+from rarecxr.gan import workers as helpers
+from rarecxr.gan.checkpoint import read_checkpoint
+from rarecxr.gan.distributed import Ranks, connected
+from rarecxr.gan.images import TrainingImages
+from rarecxr.gan.layers import minibatch_stddev
+from rarecxr.gan.networks import build_networks
+from rarecxr.gan.settings import GanSettings
+from rarecxr.gan.trainer import Trainer
+from rarecxr.gan.training import train
+from rarecxr.gan.workers import HelperError, begin_helping, end_helping, helped
+
+CPU = torch.device("cpu")
+
+# Two groups of four images a minibatch. With a large epsilon Adam's steps are smooth in the
+# gradients, and rounding stays what it is.
+SHARED = {**SETTINGS, "minibatch": 8, "epsilon": 1e-3, "lr": 0.01}
+ADA = {"kimg": 0.05, "interval": 1, "start_p": 0.3, "flip": True}
+CASES = {
+    "wgan-gp": {"loss": "wgan-gp"},
+    "wgan-gp, ADA, labels": {
+        "loss": "wgan-gp",
+        "ada": ADA,
+        "conditioning": "labels",
+        "fresh_latents": False,
+    },
+    "r1, labels": {"loss": "r1", "conditioning": "labels", "n_critic": 2},
+    "r1, ADA": {"loss": "r1", "ada": ADA, "fresh_latents": False, "group_size": 2},
+}
+
+
+def trained(changes, ranks=None):
+    """A trainer after seven steps, the last four of which fade a resolution in."""
+    settings = GanSettings(**(SHARED | changes))
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (20, 1, 16, 16), dtype=np.uint8)
+    levels = {
+        side: torch.from_numpy(images[..., ::step, ::step]) for side, step in ((16, 1), (8, 2))
+    }
+    labels = random.choice([0, 1, np.nan], (20, 3), p=[0.3, 0.3, 0.4]).astype(np.float32)
+    size = 3 if settings.conditioning == "labels" else 0
+    data = TrainingImages(levels, labels, ["a", "b", "c"][:size], CPU, seed=1)
+    networks = build_networks(settings.plain(), size, seed=2)
+    trainer = Trainer(settings, data, networks, 3, False, CPU)
+    if ranks is not None:
+        trainer.share(Ranks(settings.group_size, ranks.rank, ranks.count))
+    for _ in range(7):
+        trainer.step()
+    return trainer
+
+
+def help_with_cases():
+    """What the helper process of the next tests does."""
+    task = begin_helping()
+    task.pop("threads")
+    ranks = connected(**task)
+    assert ranks.told()["greeting"].tolist() == [1, 2, 3]
+    for changes in CASES.values():
+        trained(changes, ranks)
+    end_helping()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """The first rank's trainer of each case."""
+    call = "from test_gan_ranks import help_with_cases; help_with_cases()"
+    folder = tmp_path_factory.mktemp("ranks")
+    with helped(call, {"threads": 1}, 4, 2, folder) as ranks:
+        ranks.told({"greeting": torch.tensor([1, 2, 3])})
+        return {name: trained(changes, ranks) for name, changes in CASES.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one(shared, case):
+    alone = trained(CASES[case])
+    wanted, found = alone.record.means(), shared[case].record.means()
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    before = build_networks(alone.settings.plain(), alone.generator.label_size, seed=2)
+    for name, first in zip(("generator", "critic"), before, strict=True):
+        moved = 0.0
+        rows = zip(
+            getattr(shared[case], name).parameters(),
+            getattr(alone, name).parameters(),
+            first.parameters(),
+            strict=True,
+        )
+        for together, weight, begin in rows:
+            torch.testing.assert_close(together, weight, rtol=0, atol=1e-4)
+            moved = max(moved, (weight - begin).abs().max().item())
+        assert moved > 1e-2
+
+
+@pytest.mark.parametrize(("size", "group", "count"), [(16, 4, 2), (16, 4, 4), (6, 2, 3), (8, 8, 1)])
+def test_a_share_is_made_of_whole_groups(size, group, count):
+    batch = torch.randn(size, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    whole = minibatch_stddev(batch, group)
+    shares = [Ranks(group, rank, count) for rank in range(count)]
+    for ranks in shares:
+        assert torch.equal(minibatch_stddev(ranks.part(batch), group), ranks.part(whole))
+    # Every image is in one share.
+    images = torch.arange(size)
+    assert sorted(torch.cat([ranks.part(images) for ranks in shares]).tolist()) == images.tolist()
+
+
+# Processes
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return write_training_set(tmp_path_factory.mktemp("images") / "training_set.h5")
+
+
+def keywords(images, folder, **changes):
+    return arguments(images, folder, minibatch=8, devices=2, **changes)
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    """The bytes that an uninterrupted run on two devices gives."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(**keywords(images, folder))
+    return (folder / "generator.pt").read_bytes()
+
+
+@pytest.fixture
+def helper(tmp_path, monkeypatch):
+    """A function that gives the process id of the newest helper, started by a forked child too."""
+    note, started = tmp_path / "helper.json", helpers._started
+
+    def noted(*arguments):
+        process = started(*arguments)
+        note.write_text(json.dumps(process.pid))
+        return process
+
+    monkeypatch.setattr(helpers, "_started", noted)
+    return lambda: json.loads(note.read_text())
+
+
+def is_over(process_id, within_s=20.0):
+    """Whether a process that is not our child ends within some seconds; a zombie has ended."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        state = subprocess.run(
+            ["ps", "-o", "state=", "-p", str(process_id)], capture_output=True, text=True
+        ).stdout.strip()
+        if not state or state.startswith("Z"):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together.pt"
+    train(**arguments(images, alone, minibatch=8))
+    together.write_bytes(whole)
+    wanted, found = read_checkpoint(alone / "generator.pt"), read_checkpoint(together)
+    for name, weight in wanted["generator"].items():
+        torch.testing.assert_close(found["generator"][name], weight, rtol=0, atol=2e-3)
+    assert found["settings"]["devices"] == 2
+
+
+def test_a_killed_run_leaves_no_helper_and_goes_on_to_the_byte(images, whole, tmp_path, helper):
+    run = keywords(images, tmp_path, resume_s=0)
+    process = child(train, **run, on_tick=lambda trainer, row: time.sleep(0.3))
+    while not list((tmp_path / "state").glob("resume_*.pt")):
+        assert process.is_alive()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert is_over(helper())
+    assert not (tmp_path / "generator.pt").exists()
+
+    def signal_all(trainer, row):
+        # As a scheduler does, which knows nothing of helpers.
+        for number in (signal.SIGTERM, signal.SIGURG, signal.SIGINT):
+            os.kill(helper(), number)
+
+    train(**run, on_tick=signal_all)
+    assert (tmp_path / "generator.pt").read_bytes() == whole
+    assert is_over(helper())
+
+
+def test_a_dead_helper_ends_the_run_with_an_error_and_a_good_state(images, whole, tmp_path, helper):
+    def kill(trainer, row):
+        if row["kimg"] > 0.04:
+            os.kill(helper(), signal.SIGKILL)
+
+    run = keywords(images, tmp_path, resume_s=0)
+    with pytest.raises(HelperError, match=r"device 1 has died \(SIGKILL\)"):
+        train(**run, on_tick=kill)
+    ticks = []
+    train(**run, on_tick=lambda trainer, row: ticks.append(row["kimg"]))
+    assert ticks[0] > 0.04
+    assert (tmp_path / "generator.pt").read_bytes() == whole
+
+
+def test_an_error_of_the_first_process_ends_the_helper(images, tmp_path, helper):
+    def fail(trainer, row):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(**keywords(images, tmp_path), on_tick=fail)
+    assert is_over(helper(), within_s=1)
+
+
+def test_a_helper_that_does_not_come_is_an_error(tmp_path):
+    with (
+        pytest.raises(HelperError, match=r"device 1 has died \(exit status 3\)"),
+        helped("raise SystemExit(3)", {"threads": 1}, 4, 2, tmp_path),
+    ):
+        pass
+
+
+def test_a_process_that_hangs_on_a_dead_helper_is_ended(monkeypatch):
+    monkeypatch.setattr(helpers, "_GRACE_S", 0.1)
+    dead = subprocess.Popen(["sleep", "0"])
+    dead.wait()
+    process = child(helpers._watch, [dead], threading.Event())
+    process.join(30)
+    assert process.exitcode == 1
+    over = threading.Event()
+    over.set()
+    process = child(helpers._watch, [dead], over)
+    process.join(30)
+    assert process.exitcode == 0

@@ -1,0 +1,160 @@
+"""What is measured while a GAN trains, and which networks are kept."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from gan_files import arguments, write_training_set
+
+from rarecxr.gan.checkpoint import networks_from, read_checkpoint
+from rarecxr.gan.evaluation import Best, Watch
+from rarecxr.gan.settings import WatchSettings
+from rarecxr.gan.training import train
+from rarecxr.quality import metrics
+
+COLUMNS = ["kid", "precision", "recall", "density", "coverage", "memorised"]
+SETTINGS = {"space": "pixels", "images": 32, "min_reference": 20}
+
+
+class Copier(torch.nn.Module):
+    """A generator that draws the real images of a file by turns, darkened by some grey levels."""
+
+    def __init__(self, path, darker=0):
+        super().__init__()
+        with h5py.File(path) as file:
+            self.images = torch.from_numpy(file["images"][:].astype(np.float32)) - darker
+
+    def forward(self, latents, labels=None):
+        chosen = torch.arange(len(latents)) % len(self.images)
+        return (self.images[chosen].clamp(0, 255) / 127.5 - 1).unsqueeze(1)
+
+
+def watch_on(folder, count=24, validation=None, **settings):
+    training = write_training_set(folder / "training.h5", count=count)
+    reference = None
+    if validation is not None:
+        reference = write_training_set(folder / "validation.h5", count=validation)
+    chosen = WatchSettings(**{**SETTINGS, **settings})
+    latents = torch.zeros(chosen.images, 8)
+    return Watch(chosen, training, reference, None, None, latents, None), training
+
+
+def test_a_generator_that_copies_is_said_to_memorise(tmp_path):
+    watch, training = watch_on(tmp_path, count=32)
+    told = watch.measure(Copier(training))
+    assert list(told) == COLUMNS
+    assert told["memorised"] == told["precision"] == told["recall"] == told["coverage"] == 1
+    # Copies of the reference itself: nearer than two halves of it are to each other.
+    assert told["kid"] < watch.about["floor"]["kid"] + 1e-6
+
+
+def test_a_generator_of_the_wrong_grey_is_worse(tmp_path):
+    watch, training = watch_on(tmp_path)
+    good, bad = watch.measure(Copier(training)), watch.measure(Copier(training, darker=200))
+    assert bad["kid"] > good["kid"] + 1
+    assert bad["precision"] == bad["recall"] == bad["memorised"] == 0
+
+
+@pytest.mark.parametrize(
+    ("validation", "used"), [(None, "training"), (19, "training"), (20, "validation")]
+)
+def test_validation_images_are_the_reference_where_there_are_enough(tmp_path, validation, used):
+    watch, _ = watch_on(tmp_path, validation=validation)
+    assert watch.about["reference"] == used
+    assert watch.about["reference_images"] == (20 if used == "validation" else 24)
+
+
+def test_filtered_copies_are_no_reference(tmp_path):
+    filters = ["none"] * 12 + ["gaussian"] * 12
+    path = write_training_set(tmp_path / "set.h5", count=24, filters=filters)
+    watch = Watch(WatchSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None)
+    assert watch.about["reference_images"] == 12
+
+
+def test_too_few_images_are_not_measured(tmp_path, caplog):
+    watch, training = watch_on(tmp_path, count=3)
+    assert watch.measure(Copier(training)) == {}
+    assert "3 real images are too few" in caplog.text
+
+
+def test_the_best_networks_are_copies_of_those_with_the_lowest_kid():
+    network = torch.nn.Linear(1, 1)
+    best = Best()
+    for kid, weight in ((0.3, 1.0), (0.1, 2.0), (0.2, 3.0)):
+        torch.nn.init.constant_(network.weight, weight)
+        best.offer(kid, int(weight * 1000), {"average": network})
+    torch.nn.init.constant_(network.weight, 9.0)
+    assert (best.kid, best.images) == (0.1, 2000)
+    assert best.networks["average"]["weight"].item() == 2.0
+    other = Best()
+    other.load_state(best.state())
+    other.offer(0.15, 5000, {"average": network})
+    assert other.networks["average"]["weight"].item() == 2.0
+
+
+def train_and_read(folder, **changes):
+    images = write_training_set(folder / "set.h5")
+    weights = []
+
+    def remember(trainer, row):
+        weights.append({k: v.clone() for k, v in trainer.average.state_dict().items()})
+
+    train(**arguments(images, folder, final_kimg=0.1, on_tick=remember, **changes))
+    rows = pd.read_csv(folder / "training.csv")
+    about = json.loads((folder / "generator.json").read_text())
+    return rows, about, weights, read_checkpoint(folder / "generator.pt")
+
+
+def test_the_generator_file_holds_the_networks_with_the_lowest_kid(tmp_path):
+    rows, about, weights, content = train_and_read(tmp_path)
+    full = (rows["resolution"] == 16) & (rows["alpha"] == 1)
+    assert rows.loc[full, COLUMNS].notna().all(axis=None)
+    assert rows.loc[~full, COLUMNS].isna().all(axis=None)
+    best = rows["kid"].idxmin()
+    assert about["kept_kimg"] == pytest.approx(rows["kimg"][best])
+    assert about["kept_kid"] == pytest.approx(rows["kid"][best], rel=1e-4)
+    for name, value in weights[best].items():
+        assert torch.equal(content["generator"][name], value), name
+
+
+def test_the_kid_of_the_log_is_that_of_the_kept_generator(tmp_path):
+    rows, about, _, content = train_and_read(tmp_path)
+    generator, _ = networks_from(content)
+    from rarecxr.study.seeds import seed_for
+
+    random = torch.Generator().manual_seed(seed_for(content["provenance"]["seed"], "watch"))
+    own = seed_for(1, "Lung Lesion", "plain", 10.0, 0)
+    random = torch.Generator().manual_seed(seed_for(own, "watch"))
+    with torch.no_grad():
+        drawn = generator(torch.randn(16, 8, generator=random))[:, 0]
+    drawn = ((drawn + 1) * 127.5).round().clamp(0, 255).numpy()
+    with h5py.File(tmp_path / "set.h5") as file:
+        real = file["images"][:].astype(np.float64)
+    real, drawn = (x.reshape(len(x), -1) / 127.5 - 1 for x in (real, drawn))
+    centre, scale = real.mean(), real.std()
+    kid = metrics.kid((real - centre) / scale, (drawn - centre) / scale)
+    assert about["kept_kid"] == pytest.approx(kid, rel=1e-3, abs=1e-4)
+    assert rows["kid"].min() == pytest.approx(kid, rel=1e-3, abs=1e-4)
+
+
+def test_the_last_networks_are_kept_where_that_is_asked_for(tmp_path):
+    watch = {"space": "pixels", "images": 16, "min_reference": 4, "keep": "last"}
+    rows, about, weights, content = train_and_read(tmp_path, watch=watch)
+    assert about["kept_kimg"] == pytest.approx(rows["kimg"].iloc[-1])
+    assert torch.equal(content["generator"]["first.weight"], weights[-1]["first.weight"])
+
+
+def test_nothing_is_measured_where_that_is_not_asked_for(tmp_path):
+    rows, about, weights, content = train_and_read(tmp_path, watch=None)
+    assert rows[COLUMNS].isna().all(axis=None)
+    assert about["watch"] is None
+    assert torch.equal(content["generator"]["first.weight"], weights[-1]["first.weight"])
+
+
+def test_a_long_run_can_be_watched_in_its_state_folder(tmp_path):
+    rows, *_ = train_and_read(tmp_path)
+    assert len(pd.read_csv(tmp_path / "state/training.csv")) == len(rows)
+    assert (tmp_path / "state/samples.png").stat().st_size > 0

@@ -1,0 +1,1 @@
+"""Banks of synthetic images: drawn, selected, stored and described."""

@@ -1,0 +1,193 @@
+"""Banks of synthetic images: HDF5 files that say what they are and what made them."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rarecxr.core.files import written_whole
+from rarecxr.core.provenance import write_attributes
+
+FORMAT = 1
+NOTICE = (
+    "Synthetic chest X-rays drawn by a generative model. They show no patient. "
+    "For research only, never for diagnosis."
+)
+
+# Images a chunk: banks are read in order, whole chunks at a time.
+_CHUNK = 16
+
+
+def write_bank(
+    path: str | os.PathLike,
+    number: int,
+    resolution: int,
+    batches: Iterable[np.ndarray],
+    attributes: Mapping[str, Any],
+    labels: np.ndarray | None = None,
+    findings: Sequence[str] = (),
+    candidates: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write a bank, whole or not at all.
+
+    Args:
+        path: HDF5 file.
+        number: images in all.
+        resolution: their side in pixels.
+        batches: arrays (n, resolution, resolution) uint8, `number` images together.
+        attributes: plain values that say what made the bank.
+        labels: label vectors that a conditional GAN's images were drawn with, (number, L) float32.
+        findings: names of the L labels.
+        candidates: columns (C,) about all images that were drawn for the bank, by name; they go
+            into the group `candidates`.
+
+    Raises:
+        ValueError: the batches hold more or fewer than `number` images, or other ones.
+    """
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        images = file.create_dataset(
+            "images",
+            (number, resolution, resolution),
+            np.uint8,
+            chunks=(min(_CHUNK, number), resolution, resolution),
+            compression="gzip",
+            compression_opts=1,
+        )
+        done = 0
+        for batch in batches:
+            if batch.dtype != np.uint8 or batch.shape[1:] != images.shape[1:]:
+                raise ValueError(
+                    f"{path}: a batch is {batch.dtype} of shape {batch.shape}; "
+                    f"uint8 of (n, {resolution}, {resolution}) is wanted"
+                )
+            if done + len(batch) > number:
+                raise ValueError(f"{path}: more than the {number} images that were announced")
+            images[done : done + len(batch)] = batch
+            done += len(batch)
+        if done != number:
+            raise ValueError(f"{path}: {done} images instead of the {number} announced")
+        if labels is not None:
+            file["labels"] = labels
+            write_attributes(file, {"findings": list(findings)})
+        for name, values in (candidates or {}).items():
+            file[f"candidates/{name}"] = values
+        write_attributes(file, attributes, format=FORMAT, notice=NOTICE)
+
+
+class Bank:
+    """A bank that is open for reading; any study's bank will do.
+
+    Use it as a context manager. `len(bank)` is the number of images.
+
+    Attributes:
+        resolution: side of the images in pixels.
+        attributes: what the file says about itself (finding, recipe, fraction, draw, study,
+            seed, generator_digest, notice, …). Nested values are JSON text.
+        labels: (N, L) float32, the labels that a conditional GAN drew each image with; None for
+            a bank of one finding.
+        findings: names of the L labels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no bank.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{path}: no such bank; rule make_bank writes it")
+        try:
+            self._file = h5py.File(self.path)
+        except OSError as error:
+            raise ValueError(f"{path}: no HDF5 file ({error})") from error
+        images = self._file.get("images")
+        missing = sorted({"finding", "study", "notice", "format"} - set(self._file.attrs))
+        if images is None or images.dtype != np.uint8 or images.ndim != 3 or missing:
+            self._file.close()
+            raise ValueError(
+                f"{path}: no bank of synthetic images: it wants `images` (N, R, R) uint8 and "
+                f"attributes; missing are {missing}"
+            )
+        self._images = images
+        self.resolution = int(images.shape[-1])
+        self.attributes = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self._file.attrs.items()
+        }
+        self.labels = self._file["labels"][:] if "labels" in self._file else None
+        self.findings = json.loads(self.attributes.get("findings", "[]"))
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __enter__(self) -> "Bank":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, first: int = 0, count: int | None = None) -> np.ndarray:
+        """Images `first` to `first + count - 1`, (count, R, R) uint8; all from `first` without.
+
+        Raises:
+            ValueError: the bank does not hold so many.
+        """
+        count = len(self) - first if count is None else count
+        if first < 0 or count < 0 or first + count > len(self):
+            raise ValueError(
+                f"{self.path}: {count} images from number {first} are wanted, it holds {len(self)}"
+            )
+        return self._images[first : first + count]
+
+    def batches(self, size: int = 1024) -> Iterator[np.ndarray]:
+        """All images in order, `size` at a time."""
+        for first in range(0, len(self), size):
+            yield self._images[first : first + size]
+
+
+def export_png(
+    bank: str | os.PathLike, folder: str | os.PathLike, number: int | None = None
+) -> list[Path]:
+    """Write a bank's first `number` images (default: all) as PNG, with the notice inside.
+
+    Names are `{finding}_{number}.png`, numbered from 0 as in the bank; the file
+    `attributes.json` beside them says what made the bank.
+
+    Returns:
+        The images' paths.
+
+    Raises:
+        ValueError: the bank does not hold so many.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    from rarecxr.core.provenance import write_json
+    from rarecxr.study.findings import slug
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with Bank(bank) as source:
+        number = len(source) if number is None else number
+        if not 0 < number <= len(source):
+            raise ValueError(f"{bank}: {number} images are wanted, it holds {len(source)}")
+        finding = slug(str(source.attributes["finding"]))
+        note = PngInfo()
+        note.add_text("Comment", str(source.attributes["notice"]))
+        for first in range(0, number, 1024):
+            images = source.read(first, min(1024, number - first))
+            for place, image in enumerate(images, start=first):
+                paths.append(folder / f"{finding}_{place:06d}.png")
+                with written_whole(paths[-1]) as temporary:
+                    Image.fromarray(image).save(temporary, pnginfo=note)
+        write_json(folder / "attributes.json", source.attributes)
+    return paths

@@ -1,0 +1,228 @@
+"""The datasheet of a bank: what it is, in words for whoever finds the file."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rarecxr.bank.bank_file import Bank
+from rarecxr.core.files import sha256, written_whole
+from rarecxr.study.findings import NEGATIVES
+
+_PHANTOMS = "rarecxr's digital phantoms"
+_PHANTOM_TERMS = "Drawn by a program, from nobody's data; MIT licence, as rarecxr."
+_NOT_STATED = "Not stated in the configuration (dataset.terms): ask whoever gave you the data set."
+_MEASURES = {
+    "kid": "KID (0 is best)",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "told_apart": "told apart (AUROC, 0.5 is best)",
+    "memorised": "memorised",
+    "nearest_ratio": "nearest ratio",
+}
+
+
+def write_datasheet(
+    bank: str | os.PathLike,
+    positives: str | os.PathLike,
+    training_set: str | os.PathLike,
+    quality: str | os.PathLike,
+    output: str | os.PathLike,
+    filters: Mapping[str, Mapping[str, Any]],
+    source: str | None,
+    terms: str | None,
+    phantom: bool,
+) -> None:
+    """Write a bank's datasheet (after Gebru et al. 2021, arXiv 1803.09010) as Markdown.
+
+    Args:
+        bank: the bank (HDF5).
+        positives: real training images of the bank's finding (HDF5).
+        training_set: what the bank's generator was trained on (HDF5).
+        quality: the bank's quality (JSON).
+        output: the Markdown file to write.
+        filters: the filters of the bank's recipe, by name.
+        source: name of the data set that the training images come from, or None.
+        terms: its terms, or None.
+        phantom: whether its images are digital phantoms.
+    """
+    with Bank(bank) as made:
+        about, number, side = made.attributes, len(made), made.resolution
+    told = json.loads(Path(quality).read_text())
+    source = source or (_PHANTOMS if phantom else "a data set that the configuration does not name")
+    terms = terms or (_PHANTOM_TERMS if phantom else _NOT_STATED)
+    # The bank has the finding's name in paths, the training images the name itself.
+    with h5py.File(positives) as file:
+        finding = file.attrs.get("finding", about["finding"])
+    of_what = "without any target finding" if finding == NEGATIVES else f"of {finding}"
+    title = f"Synthetic chest X-rays {of_what}"
+    lines = [
+        f"# {title}",
+        "",
+        f"> {about['notice']}",
+        "",
+        "## What it is",
+        "",
+        f"{number:,} grey images of {side} x {side} pixels (uint8) in `{Path(bank).name}`, dataset"
+        f" `images`. Study {about['study']}, recipe `{about.get('recipe')}`,"
+        f" {about.get('fraction'):g} % of the training patients, draw {about.get('draw')}."
+        f" SHA-256 {sha256(bank)}.",
+        "",
+        "Meant for training classifiers, beside real images. In a loss, an image stands for its own"
+        " finding alone: nothing is known of the others. Not for diagnosis, not for teaching people"
+        " what a finding looks like, not for measuring a classifier.",
+        "",
+        "## What it was made from",
+        "",
+        f"{_trained_on(training_set)} from {source}, all of patients in the training split.",
+        "",
+        "## How it was made",
+        "",
+        *_how(about, filters),
+        "",
+        "## How images were selected",
+        "",
+        _selection(about),
+        "",
+        "## How close it is to real images",
+        "",
+        *_quality(told),
+        "",
+        "## Known limits",
+        "",
+        *_limits(told, phantom, positives),
+        "",
+        "## Terms",
+        "",
+        f"{terms} Terms of the source data hold for this bank too.",
+        "",
+        "## How to read it",
+        "",
+        "    import h5py",
+        f'    with h5py.File("{Path(bank).name}") as file:',
+        '        images = file["images"][:]   # (N, R, R) uint8, 0 is black',
+        "        about = dict(file.attrs)     # what made it: settings, versions, digests, seed",
+        "",
+        f"Or as PNG files: `python workflow/scripts/export_bank.py {Path(bank).name} FOLDER`.",
+        "",
+    ]
+    with written_whole(output) as temporary:
+        temporary.write_text("\n".join(lines))
+
+
+def _trained_on(path):
+    with h5py.File(path) as file:
+        real = file["filter"].asstr()[:] == "none"
+        patients = len(np.unique(file["patient"].asstr()[:][real]))
+    copies = len(real) - real.sum()
+    more = f", and {copies:,} filtered copies of them," if copies else ""
+    return f"{real.sum():,} real images of {patients:,} patients{more}"
+
+
+def _how(about, filters):
+    """The generator, its recipe, seed and versions."""
+    used = ", ".join(
+        f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(each.items()))})"
+        for name, each in filters.items()
+    )
+    versions = json.loads(about.get("versions", "{}"))
+    settings = json.loads(about.get("generator_settings", "{}"))
+    plain = {key: value for key, value in settings.items() if not isinstance(value, dict | list)}
+    return [
+        "Drawn by a progressively grown GAN (Karras et al. 2018, arXiv 1710.10196) from normally"
+        f" distributed latents, seed {about.get('seed')}."
+        f" Filters of the recipe: {used or 'none'}.",
+        "",
+        f"- generator: SHA-256 {about.get('generator_digest')}",
+        f"- training set: SHA-256 {about.get('training_digest')}",
+        f"- versions: {_in_words(versions)}",
+        *([f"- settings: {_in_words(plain)}"] if plain else []),
+    ]
+
+
+def _in_words(values):
+    return ", ".join(f"{name} {value}" for name, value in sorted(values.items()))
+
+
+def _selection(about):
+    """How many candidates were rejected, and why (`rarecxr.bank.selection`)."""
+    if "selection" not in about:
+        return "None: all images that were drawn, in the order in which they were drawn."
+    told = json.loads(about["selection"])
+    parts = [
+        f"{told['candidates']:,} images were drawn in the order of their latents and"
+        f" {told['kept']:,} kept."
+    ]
+    if told["copies"] is not None:
+        parts.append(
+            f"{told['rejected_copies']:,} were rejected as near-copies: nearer to a training image"
+            f" in the feature space `{told['space']}` than percentile {told['copies']:g} of the"
+            f" distances between real images of two patients ({_short(told['threshold'])})."
+        )
+    if told["implausible"]:
+        parts.append(
+            f"{told['rejected_implausible']:,}, a share of {told['implausible']:g} of the rest,"
+            " were rejected as the least plausible for their finding, by a classifier trained on"
+            " the fraction's real images alone."
+        )
+    parts.append("What became of each candidate is in the group `candidates` of the file.")
+    return " ".join(parts)
+
+
+def _quality(told):
+    """The measures of every feature space beside their floors, as a table."""
+    reference = (
+        "validation images, which no GAN has seen"
+        if told["reference"] == "validation"
+        else "the training images themselves, since there are too few validation images: flattering"
+    )
+    lines = [
+        f"Compared with {told['reference_images']:,} real images ({reference}), and those with each"
+        " other in halves of different patients (the floor).",
+        "",
+        "| feature space | measure | this bank | floor |",
+        "| --- | --- | --- | --- |",
+    ]
+    for space, found in told["spaces"].items():
+        if found.get("too_few_images"):
+            lines.append(f"| {space} | too few images | – | – |")
+        for name, words in _MEASURES.items():
+            value, floor = (found.get(part, {}).get(name) for part in ("bank", "floor"))
+            if value is not None:
+                lines.append(f"| {space} | {words} | {_short(value)} | {_short(floor)} |")
+    sharp = told["sharpness"]
+    lines.append(
+        f"| pixels | sharpness (median) | {_short(sharp['synthetic'])} | {_short(sharp['real'])} |"
+    )
+    return lines
+
+
+def _limits(told, phantom, positives):
+    with h5py.File(positives) as file:
+        real = int(np.sum(file["filter"].asstr()[:] == "none"))
+    lines = [
+        f"- The finding is known from {real:,} real images: rarer ways in which it looks are"
+        " missing here too, and whatever else these images share (devices, views) may have become"
+        " part of it.",
+        "- Labels of the training images come with the data set; wrong ones were learned as well.",
+        "- Nobody has looked at the images one by one. Some show the finding badly or not at all.",
+        "- A generator can reproduce training images. See `memorised` above, and the third row of"
+        " the sample sheet.",
+    ]
+    if told["reference"] != "validation":
+        lines.append("- The measures above compare with training images and look better than true.")
+    if phantom:
+        lines.append("- Made from drawn phantoms: says nothing about X-rays of people.")
+    return lines
+
+
+def _short(value):
+    if value is None or np.isnan(value):
+        return "–"
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"

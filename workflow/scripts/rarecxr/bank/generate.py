@@ -1,0 +1,248 @@
+"""A bank of synthetic images from a trained generator."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from rarecxr.bank.bank_file import write_bank
+from rarecxr.bank.selection import KEPT, Copies, Plausibility, judge
+from rarecxr.core.devices import choose_device
+from rarecxr.core.files import sha256
+from rarecxr.core.job_log import Progress
+from rarecxr.core.provenance import provenance
+from rarecxr.gan.checkpoint import networks_from, read_checkpoint
+from rarecxr.gan.labels import read_labels
+from rarecxr.gan.pixels import to_uint8
+from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.study.findings import slug
+from rarecxr.study.seeds import seed_for
+
+# Latents come in blocks with a seed each, so that any image can be made again without the
+# others, whatever the batch.
+LATENT_BLOCK = 1024
+
+# A number for all findings, or numbers by finding with `default` for those not named.
+ByFinding = float | Mapping[str, float | None] | None
+
+
+def make_bank(
+    *,
+    generator: str | os.PathLike,
+    training_set: str | os.PathLike,
+    bank: str | os.PathLike,
+    seed: int,
+    study: str,
+    finding: str,
+    recipe: str,
+    fraction: float,
+    draw: int,
+    batch: int,
+    threads: int,
+    labels_from: str | os.PathLike | None = None,
+    ratio: ByFinding = None,
+    number: ByFinding = None,
+    sizes_from: Sequence[str | os.PathLike] | None = None,
+    select: Mapping[str, Any] | None = None,
+    features: str | os.PathLike | None = None,
+    weights_dir: str | os.PathLike | None = None,
+    code: str | None = None,
+    device: str = "auto",
+) -> None:
+    """Draw synthetic images and write them as a bank.
+
+    Args:
+        generator: generator.pt.
+        training_set: the training_set.h5 that the generator was trained on.
+        bank: HDF5 file to write.
+        seed: of the study's banks. The bank's own seed, which is stored as its attribute `seed`,
+            follows from it and from finding, recipe, fraction and draw.
+        study: name of the study.
+        finding: name of the finding, or "negatives".
+        recipe: name of the recipe.
+        fraction: percent of the training patients.
+        draw: number of the draw.
+        batch: images a forward pass.
+        threads: CPU threads.
+        ratio: synthetic images for each real positive; see `bank_size`.
+        number: synthetic images; takes the place of `ratio` where it is given.
+        sizes_from: training sets of the positives whose banks this bank of negatives is to
+            match together. Default: the bank's own training set.
+        labels_from: for a conditional GAN, the training set whose images' label vectors are drawn
+            from (those of a finding's real positives). Default: the GAN's own training set.
+        select: how images are selected, or None to take all: space, copies, implausible and
+            max_candidates, as the section `bank.select` has them. What became of every candidate is
+            kept in the bank's group `candidates` (`rarecxr.bank.selection.Judged`), and
+            counted in its attribute `selection`.
+        features: model.pt of a network that was trained on the fraction's real images alone,
+            where the selection needs one.
+        weights_dir: folder of weight files for the feature space `imagenet`.
+        code: digest of the code.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: the generator was trained on another training set, the bank would be empty, or
+            too few of the images that may be drawn can be used.
+    """
+    torch.set_num_threads(threads)
+    if sizes_from is None:
+        sources = [training_set]
+    else:
+        sources = [sizes_from] if isinstance(sizes_from, str | os.PathLike) else list(sizes_from)
+    size = sum(bank_size(source, ratio, number) for source in sources)
+    if size < 1:
+        raise ValueError(f"{bank}: the bank would be empty; raise bank.ratio or bank.number")
+    content = read_checkpoint(generator)
+    training_digest = sha256(training_set)
+    if content["provenance"]["inputs"].get("images") != training_digest:
+        raise ValueError(f"{generator}: was not trained on {training_set}; train it again")
+    where = choose_device(device)
+    own_seed = seed_for(seed, finding, recipe, fraction, draw)
+    network = networks_from(content)[0].to(where, memory_format=torch.channels_last).eval()
+    labels, label_names = None, content["settings"]["label_names"]
+    most = size if select is None else int(size * select["max_candidates"])
+    if label_names:
+        real, _ = read_labels(labels_from or training_set, label_names)
+        own = np.random.default_rng(seed_for(own_seed, "labels"))
+        labels = np.nan_to_num(real[own.integers(len(real), size=most)])
+    judged = None
+    if select is not None:
+        # Images are drawn twice, first to be judged, so that none need be held in memory.
+        drawn = _batches(network, most, own_seed, batch, labels, where)
+        judged = _judge(drawn, size, select, training_set, finding, features, weights_dir, where)
+
+    settings = {
+        "batch": batch,
+        "number": size,
+        "seed": seed,
+        "finding": finding,
+        "recipe": recipe,
+        "fraction": fraction,
+        "draw": draw,
+        "threads": threads,
+        "select": None if select is None else dict(select),
+    }
+    inputs = {"generator": generator, "training_set": training_set}
+    if sizes_from is not None:
+        inputs |= {f"sizes_{place}": path for place, path in enumerate(sources)}
+    if labels_from is not None:
+        inputs["labels"] = labels_from
+    if features is not None:
+        inputs["features"] = features
+    attributes = provenance(study, settings, inputs, own_seed, code) | {
+        "finding": finding,
+        "recipe": recipe,
+        "fraction": fraction,
+        "draw": draw,
+        "generator_digest": sha256(generator),
+        "training_digest": training_digest,
+        "generator_settings": content["settings"],
+    }
+    kept = np.arange(size)
+    if judged is not None:
+        kept = np.flatnonzero(judged.fate == KEPT)
+        attributes["selection"] = {**judged.counts(), **dict(select)}
+    with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
+        drawn = _batches(network, most, own_seed, batch, labels, where)
+        write_bank(
+            bank,
+            size,
+            network.resolution,
+            _only(drawn, kept, progress),
+            attributes,
+            None if labels is None else labels[kept],
+            label_names,
+            None if judged is None else judged.columns(),
+        )
+
+
+def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFinding) -> int:
+    """Images in the bank of one training set's finding.
+
+    `number` where it is given, else `ratio` times the real positives, rounded. Filtered copies
+    (`filter` other than "none") do not count. Both may be mappings by finding (its name or its
+    name in paths) with the key `default`.
+
+    Raises:
+        ValueError: neither of the two is given for this finding.
+    """
+    with h5py.File(training_set) as file:
+        finding = str(file.attrs["finding"])
+        real = int(np.sum(file["filter"].asstr()[:] == "none"))
+    size = _for_finding(number, finding)
+    if size is not None:
+        return int(size)
+    share = _for_finding(ratio, finding)
+    if share is None:
+        raise ValueError(f"bank: neither ratio nor number is given for {finding}")
+    return round(share * real)
+
+
+def draw_images(
+    network: torch.nn.Module,
+    latents: torch.Tensor,
+    labels: torch.Tensor | None = None,
+) -> np.ndarray:
+    """Images of a generator, (N, R, R) uint8, computed in float32."""
+    with torch.inference_mode():
+        return to_uint8(network(latents, labels)[:, 0]).cpu().numpy()
+
+
+def bank_latents(seed: int, first: int, count: int, latent_size: int) -> torch.Tensor:
+    """Latents of images `first` to `first + count - 1` of a bank, (count, latent_size) float32."""
+    rows = []
+    for block in range(first // LATENT_BLOCK, (first + count - 1) // LATENT_BLOCK + 1):
+        random = torch.Generator().manual_seed(seed_for(seed, "latents", block))
+        rows.append(torch.randn(LATENT_BLOCK, latent_size, generator=random))
+    start = first % LATENT_BLOCK
+    return torch.cat(rows)[start : start + count]
+
+
+def _judge(drawn, size, select, training_set, finding, features, weights_dir, device):
+    copies = None
+    if select["copies"] is not None:
+        with h5py.File(training_set) as file:
+            copies = Copies(
+                FeatureSpace(select["space"], device, features, weights_dir),
+                file["images"][:],
+                file["patient"].asstr()[:],
+                file["filter"].asstr()[:] == "none",
+                select["copies"],
+            )
+    plausibility = None
+    if select["implausible"]:
+        plausibility = Plausibility(features, finding, device)
+    return judge(drawn, size, copies, plausibility, select["implausible"])
+
+
+def _only(batches, kept, progress):
+    """The images of numbers `kept`, which rise, in batches as they come."""
+    first = 0
+    for images in batches:
+        inside = kept[(kept >= first) & (kept < first + len(images))] - first
+        first += len(images)
+        if len(inside):
+            progress.update(len(inside))
+            yield images[inside]
+        if first > kept[-1]:
+            return
+
+
+def _batches(network, size, seed, batch, labels, device):
+    for first in range(0, size, batch):
+        count = min(batch, size - first)
+        latents = bank_latents(seed, first, count, network.latent_size).to(device)
+        rows = None
+        if labels is not None:
+            rows = torch.from_numpy(labels[first : first + count]).to(device)
+        yield draw_images(network, latents, rows)
+
+
+def _for_finding(value: ByFinding, finding: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    by_slug = {slug(name): number for name, number in value.items()}
+    return by_slug.get(slug(finding), by_slug.get("default"))

@@ -1,0 +1,117 @@
+"""Sample sheets: real images, synthetic ones, and the training image that each is nearest to."""
+
+import os
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from rarecxr.bank.bank_file import Bank
+from rarecxr.core.files import written_whole
+from rarecxr.data.image_file import blocks, map_images
+
+# Images a row; a reader may take fewer.
+IMAGES = 16
+# Nearest neighbours are looked for at this side in pixels, where a shift of a pixel does not count.
+_COARSE = 32
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Some images of one bank beside real ones.
+
+    Attributes:
+        real: (n, R, R) uint8, real training images of the finding.
+        synthetic: (m, R, R) uint8, images of the bank.
+        nearest: (m, R, R) uint8, for each of `synthetic` the training image nearest to it, pixel
+            by pixel.
+        n_real: real training images of the finding in all.
+        n_synthetic: images in the bank.
+    """
+
+    real: np.ndarray
+    synthetic: np.ndarray
+    nearest: np.ndarray
+    n_real: int
+    n_synthetic: int
+
+
+def write_sheet(
+    positives: str | os.PathLike,
+    training_set: str | os.PathLike,
+    bank: str | os.PathLike,
+    output: str | os.PathLike,
+    number: int = IMAGES,
+) -> None:
+    """Write a sheet as a small NPZ file, so that a report need not read banks and training sets.
+
+    Images are taken at equal distances, so nobody has picked them; filtered copies of training
+    images are left out.
+
+    Args:
+        positives: real training images of the bank's finding (HDF5).
+        training_set: what the bank's generator was trained on; may be the same file.
+        bank: the bank.
+        output: the file to write.
+        number: images a row.
+    """
+    real, originals = map_images(positives), _originals(positives)
+    with Bank(bank) as source:
+        total = len(source)
+        places = _evenly(total, number)
+        synthetic = np.stack([source.read(int(place), 1)[0] for place in places])
+    training = map_images(training_set)
+    nearest = _nearest(training, _originals(training_set), synthetic)
+    with written_whole(output) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            real=real[originals[_evenly(len(originals), number)]],
+            synthetic=synthetic,
+            nearest=training[nearest],
+            n_real=len(originals),
+            n_synthetic=total,
+        )
+
+
+def read_sheet(path: str | os.PathLike, number: int = IMAGES) -> Sheet:
+    """The sheet that `write_sheet` wrote, with at most `number` images a row at equal distances."""
+    with np.load(path) as file:
+        rows = {
+            name: file[name][_evenly(len(file[name]), number)]
+            for name in ("real", "synthetic", "nearest")
+        }
+        return Sheet(**rows, n_real=int(file["n_real"]), n_synthetic=int(file["n_synthetic"]))
+
+
+def _originals(path):
+    """Rows of a training set that are no filtered copies."""
+    with h5py.File(path) as file:
+        return np.flatnonzero(file["filter"].asstr()[:] == "none")
+
+
+def _evenly(total, number):
+    return np.unique(np.linspace(0, total - 1, min(number, total)).astype(int))
+
+
+def _nearest(images, originals, synthetic):
+    """Rows of the originals with the smallest mean squared difference to each picture."""
+    wanted = _coarse(synthetic)
+    best = np.full(len(synthetic), np.inf)
+    row = np.full(len(synthetic), originals[0])
+    for part in blocks(len(originals), images[:1].nbytes):
+        here = originals[part]
+        block = _coarse(images[here])
+        # |a - b|^2 without a table of all differences.
+        distance = (wanted**2).sum(1)[:, None] - 2 * wanted @ block.T + (block**2).sum(1)
+        nearer = distance.min(axis=1) < best
+        best[nearer] = distance.min(axis=1)[nearer]
+        row[nearer] = here[distance.argmin(axis=1)[nearer]]
+    return row
+
+
+def _coarse(images):
+    """(N, R, R) uint8 as (N, C * C) float64, each pixel the mean of a block."""
+    side = images.shape[-1]
+    block = max(side // _COARSE, 1)
+    small = images.reshape(len(images), side // block, block, side // block, block).mean((2, 4))
+    return small.reshape(len(images), -1)

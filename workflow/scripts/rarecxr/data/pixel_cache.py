@@ -1,0 +1,275 @@
+"""The pixel cache: every image decoded once, for all that is trained on it.
+
+It is made in shards, consecutive shares of the images, so that machines can share the work and
+one that fails costs one share.
+"""
+
+import collections
+import concurrent.futures
+import functools
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from rarecxr.core.files import written_whole
+from rarecxr.core.job_log import Progress
+from rarecxr.core.provenance import provenance, write_attributes
+from rarecxr.data.decode import Unreadable, decode
+from rarecxr.data.image_file import (
+    REJECTED,
+    blocks,
+    map_images,
+    read_columns,
+    shrink,
+    write_columns,
+    write_images,
+)
+
+log = logging.getLogger(__name__)
+
+# Images of one task: few enough for a smooth bar, many enough that handing over costs nothing.
+TASK_IMAGES = 16
+# Rejected files that an error names.
+NAMED = 5
+# Columns of the tables of rejected images.
+_REASON_TYPES = {"image": str, "row": np.int64, "reason": str}
+
+
+def decode_images(
+    images: str | os.PathLike,
+    root: str | os.PathLike,
+    output: str | os.PathLike,
+    rejected: str | os.PathLike,
+    resolution: int,
+    square: str,
+    max_rejected: float,
+    threads: int,
+    shard: int = 0,
+    shards: int = 1,
+) -> None:
+    """Decode one share of the index's images into a file of its own.
+
+    Files are decoded by `threads` threads (Pillow decodes outside Python's lock), read ahead
+    by two tasks a thread and written in the order of the index: memory does not grow with
+    the number of images, and the file is the same for any number of threads.
+
+    Args:
+        images: the index, `images.parquet`.
+        root: folder that the index's keys start from.
+        output: the shard (HDF5): `images` (N, resolution, resolution) uint8, `image` (key),
+            `row` (int64, row of the index from 0), `digest` (SHA-256 of the image's file).
+        rejected: CSV of what is not in the shard: image, row, reason.
+        resolution: side of the cached images in pixels.
+        square: how an image becomes square, `crop` or `pad`.
+        max_rejected: share of all images that may be rejected, 0 to 1.
+        threads: number of threads.
+        shard: which of the shares, from 0. They are consecutive and as large, but for one image.
+        shards: number of shares.
+
+    Raises:
+        ValueError: more images of this share are missing or unreadable than of all may be. They
+            are then listed in a file beside `rejected`, `…_all.csv`, which is nobody's output
+            and therefore outlives the job.
+    """
+    if not 0 <= max_rejected <= 1:
+        raise ValueError(f"max_rejected is {max_rejected}; it is a share from 0 to 1")
+    everything = pd.read_parquet(images, columns=["image"])["image"].tolist()
+    start, stop = (len(everything) * number // shards for number in (shard, shard + 1))
+    keys = everything[start:stop]
+    refuse = functools.partial(
+        _refuse_too_many, total=len(everything), max_rejected=max_rejected, root=root
+    )
+    listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
+    listed.unlink(missing_ok=True)
+
+    # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
+    reasons = {key: "missing" for key in keys if not os.path.exists(os.path.join(root, key))}
+    row_of = {key: row for row, key in enumerate(keys, start)}
+    refuse(_reasons(reasons, row_of), listed=listed)
+
+    digests = {}
+    with written_whole(output) as temporary:
+        with h5py.File(temporary, "w") as file:
+            batches = _decoded(keys, root, resolution, square, threads, digests, reasons)
+            count = write_images(file, batches, len(keys), resolution)
+        table = _reasons(reasons, row_of)
+        refuse(table, listed=listed)
+        if count < len(keys):
+            shrink(temporary, count)
+        used = [key for key in keys if key in digests]
+        with h5py.File(temporary, "a") as file:
+            columns = {"image": used, "row": np.array([row_of[key] for key in used], np.int64)}
+            write_columns(file, {**columns, "digest": [digests[key] for key in used]})
+        _write_table(rejected, table)
+
+
+def cache_pixels(
+    images: str | os.PathLike,
+    shards: Sequence[str | os.PathLike],
+    left_out: Sequence[str | os.PathLike],
+    root: str | os.PathLike,
+    output: str | os.PathLike,
+    rejected: str | os.PathLike,
+    resolution: int,
+    square: str,
+    max_rejected: float,
+    study: str,
+    code: str | None = None,
+) -> None:
+    """Join the shards of `decode_images` into one file, the same for any number of them.
+
+    Args:
+        images: the index, `images.parquet`.
+        shards: all shards in their order, and
+        left_out: what each of them left out, CSV.
+        root: folder of the images, for the message alone.
+        output: the cache (HDF5), with the datasets of a shard.
+        rejected: CSV of what is not in the cache: image, row, reason.
+        resolution: side of the cached images in pixels.
+        square: how an image became square.
+        max_rejected: share of the images that may be rejected, 0 to 1.
+        study: name of the study.
+        code: digest of the code, for the provenance.
+
+    Raises:
+        ValueError: the shards are not those of this index, or more than `max_rejected` of the
+            images are missing or unreadable.
+    """
+    keys = pd.read_parquet(images, columns=["image"])["image"].tolist()
+    table = pd.concat([pd.read_csv(path, dtype=_REASON_TYPES) for path in left_out])
+    parts = [read_columns(path) for path in shards]
+    columns = {
+        name: [value for part in parts for value in part[name]]
+        for name in ("image", "row", "digest")
+    }
+    columns["row"] = np.array(columns["row"], np.int64)
+    rows = np.sort(np.concatenate([columns["row"], table["row"]]))
+    if not np.array_equal(rows, np.arange(len(keys))) or any(
+        keys[row] != key for row, key in zip(columns["row"], columns["image"], strict=True)
+    ):
+        raise ValueError(
+            f"{Path(shards[0]).parent}: the shards are not those of {images}; "
+            "remove the folder, so that they are made anew"
+        )
+    listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
+    listed.unlink(missing_ok=True)
+    _refuse_too_many(table, len(keys), max_rejected, root, listed)
+    if len(table):
+        log.warning("%d of %d images are not cached, see %s", len(table), len(keys), rejected)
+
+    made_from = provenance(
+        study, {"resolution": resolution, "square": square}, {"images": images}, code=code
+    )
+    with written_whole(output) as temporary:
+        with h5py.File(temporary, "w") as file:
+            write_images(file, _blocks_of(shards), len(columns["row"]), resolution)
+            write_columns(file, columns)
+            write_columns(file, {REJECTED: table["image"].tolist()})
+            # Stands for the content of the file, which is too large to be hashed by every reader.
+            content = hashlib.sha256("\n".join([str(made_from), *columns["digest"]]).encode())
+            write_attributes(file, made_from, content=content.hexdigest())
+        _write_table(rejected, table)
+
+
+def _blocks_of(shards: Sequence[str | os.PathLike]) -> Iterator[np.ndarray]:
+    """All images of the shards, some at a time."""
+    for path in shards:
+        if read_columns(path)["row"].size:
+            images = map_images(path)
+            for part in blocks(len(images), images[:1].nbytes):
+                yield images[part]
+
+
+def _decoded(
+    keys: list[str],
+    root: str | os.PathLike,
+    resolution: int,
+    square: str,
+    threads: int,
+    digests: dict[str, str],
+    reasons: dict[str, str],
+) -> Iterator[np.ndarray]:
+    """Decoded images in the order of `keys`, as batches (n, resolution, resolution) uint8.
+
+    Notes the digest of every image in `digests`, or why it is left out in `reasons`.
+    """
+
+    def decode_task(task: list[str]) -> list[tuple[str, str, np.ndarray | str]]:
+        return [(key, *_read(os.path.join(root, key), resolution, square)) for key in task]
+
+    tasks = [keys[start : start + TASK_IMAGES] for start in range(0, len(keys), TASK_IMAGES)]
+    with Progress(len(keys), unit="images") as bar:
+        for results in _in_order(decode_task, tasks, threads):
+            batch = []
+            for key, digest, result in results:
+                if isinstance(result, str):
+                    reasons[key] = result
+                else:
+                    digests[key] = digest
+                    batch.append(result)
+            if batch:
+                yield np.stack(batch)
+            bar.update(len(results))
+
+
+def _read(path: str, resolution: int, square: str) -> tuple[str, np.ndarray | str]:
+    """Digest of an image's file, and its pixels (resolution, resolution) or why there are none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        return hashlib.sha256(data).hexdigest(), decode(data, resolution, square)
+    except FileNotFoundError:
+        return "", "missing"
+    except OSError as error:
+        return "", f"cannot be read: {error.strerror}"
+    except Unreadable as error:
+        return "", str(error)
+
+
+def _in_order(function: Callable, tasks: Iterable, threads: int) -> Iterator:
+    """Results of `function` for all tasks, in their order, few at a time in memory."""
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        waiting = collections.deque()
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _refuse_too_many(
+    table: pd.DataFrame,
+    total: int,
+    max_rejected: float,
+    root: str | os.PathLike,
+    listed: Path,
+) -> None:
+    if len(table) <= max_rejected * total:
+        return
+    _write_table(listed, table)
+    first = [
+        f"{key}: {reason}" for key, reason in zip(table["image"], table["reason"], strict=True)
+    ]
+    raise ValueError(
+        f"{root}: {len(table)} of {total} images are missing or unreadable, more than "
+        f"dataset.max_rejected = {max_rejected:g} allows ({int(max_rejected * total)}); "
+        f"all of them are listed in {listed}, the first are\n  " + "\n  ".join(first[:NAMED])
+    )
+
+
+def _reasons(reasons: dict[str, str], row_of: dict[str, int]) -> pd.DataFrame:
+    """What is left out and why, in the order of the index: image, row, reason."""
+    rejected = [(key, row, reasons[key]) for key, row in row_of.items() if key in reasons]
+    return pd.DataFrame(rejected, columns=list(_REASON_TYPES)).astype(_REASON_TYPES)
+
+
+def _write_table(path: str | os.PathLike, table: pd.DataFrame) -> None:
+    with written_whole(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")

@@ -1,0 +1,1 @@
+"""Digital phantoms: the embedded data set."""

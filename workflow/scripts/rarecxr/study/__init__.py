@@ -1,0 +1,1 @@
+"""The study: its configuration, arms, findings, seeds and paths."""
