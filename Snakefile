@@ -42,5 +42,5 @@ onsuccess:
     table = Path(f"results/{STUDY}/report/summary.txt")
     if table.exists():
         print(
-            f"\n{table.read_text()}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"
+            f"\n{table.read_text(encoding='utf-8')}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"
         )

@@ -35,7 +35,7 @@ TRIGGERS = ("--rerun-triggers", "mtime", "params", "input", "software-env")
 def measure(arguments: list[str], folder: Path) -> tuple[str, float, float, float]:
     """Output, wall-clock and processor seconds and the largest memory in MiB of one Snakemake."""
     command = [sys.executable, "-m", "snakemake", *arguments]
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
@@ -81,7 +81,7 @@ def job_counts(dry_run: str) -> dict[str, int]:
 
 def trivial(folder: Path, number: int) -> list[str]:
     """As many jobs that only have an output."""
-    (folder / "Snakefile").write_text(TRIVIAL.format(number=number))
+    (folder / "Snakefile").write_text(TRIVIAL.format(number=number), encoding="utf-8")
     return ["--workflow-profile", "none", *TRIGGERS]
 
 

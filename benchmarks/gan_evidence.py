@@ -343,7 +343,9 @@ def judge(plan):
             for way, images in candidates.items():
                 row = {"images": size, "way": way, "seed": seed, "shown": shown(images)}
                 if way != "real":
-                    told = json.loads((work / gans[way] / "generator.json").read_text())
+                    told = json.loads(
+                        (work / gans[way] / "generator.json").read_text(encoding="utf-8")
+                    )
                     log = pd.read_csv(work / gans[way] / "training.csv")
                     row |= {"kept_kimg": told["kept_kimg"], "kimg": told["kimg"]}
                     row["s_per_kimg"] = log["s_per_kimg"].iloc[-3:].median()

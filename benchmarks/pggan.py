@@ -42,7 +42,7 @@ def main():
             print(line(results[-1]), flush=True)
     if arguments.output:
         with written_whole(arguments.output) as temporary:
-            temporary.write_text(json.dumps(results, indent=2) + "\n")
+            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def parse():
@@ -179,7 +179,7 @@ def peak_memory(device):
 def device_name(device):
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    with open("/proc/cpuinfo") as file:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [text.split(":")[1].strip() for text in file if text.startswith("model name")]
     return models[0] if models else platform.processor()
 

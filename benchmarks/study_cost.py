@@ -143,7 +143,7 @@ def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
         with h5py.File(sets) as file:
             return len(file["images"]), file["images"].shape[1]
     if rule == "train_gan":
-        told = json.loads((results / "gan" / place / "generator.json").read_text())
+        told = json.loads((results / "gan" / place / "generator.json").read_text(encoding="utf-8"))
         return told["kimg"], told["settings"]["resolution"]
     if rule in ("make_bank", "measure_bank"):
         with h5py.File(results / "bank" / f"{place}.h5") as file:
@@ -161,8 +161,8 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="folder results/{study} of a finished study")
     parser.add_argument("--configfile", type=Path, default=ROOT / "config/chexpert.yaml")
     arguments = parser.parse_args()
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    update_config(config, yaml.safe_load(arguments.configfile.read_text()))
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load(arguments.configfile.read_text(encoding="utf-8")))
     resolution = collections.defaultdict(lambda: config["gan"]["resolution"])
     resolution["decode_images"] = resolution["cache_pixels"] = config["dataset"]["resolution"]
     resolution["train_classifier"] = config["classifier"]["resolution"]

@@ -38,7 +38,7 @@ class House:
         shutil.copytree(self.folder, folder, symlinks=True)
         return House(folder)
 
-    def snakemake(self, *arguments, check=True, configfile="study.yaml"):
+    def snakemake(self, *arguments, check=True, configfile="study.yaml", encoding="utf-8"):
         """Run Snakemake here; its output as text."""
         configured = ["--configfile", configfile] if configfile else []
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *configured]
@@ -50,6 +50,7 @@ class House:
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
+            encoding=encoding,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout[-20_000:]}")
@@ -73,21 +74,21 @@ class House:
     def edit(self, name, old, new):
         """Replace `old`, which must be there, in one file."""
         path = self.folder / name
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert old in text, f"{name} does not hold {old!r}"
-        path.write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def configure(self, **changes):
         """Change keys of the study's config, written as dotted names with `__` for the dots."""
         path = self.folder / "study.yaml"
-        config = yaml.safe_load(path.read_text())
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key, value in changes.items():
             section = config
             *parents, last = key.split("__")
             for parent in parents:
                 section = section.setdefault(parent, {})
             section[last] = value
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 class lock:
@@ -97,7 +98,7 @@ class lock:
         self.path = path
 
     def __enter__(self):
-        self.file = open(self.path, "w")
+        self.file = open(self.path, "w", encoding="utf-8")
         fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __exit__(self, *_):

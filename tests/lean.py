@@ -17,7 +17,7 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 def specifiers(environment):
     """PyPI name and range of every package of a conda environment, python included."""
     found = {}
-    for line in yaml.safe_load(Path(environment).read_text())["dependencies"]:
+    for line in yaml.safe_load(Path(environment).read_text(encoding="utf-8"))["dependencies"]:
         name, _, versions = line.partition(" ")
         # conda writes `2.11.*` for what PyPI writes as `==2.11.*`.
         versions = f"=={versions}" if versions[0].isdigit() else versions
@@ -76,10 +76,11 @@ def stand_in(arguments, home):
         python = prefix / "bin/python"
         python.write_text(
             f'#!/bin/sh\necho "{prefix}" >> "{home}/runs.txt"\n'
-            f'export PYTHONPATH="{prefix}/packages"\nexec "{sys.executable}" -S "$@"\n'
+            f'export PYTHONPATH="{prefix}/packages"\nexec "{sys.executable}" -S "$@"\n',
+            encoding="utf-8",
         )
         python.chmod(0o755)
-        with open(home / "made.txt", "a") as made:
+        with open(home / "made.txt", "a", encoding="utf-8") as made:
             made.write(f"{options['--file']}\n")
     else:
         sys.exit(f"conda {arguments}: not known to the stand-in")
@@ -92,10 +93,11 @@ def install_stand_in(home):
     conda.write_text(
         f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        f"from lean import stand_in\nstand_in(sys.argv[1:], Path({str(home)!r}))\n"
+        f"from lean import stand_in\nstand_in(sys.argv[1:], Path({str(home)!r}))\n",
+        encoding="utf-8",
     )
     conda.chmod(0o755)
-    (home / "bin/activate").write_text('export PATH="$1/bin:$PATH"\n')
+    (home / "bin/activate").write_text('export PATH="$1/bin:$PATH"\n', encoding="utf-8")
 
 
 def install_apptainer_stand_in(home):
@@ -106,6 +108,7 @@ def install_apptainer_stand_in(home):
         '#!/bin/bash\nif [ "$1" = --version ]; then echo "apptainer version 1.3.0"; exit; fi\n'
         f'printf "%s " "$@" >> "{home}/runs.txt"\necho >> "{home}/runs.txt"\n'
         'while [ "$1" != -c ]; do shift; done\n'
-        f'export PATH="{Path(sys.executable).parent}:$PATH"\nexec bash "$@"\n'
+        f'export PATH="{Path(sys.executable).parent}:$PATH"\nexec bash "$@"\n',
+        encoding="utf-8",
     )
     apptainer.chmod(0o755)

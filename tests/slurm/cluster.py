@@ -129,7 +129,7 @@ def install() -> None:
     policy = Path("/usr/sbin/policy-rc.d")
     mine = not policy.exists()
     if mine:
-        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
         policy.chmod(0o755)
     try:
         quiet = {"check": True, "stdout": subprocess.DEVNULL}
@@ -207,9 +207,9 @@ class Cluster:
                 self._wait(lambda: not self.ask("squeue", "-h", check=False), "jobs", 30)
         for name in reversed(DAEMONS):
             self._stop(name)
-        lines = HOSTS.read_text().splitlines(keepends=True)
+        lines = HOSTS.read_text(encoding="utf-8").splitlines(keepends=True)
         if any(MARK in line for line in lines):
-            HOSTS.write_text("".join(line for line in lines if MARK not in line))
+            HOSTS.write_text("".join(line for line in lines if MARK not in line), encoding="utf-8")
         if LINK.is_symlink() and LINK.resolve().parent == self.folder.resolve():
             LINK.unlink()
 
@@ -220,7 +220,12 @@ class Cluster:
     def ask(self, *command: str, check: bool = True, timeout: float = 30) -> str:
         """What a SLURM command prints."""
         done = subprocess.run(
-            command, env=self.environment, text=True, capture_output=True, timeout=timeout
+            command,
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            encoding="utf-8",
         )
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}; see {self.folder}")
@@ -239,15 +244,17 @@ class Cluster:
             **self.sizes,
             **ports,
         }
-        (self.folder / "slurm.conf").write_text(CONF.format(**values))
-        (self.folder / "slurmdbd.conf").write_text(ACCOUNTS_CONF.format(**values))
+        (self.folder / "slurm.conf").write_text(CONF.format(**values), encoding="utf-8")
+        (self.folder / "slurmdbd.conf").write_text(ACCOUNTS_CONF.format(**values), encoding="utf-8")
         (self.folder / "slurmdbd.conf").chmod(0o600)
         # A GPU is a file whose name ends in its number. Nothing is behind it.
         for number in range(self.sizes["gpus"]):
             (self.folder / f"gpus/gpu{number}").touch()
         last = self.sizes["gpus"] - 1
         files = f"{self.folder}/gpus/gpu" + (f"[0-{last}]" if last else "0")
-        (self.folder / "gres.conf").write_text(f"NodeName=node1 Name=gpu Type=a100 File={files}\n")
+        (self.folder / "gres.conf").write_text(
+            f"NodeName=node1 Name=gpu Type=a100 File={files}\n", encoding="utf-8"
+        )
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
@@ -257,7 +264,10 @@ class Cluster:
         except OSError:
             address = ""
         if address != "127.0.0.1":
-            HOSTS.write_text(f"127.0.0.1 {self.host} {MARK}\n{HOSTS.read_text()}")
+            HOSTS.write_text(
+                f"127.0.0.1 {self.host} {MARK}\n{HOSTS.read_text(encoding='utf-8')}",
+                encoding="utf-8",
+            )
 
     def _munge(self) -> list[str]:
         names = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log"}
@@ -266,7 +276,7 @@ class Cluster:
 
     def _start_accounts(self) -> None:
         data = self.folder / "mariadb"
-        with open(self.folder / "mariadb-install.log", "w") as log:
+        with open(self.folder / "mariadb-install.log", "w", encoding="utf-8") as log:
             subprocess.run(
                 [
                     *("mariadb-install-db", "--no-defaults", "--skip-test-db"),
@@ -294,7 +304,7 @@ class Cluster:
     def _start(self, name: str, *arguments: str, foreground: bool = True) -> None:
         """Start a daemon: one that stays in the foreground in a session of its own."""
         command = [_which(name), *arguments]
-        with open(self.folder / f"{name}.out", "w") as out:
+        with open(self.folder / f"{name}.out", "w", encoding="utf-8") as out:
             common = {"env": self.environment, "stdin": subprocess.DEVNULL}
             if foreground:
                 subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, **common)
@@ -319,7 +329,7 @@ class Cluster:
         """The daemon's process, if it is there and is that program."""
         path = self.folder / ("munge.pid" if name == "munged" else f"{name}.pid")
         try:
-            pid = int(path.read_text())
+            pid = int(path.read_text(encoding="utf-8"))
             program = os.readlink(f"/proc/{pid}/exe")
         except (OSError, ValueError):
             return None

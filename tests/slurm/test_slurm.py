@@ -27,8 +27,10 @@ pytestmark = [
     pytest.mark.timeout(1500),
 ]
 
-PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-RULES = yaml.safe_load((ROOT / "config/schema.yaml").read_text())["$defs"]["rule"]["enum"]
+PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+RULES = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))["$defs"]["rule"][
+    "enum"
+]
 # Of the study below. Torch alone takes 900 MB, and Snakemake in the job 300.
 TORCH = (
     "train_features",
@@ -99,7 +101,7 @@ class Study:
     @contextlib.contextmanager
     def running(self, *arguments: str):
         """Snakemake at work while the block lasts; ended with it. Its output is in `output.txt`."""
-        with open(self.house.folder / "output.txt", "a") as output:
+        with open(self.house.folder / "output.txt", "a", encoding="utf-8") as output:
             process = subprocess.Popen(
                 self.command(*arguments),
                 cwd=self.house.folder,
@@ -124,7 +126,7 @@ class Study:
 
     def output(self) -> str:
         """All that Snakemake has said so far."""
-        return (self.house.folder / "output.txt").read_text()
+        return (self.house.folder / "output.txt").read_text(encoding="utf-8")
 
     def wait(self, ready, what: str, seconds: float = SECONDS):
         """What `ready()` returns as soon as it is true.
@@ -232,7 +234,7 @@ def undisturbed(cluster, tmp_path_factory):
 
 
 def test_the_study_comes_to_its_report(undisturbed):
-    table = (undisturbed.results / "report/summary.txt").read_text()
+    table = (undisturbed.results / "report/summary.txt").read_text(encoding="utf-8")
     assert "filtered_gan" in table
     assert table in undisturbed.output()
     assert (undisturbed.results / "report/index.html").exists()
@@ -353,7 +355,7 @@ def test_a_training_that_is_cut_off_goes_on_where_it_was(disturbed):
     assert finding == sorted(set(finding))
     assert [count for _, count in disturbed.requeued] == [2]
     for place in ("base/100/draw0/negatives", "filtered/100/draw0/lung_lesion"):
-        log = (disturbed.results / f"logs/train_gan/{place}.log").read_text()
+        log = (disturbed.results / f"logs/train_gan/{place}.log").read_text(encoding="utf-8")
         assert float(re.search(r"going on at ([\d.]+) kimg", log)[1]) > 0
 
 
@@ -364,7 +366,7 @@ def test_the_results_are_those_of_the_undisturbed_study(disturbed, undisturbed):
             again = disturbed.results / path.relative_to(undisturbed.results)
             if path.name == "training.csv":
                 # Without the last column, the only clock in a result.
-                lines = [p.read_text().splitlines() for p in (path, again)]
+                lines = [p.read_text(encoding="utf-8").splitlines() for p in (path, again)]
                 first, second = ([line.rsplit(",", 1)[0] for line in part] for part in lines)
                 assert first == second
             elif path.name == "index.html" or path.match("figures/training_*"):
@@ -396,7 +398,7 @@ def test_the_error_and_log_of_a_failing_job_reach_the_user(undisturbed, cluster,
     shutil.copytree(undisturbed.house.folder / "data", study.house.folder / "data")
     shutil.copy(undisturbed.house.folder / "study.yaml", study.house.folder)
     image = next((study.house.folder / "data").rglob("view1_frontal.jpg"))
-    image.write_text("an HTML page, say")
+    image.write_text("an HTML page, say", encoding="utf-8")
     status, output = study.run("--retries", "0", "results/slurm/dataset/pixels_32.h5")
     assert status != 0
     assert "Error in rule decode_images" in output
@@ -404,4 +406,4 @@ def test_the_error_and_log_of_a_failing_job_reach_the_user(undisturbed, cluster,
     assert f"{image.relative_to(study.house.folder / 'data/Phantom-v1.0-small')}: neither" in output
     assert "results/slurm/logs/decode_images/0.log" in output
     log = re.search(r"\S+/slurm_logs/rule_decode_images/0/\d+\.log", output)[0]
-    assert "Error in rule decode_images" in Path(log).read_text()
+    assert "Error in rule decode_images" in Path(log).read_text(encoding="utf-8")

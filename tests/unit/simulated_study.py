@@ -220,7 +220,7 @@ class SimulatedStudy:
                         "quality": bank / f"{slug(finding)}_quality.json",
                         "sheet": bank / f"{slug(finding)}_sheet.npz",
                     }
-                    files["quality"].write_text(json.dumps(self._quality()))
+                    files["quality"].write_text(json.dumps(self._quality()), encoding="utf-8")
                     real = files["training_set"]
                     write_sheet(real, real, files["bank"], files["sheet"])
                     identity = {"recipe": recipe, "fraction": fraction, "draw": 0}
@@ -315,7 +315,7 @@ class SimulatedStudy:
             folder = self.root / f"bank/filter_leak/{fraction}"
             folder.mkdir(parents=True, exist_ok=True)
             paths.append(folder / "draw0.json")
-            paths[-1].write_text(json.dumps(told))
+            paths[-1].write_text(json.dumps(told), encoding="utf-8")
         return paths
 
     def evaluate(self, **changed):
@@ -343,7 +343,7 @@ class SimulatedStudy:
         """Arguments of `rarecxr.report.page.make_report`."""
         report = self.root / "report"
         root = Path(__file__).parents[2]
-        settings = yaml.safe_load((root / "config/config.yaml").read_text())
+        settings = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
         return {
             "tables": {**self.evaluate()["outputs"], "leakage": self._leakage()},
             "published": root / "config/published.csv",

@@ -46,7 +46,7 @@ def files(tmp_path):
             "random": {"too_few_images": True},
         },
     }
-    (tmp_path / "quality.json").write_text(json.dumps(told))
+    (tmp_path / "quality.json").write_text(json.dumps(told), encoding="utf-8")
     return {
         "bank": tmp_path / "pleural_other.h5",
         "positives": tmp_path / "training_set.h5",
@@ -62,7 +62,7 @@ def files(tmp_path):
 
 def text_of(files, **changed):
     write_datasheet(**{**files, **changed})
-    return files["output"].read_text()
+    return files["output"].read_text(encoding="utf-8")
 
 
 def test_a_datasheet_counts_its_images_and_those_it_was_made_from(files):

@@ -92,7 +92,7 @@ def test_batches_that_do_not_fit_leave_no_file(tmp_path, number, batch, words):
 def test_a_missing_bank_and_a_file_that_is_none_are_named(tmp_path, bank):
     with pytest.raises(FileNotFoundError, match="nowhere.h5"):
         Bank(tmp_path / "nowhere.h5")
-    (tmp_path / "text.h5").write_text("text")
+    (tmp_path / "text.h5").write_text("text", encoding="utf-8")
     with pytest.raises(ValueError, match="text.h5: no HDF5 file"):
         Bank(tmp_path / "text.h5")
     with h5py.File(bank, "a") as file:
@@ -114,12 +114,14 @@ def test_exported_images_are_the_banks_and_say_that_they_are_synthetic(bank, ima
         with Image.open(path) as picture:
             np.testing.assert_array_equal(np.array(picture), image)
             assert picture.text["Comment"] == NOTICE
-    assert json.loads((tmp_path / "png" / "attributes.json").read_text())["seed"] == 3
+    assert (
+        json.loads((tmp_path / "png" / "attributes.json").read_text(encoding="utf-8"))["seed"] == 3
+    )
 
 
 def test_the_command_exports_all_images(bank, tmp_path):
     command = [sys.executable, SCRIPTS / "export_bank.py", bank, tmp_path / "png"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
     assert "37 images" in done.stdout
     assert len(list((tmp_path / "png").glob("*.png"))) == 37
 
@@ -127,7 +129,9 @@ def test_the_command_exports_all_images(bank, tmp_path):
 @pytest.mark.parametrize("number", ["0", "38"])
 def test_the_command_refuses_more_images_than_there_are(bank, tmp_path, number):
     command = [sys.executable, SCRIPTS / "export_bank.py", bank, tmp_path / "png"]
-    done = subprocess.run([*command, "--number", number], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--number", number], capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 1
     assert f"{number} images are wanted, it holds 37" in done.stderr
     assert "Traceback" not in done.stderr

@@ -24,7 +24,8 @@ def test_a_row_says_what_the_csv_says(tmp_path):
         + "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg,Female,68,Frontal,AP,"
         + f"1.0{BLANKS}\n"
         + "CheXpert-v1.0-small/train/patient00002/study12/view2_lateral.jpg,Unknown,0,Lateral,,"
-        + ",,-1.0,0.0,,,,,,,,1,-1,0\n"
+        + ",,-1.0,0.0,,,,,,,,1,-1,0\n",
+        encoding="utf-8",
     )
     table = read_csv(path)
     assert table["image"].tolist() == [
@@ -171,17 +172,17 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
 
 def test_a_row_with_too_few_fields_is_refused_rather_than_filled(tmp_path):
     path = write_csv(tmp_path / "train.csv", csv_table([1, 2]))
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     lines[3] = lines[3].rsplit(",", 2)[0]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(ValueError, match=r"train\.csv: .*Row #4: Expected 19 columns, got 17"):
         read_csv(path)
 
 
 def test_an_empty_line_is_refused_rather_than_passed_over(tmp_path):
     path = write_csv(tmp_path / "train.csv", csv_table([1, 2]))
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:3], "", *lines[3:]]))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:3], "", *lines[3:]]), encoding="utf-8")
     with pytest.raises(ValueError, match="'Path': row 4 has '';"):
         read_csv(path)
 
@@ -210,6 +211,6 @@ def test_views_that_are_not_there_are_refused_with_what_is(tmp_path):
 )
 def test_an_empty_file_is_refused(tmp_path, content, complaint):
     path = tmp_path / "train.csv"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):
         read_csv(path)

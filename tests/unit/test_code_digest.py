@@ -20,7 +20,7 @@ def project(tmp_path):
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -31,7 +31,7 @@ def test_modules_are_followed_through_imports_inside_functions(project):
 
 def test_a_changed_module_changes_the_scripts_that_reach_it_alone(project):
     before = code_digest(project / "a.py"), code_digest(project / "b.py")
-    (project / "lib/deep.py").write_text("VALUE = 12345\n")
+    (project / "lib/deep.py").write_text("VALUE = 12345\n", encoding="utf-8")
     after = code_digest(project / "a.py"), code_digest(project / "b.py")
     assert after[0] != before[0]
     assert after[1] == before[1]
@@ -51,7 +51,8 @@ def test_comments_docstrings_and_layout_do_not_count(project):
                     deep.VALUE
                 )
             '''
-        )
+        ),
+        encoding="utf-8",
     )
     assert code_digest(project / "a.py") == before
 
@@ -62,13 +63,13 @@ def test_comments_docstrings_and_layout_do_not_count(project):
 )
 def test_the_smallest_changes_of_meaning_count(project, old, new):
     before = code_digest(project / "a.py")
-    text = (project / "lib/deep.py").read_text()
-    (project / "lib/deep.py").write_text(text.replace(old, new))
+    text = (project / "lib/deep.py").read_text(encoding="utf-8")
+    (project / "lib/deep.py").write_text(text.replace(old, new), encoding="utf-8")
     assert code_digest(project / "a.py") != before
 
 
 def test_a_string_that_is_no_docstring_counts(project):
-    (project / "lib/deep.py").write_text('VALUE = "one"\n')
+    (project / "lib/deep.py").write_text('VALUE = "one"\n', encoding="utf-8")
     before = code_digest(project / "a.py")
-    (project / "lib/deep.py").write_text('VALUE = "two"\n')
+    (project / "lib/deep.py").write_text('VALUE = "two"\n', encoding="utf-8")
     assert code_digest(project / "a.py") != before

@@ -10,7 +10,7 @@ from rarecxr.study.configuration import check
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "config/schema.yaml"
-REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 # Each with the files that it is given after.
 STUDIES = {
     "chexpert.yaml": (),
@@ -50,8 +50,8 @@ def test_the_reference_is_accepted():
 def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
     below = REFERENCE
     for other in STUDIES[name]:
-        below = merged(below, yaml.safe_load((ROOT / "config" / other).read_text()))
-    study = yaml.safe_load((ROOT / "config" / name).read_text())
+        below = merged(below, yaml.safe_load((ROOT / "config" / other).read_text(encoding="utf-8")))
+    study = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
     check(merged(below, study), SCHEMA)
 
     def repeated(changes, base):
@@ -160,7 +160,7 @@ def keys_of(schema, path=""):
 
 
 def test_every_key_has_a_place_in_the_reference_and_a_description():
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     for key, part in keys_of(schema):
         value = REFERENCE
         for name in key.split("."):
@@ -170,7 +170,7 @@ def test_every_key_has_a_place_in_the_reference_and_a_description():
 
 
 def test_every_key_has_its_value_in_the_reference_as_default():
-    for key, part in keys_of(yaml.safe_load(SCHEMA.read_text())):
+    for key, part in keys_of(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))):
         # Sections hold keys; what a study names itself (arms, filters and so on) is shown there.
         if "properties" in part or ("propertyNames" in part and "." not in key):
             continue
@@ -181,8 +181,8 @@ def test_every_key_has_its_value_in_the_reference_as_default():
 
 
 def test_every_key_of_the_reference_has_a_comment_above_or_on_its_line():
-    lines = (ROOT / "config/config.yaml").read_text().splitlines()
-    schema = yaml.safe_load(SCHEMA.read_text())
+    lines = (ROOT / "config/config.yaml").read_text(encoding="utf-8").splitlines()
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     for key, _ in keys_of(schema):
         depth, name = key.count("."), key.split(".")[-1]
         at = [i for i, line in enumerate(lines) if line.startswith("  " * depth + f"{name}:")]

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 DEFINITIONS = ["Dockerfile", "rarecxr.def"]
 
 
 @pytest.fixture(params=DEFINITIONS)
 def definition(request):
-    return (ROOT / "container" / request.param).read_text()
+    return (ROOT / "container" / request.param).read_text(encoding="utf-8")
 
 
 def test_the_installer_is_that_of_the_set_up(definition):
@@ -35,7 +35,8 @@ def test_both_definitions_do_the_same():
     steps = [
         set(
             re.findall(
-                r"python -m pip .*?uv==\S+|uv pip sync .*", (ROOT / "container" / name).read_text()
+                r"python -m pip .*?uv==\S+|uv pip sync .*",
+                (ROOT / "container" / name).read_text(encoding="utf-8"),
             )
         )
         for name in DEFINITIONS

@@ -27,7 +27,7 @@ MAIN_PROCESS = {"jsonschema", "pyyaml"}
 
 
 def locked():
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     return {
         name: Version(version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)
     }
@@ -50,11 +50,11 @@ def test_every_conda_range_has_both_ends(environment):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_only_conda_forge_is_asked(environment):
-    assert yaml.safe_load(environment.read_text())["channels"] == ["conda-forge"]
+    assert yaml.safe_load(environment.read_text(encoding="utf-8"))["channels"] == ["conda-forge"]
 
 
 def test_the_lock_holds_what_the_project_asks_for():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
     versions = locked()
     for line in wanted:
@@ -63,7 +63,7 @@ def test_the_lock_holds_what_the_project_asks_for():
 
 
 def test_the_lock_pins_every_package_by_digest_and_names_no_registry():
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     entries = re.split(r"^(?=\S)", text, flags=re.M)[1:]
     assert len(entries) > 50
     for entry in entries:
@@ -78,7 +78,7 @@ def files_of_rules_in(environment):
 
     found = {}
     for rules in (ROOT / "workflow/rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", rules.read_text(), flags=re.M)[1:]:
+        for rule in re.split(r"^rule ", rules.read_text(encoding="utf-8"), flags=re.M)[1:]:
             if f"envs/{environment.name}" in rule:
                 for script in re.findall(r'"\.\./scripts/(\w+\.py)"', rule):
                     closure = _closure(ROOT / "workflow/scripts" / script)
@@ -92,7 +92,7 @@ def imported_by_rules_in(environment):
     """Distributions that the scripts of one environment's rules import, through all modules."""
     names = set()
     for path in files_of_rules_in(environment).values():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -124,5 +124,7 @@ for name in {sorted(modules)!r}:
     importlib.import_module(name)
 """
     # -I and -S: neither the environment's variables nor the installed packages count.
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr

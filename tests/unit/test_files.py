@@ -9,21 +9,21 @@ from rarecxr.core.files import sha256, written_whole
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     path = tmp_path / "bank.h5"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError), written_whole(path) as temporary:
-        temporary.write_text("half")
+        temporary.write_text("half", encoding="utf-8")
         raise RuntimeError
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["bank.h5"]
 
 
 def test_the_place_holds_the_old_file_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "sub" / "auc.csv"
     with written_whole(path) as temporary:
-        temporary.write_text("new")
+        temporary.write_text("new", encoding="utf-8")
         assert not path.exists()
         assert temporary.suffix == ".csv"
-    assert path.read_text() == "new"
+    assert path.read_text(encoding="utf-8") == "new"
     assert [file.name for file in path.parent.iterdir()] == ["auc.csv"]
 
 

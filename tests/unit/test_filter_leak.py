@@ -56,7 +56,7 @@ def measured(folder, bank_images, base=80, positives=40, filters=FILTERS):
         max_images=200,
         study="test",
     )
-    return json.loads((folder / "leak.json").read_text())
+    return json.loads((folder / "leak.json").read_text(encoding="utf-8"))
 
 
 def test_the_share_of_filtered_images_in_a_bank_is_found(tmp_path):

@@ -50,8 +50,8 @@ def test_a_changed_image_is_noticed(root, change):
 
 def test_other_files_and_the_place_do_not_count(root, tmp_path_factory):
     before = image_fingerprint(root)
-    (root / "train.csv").write_text("Path")
-    (root / "train/.DS_Store").write_text("x")
+    (root / "train.csv").write_text("Path", encoding="utf-8")
+    (root / "train/.DS_Store").write_text("x", encoding="utf-8")
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "linked"
     elsewhere.symlink_to(root)
     assert image_fingerprint(elsewhere) == before
@@ -91,6 +91,11 @@ def test_it_loads_nothing_beyond_the_standard_library(root):
     )
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     assert done.stdout.strip() == "[]"

@@ -145,11 +145,11 @@ def helper(tmp_path, monkeypatch):
 
     def noted(*arguments):
         process = started(*arguments)
-        note.write_text(json.dumps(process.pid))
+        note.write_text(json.dumps(process.pid), encoding="utf-8")
         return process
 
     monkeypatch.setattr(helpers, "_started", noted)
-    return lambda: json.loads(note.read_text())
+    return lambda: json.loads(note.read_text(encoding="utf-8"))
 
 
 def is_over(process_id, within_s=20.0):
@@ -157,7 +157,10 @@ def is_over(process_id, within_s=20.0):
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         state = subprocess.run(
-            ["ps", "-o", "state=", "-p", str(process_id)], capture_output=True, text=True
+            ["ps", "-o", "state=", "-p", str(process_id)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         ).stdout.strip()
         if not state or state.startswith("Z"):
             return True

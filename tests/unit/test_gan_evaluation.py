@@ -104,7 +104,7 @@ def train_and_read(folder, **changes):
 
     train(**arguments(images, folder, final_kimg=0.1, on_tick=remember, **changes))
     rows = pd.read_csv(folder / "training.csv")
-    about = json.loads((folder / "generator.json").read_text())
+    about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     return rows, about, weights, read_checkpoint(folder / "generator.pt")
 
 

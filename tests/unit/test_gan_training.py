@@ -92,7 +92,7 @@ def test_the_generator_file_holds_plain_values_and_where_it_comes_from(whole, im
     content = read_checkpoint(whole / "generator.pt")
     assert content["settings"]["resolution"] == 16
     assert content["settings"]["label_size"] == 0
-    made_by = json.loads((whole / "generator.json").read_text())
+    made_by = json.loads((whole / "generator.json").read_text(encoding="utf-8"))
     assert content["provenance"]["inputs"] == made_by["inputs"]
     assert made_by["kimg"] == 0.084
     assert made_by["training_images"] == 10
@@ -117,7 +117,7 @@ def test_the_generator_file_holds_the_average_of_the_weights(images, tmp_path):
 def test_the_sample_sheet_has_a_row_for_each_snapshot_and_two_of_real_images(whole):
     with Image.open(whole / "samples.png") as sheet:
         height = sheet.height
-    about = json.loads((whole / "generator.json").read_text())
+    about = json.loads((whole / "generator.json").read_text(encoding="utf-8"))
     kept = int(about["kept_kimg"] != about["kimg"])
     cell = 16 * 6 + 2
     assert height == (1 + SETTINGS["snapshots"] + kept + 2) * cell + 2 * 20 + 3 * 8

@@ -35,6 +35,7 @@ def start(tmp_path):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         jobs.append(job)
         return job
@@ -98,7 +99,7 @@ def test_without_the_variable_the_driver_is_asked(start, tmp_path):
     # Stands in for NVIDIA's program, which a machine without a GPU lacks.
     program = tmp_path / "bin/nvidia-smi"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\nprintf 'GPU-aa\\nGPU-bb\\n'\n")
+    program.write_text("#!/bin/sh\nprintf 'GPU-aa\\nGPU-bb\\n'\n", encoding="utf-8")
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     jobs = [start(1, PATH=path) for _ in range(2)]

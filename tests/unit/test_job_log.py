@@ -7,13 +7,14 @@ from pathlib import Path
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
 
-def run(code, tmp_path):
+def run(code, tmp_path, **environment):
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(SCRIPTS), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(SCRIPTS), "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
 
 
@@ -25,11 +26,28 @@ def test_prints_tracebacks_warnings_and_children_reach_the_log(tmp_path):
         "logging.getLogger('x').info('told'); raise ValueError('row 7')\n",
         tmp_path,
     )
-    log = (tmp_path / "logs/a/b.log").read_text()
+    log = (tmp_path / "logs/a/b.log").read_text(encoding="utf-8")
     for text in ("printed", "from a child", "careful", "told", "ValueError: row 7"):
         assert text in log
     assert done.returncode == 1
     assert done.stdout == done.stderr == ""
+
+
+def test_the_log_is_utf_8_where_the_locale_is_not(tmp_path):
+    done = run(
+        "from rarecxr.core.job_log import log_to, Progress; log_to('logs/a/b.log')\n"
+        "import logging; from rarecxr.core import job_log; job_log.FILE_INTERVAL_S = 0\n"
+        "with Progress(1, 'images', 'finding – 병변') as bar: bar.update()\n"
+        "print('printed – 병변'); logging.getLogger('x').info('logged – 병변')\n"
+        "raise ValueError('raised – 병변')\n",
+        tmp_path,
+        PYTHONIOENCODING="latin-1",
+    )
+    log = (tmp_path / "logs/a/b.log").read_text(encoding="utf-8")
+    for text in ("printed – 병변", "logged – 병변", "ValueError: raised – 병변"):
+        assert text in log
+    # The console gets the codes of what it cannot show.
+    assert r"finding \u2013 \ubcd1\ubcc0" in done.stderr
 
 
 def test_a_bar_shows_job_share_rate_and_time_left_and_stays_out_of_the_log(tmp_path):
@@ -42,7 +60,7 @@ def test_a_bar_shows_job_share_rate_and_time_left_and_stays_out_of_the_log(tmp_p
         "    for _ in range(4): time.sleep(0.06); bar.update()\n",
         tmp_path,
     )
-    assert (tmp_path / "logs/train_gan/plain/10.log").read_text() == ""
+    assert (tmp_path / "logs/train_gan/plain/10.log").read_text(encoding="utf-8") == ""
     second = done.stderr.splitlines()[1]
     assert second.startswith("train_gan plain/10 at 32 px:  50% |")
     assert "2/4 images" in second

@@ -93,7 +93,7 @@ def test_no_patient_is_in_both_csvs(root):
 def test_cells_are_written_as_chexpert_writes_them(root):
     allowed = {"train": {"1.0", "0.0", "-1.0", ""}, "valid": {"1.0", "0.0"}}
     for name, values in allowed.items():
-        with open(root / f"{name}.csv", newline="") as file:
+        with open(root / f"{name}.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         found = {row[finding] for row in rows for finding in FINDINGS}
         assert found == values

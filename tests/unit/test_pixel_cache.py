@@ -38,7 +38,7 @@ def test_every_image_is_cached_as_it_is_decoded_alone(study):
         data = (study / "data" / KEYS[row]).read_bytes()
         np.testing.assert_array_equal(images[row], decode(data, 16, "pad"))
         assert columns["digest"][row] == hashlib.sha256(data).hexdigest()
-    assert (study / "pixels_rejected.csv").read_text() == "image,row,reason\n"
+    assert (study / "pixels_rejected.csv").read_text(encoding="utf-8") == "image,row,reason\n"
 
 
 def test_threads_and_time_do_not_change_a_byte(study):
@@ -51,7 +51,7 @@ def test_what_cannot_be_read_is_listed_and_left_out(study):
     (study / "data" / KEYS[3]).unlink()
     broken = study / "data" / KEYS[40]
     broken.write_bytes(broken.read_bytes()[:-60])
-    (study / "data" / KEYS[69]).write_text("an HTML page, say")
+    (study / "data" / KEYS[69]).write_text("an HTML page, say", encoding="utf-8")
     output = cached(study)
     rejected = pd.read_csv(study / "pixels_rejected.csv")
     assert rejected["image"].tolist() == [KEYS[3], KEYS[40], KEYS[69]]
@@ -73,8 +73,8 @@ def test_the_cache_is_the_same_from_any_number_of_shards(study):
     for shards in (2, 7, 90):
         output = cached(study, f"of {shards}", shards=shards)
         assert output.read_bytes() == expected.read_bytes()
-        rejected = output.with_name(f"of {shards}_rejected.csv").read_text()
-        assert rejected == (study / "one_rejected.csv").read_text()
+        rejected = output.with_name(f"of {shards}_rejected.csv").read_text(encoding="utf-8")
+        assert rejected == (study / "one_rejected.csv").read_text(encoding="utf-8")
 
 
 def test_few_rejected_images_in_each_shard_may_be_too_many_in_all(study):

@@ -14,7 +14,7 @@ def test_the_order_of_settings_does_not_count_but_their_values_do():
 
 
 def test_inputs_are_named_by_the_digest_of_their_content(tmp_path):
-    (tmp_path / "split.csv").write_text("patient,split\n")
+    (tmp_path / "split.csv").write_text("patient,split\n", encoding="utf-8")
     told = provenance("demo", {"lr": 0.1}, {"split": tmp_path / "split.csv"}, seed=3, code="c")
     assert told["inputs"] == {"split": hashlib.sha256(b"patient,split\n").hexdigest()}
     assert (told["study"], told["seed"], told["code"]) == ("demo", 3, "c")
@@ -36,4 +36,4 @@ def test_attributes_and_json_keep_the_values(tmp_path):
         assert (file.attrs["seed"], file.attrs["ratio"]) == (3, 1.5)
         assert "no" not in file.attrs
     write_json(tmp_path / "x.json", values)
-    assert json.loads((tmp_path / "x.json").read_text()) == values
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == values

@@ -56,7 +56,7 @@ def measured(tmp_path):
             device="cpu",
             code="digest",
         )
-        return json.loads((tmp_path / "quality.json").read_text())
+        return json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
 
     return of
 

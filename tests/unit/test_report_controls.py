@@ -34,7 +34,7 @@ def leaks(tmp_path):
             ],
         }
         paths.append(tmp_path / f"draw{draw}.json")
-        paths[-1].write_text(json.dumps(told))
+        paths[-1].write_text(json.dumps(told), encoding="utf-8")
     return filters.read_filter_leaks(paths)
 
 

@@ -29,7 +29,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(study):
-    return (study.root / "report/index.html").read_text()
+    return (study.root / "report/index.html").read_text(encoding="utf-8")
 
 
 def page_of(made, folder, gans=(), **changed):
@@ -40,7 +40,7 @@ def page_of(made, folder, gans=(), **changed):
         "figure_folder": folder / "figures",
     }
     make_report(**made.make_report(gans, **places, **changed))
-    return (folder / "index.html").read_text()
+    return (folder / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_is_one_file_that_asks_for_no_other(page):
@@ -120,7 +120,7 @@ def test_every_figure_is_a_drawing_without_date_beside_its_data(study):
     drawings = sorted(folder.glob("*.svg"))
     assert {path.stem for path in drawings} >= {"forest", "roc_fracture", "calibration_fracture"}
     for path in drawings:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert ElementTree.fromstring(text).tag.endswith("svg")
         assert "dc:date" not in text
         assert "currentColor" not in text
@@ -159,7 +159,7 @@ def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
 def test_the_banks_quality_is_written_as_a_table_and_shown(study, page):
     table = pd.read_csv(study.root / "report/quality.csv")
     assert len(table) == len(study.gans) * 2
-    told = json.loads(study.gans[0]["quality"].read_text())["spaces"]["random"]
+    told = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))["spaces"]["random"]
     row = table[(table["space"] == "random")].iloc[0]
     assert row["kid"] == pytest.approx(told["bank"]["kid"], abs=1e-5)
     assert row["told_apart_floor"] == 0.5

@@ -117,7 +117,9 @@ def test_the_console_needs_neither_matplotlib_nor_scipy():
         "print([n for n in ('matplotlib', 'scipy', 'h5py', 'jinja2', 'torch') if n in sys.modules])"
     )
     path = {"PYTHONPATH": "workflow/scripts"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=path)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=path, encoding="utf-8"
+    )
     assert result.stdout.strip() == "[]", result.stderr
 
 
@@ -136,7 +138,7 @@ def make_quality(folder, name, told_apart):
         },
     }
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(told), encoding="utf-8")
     return path
 
 

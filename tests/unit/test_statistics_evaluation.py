@@ -235,7 +235,7 @@ def test_a_finding_without_any_positive_is_reported_with_its_counts(copy):
         assert set(rows.loc["balanced_gan", "verdict"]) == {"too few positives"}
     assert (summary.loc["Fracture", "brier"] > 0).all()
     make_report(**copy.make_report())
-    page = (copy.root / "report/index.html").read_text()
+    page = (copy.root / "report/index.html").read_text(encoding="utf-8")
     assert "not judged in 4, which have too few test patients of a class" in page
 
 

@@ -26,7 +26,7 @@ def finished(tmp_path_factory, worker_id):
             unfinished = House.build(shared / "unfinished")
             make_real_images(unfinished)
             output = unfinished.snakemake()
-            (unfinished.folder / "output.txt").write_text(output)
+            (unfinished.folder / "output.txt").write_text(output, encoding="utf-8")
             unfinished.folder.rename(folder)
     return House(folder)
 

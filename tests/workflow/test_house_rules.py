@@ -1,6 +1,8 @@
 """Promises that every rule and script keeps, read from their text."""
 
+import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ def rules():
     """Name, file and text of every rule that runs a script."""
     found = []
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for name, text in re.findall(r"^rule (\w+):\n((?:[ \n].*\n|\n)+)", path.read_text(), re.M):
+        for name, text in re.findall(
+            r"^rule (\w+):\n((?:[ \n].*\n|\n)+)", path.read_text(encoding="utf-8"), re.M
+        ):
             found.append((name, path.name, text))
     return found
 
@@ -61,12 +65,12 @@ def test_every_rule_has_docstring_log_benchmark_and_environment(name, file, text
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_no_script_reads_the_whole_configuration(script):
-    assert "snakemake.config" not in script.read_text()
+    assert "snakemake.config" not in script.read_text(encoding="utf-8")
 
 
 def test_every_script_that_a_rule_runs_logs_before_it_imports():
     for name, _, _ in RULES:
-        text = (ROOT / f"workflow/scripts/{name}.py").read_text()
+        text = (ROOT / f"workflow/scripts/{name}.py").read_text(encoding="utf-8")
         body = text.split('"""', 2)[2].strip().splitlines()
         assert body[0] == "from rarecxr.core.job_log import log_to", name
         assert body[2] == "log_to(snakemake.log[0])", name
@@ -74,11 +78,13 @@ def test_every_script_that_a_rule_runs_logs_before_it_imports():
 
 def test_the_library_knows_nothing_of_snakemake():
     for path in (ROOT / "workflow/scripts/rarecxr").rglob("*.py"):
-        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
+        assert not re.search(
+            r"^\s*(import|from) snakemake", path.read_text(encoding="utf-8"), re.M
+        ), path
 
 
 def test_the_default_profile_names_the_triggers_and_nothing_of_the_machine():
-    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text(encoding="utf-8"))
     assert set(profile["rerun-triggers"]) == {"mtime", "params", "input", "software-env"}
     assert not {"cores", "jobs", "resources", "default-resources"} & set(profile)
 
@@ -86,13 +92,13 @@ def test_the_default_profile_names_the_triggers_and_nothing_of_the_machine():
 @pytest.mark.parametrize("name", ["local", "slurm"])
 def test_a_profile_that_replaces_the_default_repeats_it(name):
     """`--workflow-profile` leaves profiles/default out."""
-    profile = yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
-    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text(encoding="utf-8"))
+    default = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text(encoding="utf-8"))
     assert {key: profile.get(key) for key in default} == default
 
 
 def test_the_slurm_profile_sends_the_rules_that_use_a_gpu_and_no_others_to_its_partition():
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
     with_gpu = {name for name, _, text in RULES if "gpu=" in text}
     assert set(profile["set-resources"]) == with_gpu
     assert {part["slurm_partition"] for part in profile["set-resources"].values()} == {"gpu"}
@@ -107,13 +113,13 @@ def test_what_a_job_asks_for_is_in_the_configuration(name, file, text):
 
 
 def test_jobs_are_told_by_the_names_of_rules():
-    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text())
+    schema = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))
     assert set(schema["$defs"]["rule"]["enum"]) == {"default", *(name for name, _, _ in JOBS)}
 
 
 def test_checkpoints_are_loaded_without_unpickling():
     for path in (ROOT / "workflow/scripts").rglob("*.py"):
-        for call in re.findall(r"torch\.load\(.*", path.read_text()):
+        for call in re.findall(r"torch\.load\(.*", path.read_text(encoding="utf-8")):
             assert "weights_only=True" in call, f"{path.name}: {call}"
 
 
@@ -127,10 +133,47 @@ def test_the_catalogues_standardised_usage_is_kept():
         "LICENSE",
     ):
         assert (ROOT / name).stat().st_size > 0, name
-    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))[
+        "usage"
+    ]
     assert usage["software-stack-deployment"]["conda"] is True
     # With Snakemake's report: some outputs are shown in it.
     assert usage["report"] is any("=report(" in text for _, _, text in RULES)
     configured = {path.name for path in (ROOT / "config").iterdir()} - {"README.md"}
-    told = (ROOT / "config/README.md").read_text()
+    told = (ROOT / "config/README.md").read_text(encoding="utf-8")
     assert not [name for name in configured if f"`{name}`" not in told]
+
+
+def opened_as_text(call):
+    """Whether a call reads or writes text, as far as its own line shows."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if name in ("read_text", "write_text"):
+        return True
+    if name in ("run", "Popen", "check_output"):
+        return any(keyword.arg in ("text", "universal_newlines") for keyword in call.keywords)
+    bare = isinstance(call.func, ast.Name)
+    if name == "fdopen" or (name == "open" and bare):
+        place = 1
+    elif name == "open" and getattr(call.func.value, "id", "path").islower():
+        place = 0
+    else:
+        return False
+    modes = [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
+    mode = (call.args[place : place + 1] + modes + [ast.Constant("r")])[0]
+    if not (isinstance(mode, ast.Constant) and isinstance(mode.value, str)):
+        return False
+    return re.fullmatch("[rwax+t]+", mode.value) is not None
+
+
+def test_every_text_file_is_opened_as_utf_8():
+    listed = subprocess.check_output(["git", "ls-files", "*.py"], cwd=ROOT, encoding="utf-8")
+    assert len(listed.splitlines()) > 200
+    for name in listed.splitlines():
+        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and opened_as_text(node):
+                # Named by another argument, as in `**options`, it is not seen here.
+                given = {keyword.arg for keyword in node.keywords}
+                assert given & {"encoding", None}, f"{name}:{node.lineno}: no encoding"
+    for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(read|write)_text\((?![^)]*encoding)|\bopen\((?![^)]*enc)", text)

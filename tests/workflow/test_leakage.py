@@ -98,14 +98,17 @@ def swap_image(path, image=None, patient=None):
 def a_patient_in_two_splits(study):
     path = study.results / "dataset/split.csv"
     patient = study.split.index[study.split == "train"][0]
-    path.write_text(path.read_text() + f"{patient},test\n")
+    path.write_text(path.read_text(encoding="utf-8") + f"{patient},test\n", encoding="utf-8")
     return "splits: .*1 patients have several rows"
 
 
 def a_test_patient_in_the_draw(study):
     path = study.results / "dataset/draw0.csv"
     patient = study.split.index[study.split == "test"][0]
-    path.write_text(path.read_text() + f"{patient},{len(study.inside + study.outside)},0\n")
+    path.write_text(
+        path.read_text(encoding="utf-8") + f"{patient},{len(study.inside + study.outside)},0\n",
+        encoding="utf-8",
+    )
     return f"draws: .*1 patients are not for training, the first is {patient}"
 
 
@@ -255,8 +258,8 @@ def test_a_planted_leak_is_found(study, plant):
 
 def test_the_study_itself_has_none_and_says_what_was_looked_at(study):
     check_leakage(**files_of(study.results))
-    again = (study.results / "report/leakage_again.csv").read_text()
-    assert again == (study.results / "report/leakage.csv").read_text()
+    again = (study.results / "report/leakage_again.csv").read_text(encoding="utf-8")
+    assert again == (study.results / "report/leakage.csv").read_text(encoding="utf-8")
     table = pd.read_csv(study.results / "report/leakage.csv").set_index("check")
     assert table.loc["splits", "items"] == len(study.split)
     assert table.loc["draws", "items"] == (study.split == "train").sum()

@@ -49,13 +49,13 @@ def test_the_place_of_the_catalogue_leads_to_the_same_workflow(done):
 
 
 def test_another_workflow_runs_the_study_as_a_module(done):
-    (done.folder / "second.smk").write_text(SECOND)
+    (done.folder / "second.smk").write_text(SECOND, encoding="utf-8")
     # No setting, input or code is another one for it: only its own rule is left to run.
     text = done.snakemake("-n", "--snakefile", "second.smk", configfile=None)
     assert re.findall(r"^rule (\w+):", text, re.M) == ["second"]
     shutil.rmtree(done.folder / "results/tiny/report")
     done.snakemake("--snakefile", "second.smk", configfile=None)
-    assert "filtered_gan" in (done.folder / "second.txt").read_text()
+    assert "filtered_gan" in (done.folder / "second.txt").read_text(encoding="utf-8")
     assert (done.folder / "results/tiny/report/index.html").exists()
 
 
@@ -94,6 +94,7 @@ def test_two_studies_of_one_checkout_run_side_by_side(house):
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            encoding="utf-8",
         )
         for name in ("study.yaml", "other.yaml")
     ]
@@ -116,9 +117,13 @@ def test_environments_in_a_shared_prefix_serve_two_checkouts(tmp_path, monkeypat
         house.snakemake(*conda, "--until", "cache_pixels", "label_images")
         assert (house.folder / "results/tiny/dataset/pixels_32.h5").exists()
         # The rules ran with the Python of the environment.
-        assert set((home / "runs.txt").read_text().splitlines()) <= set(map(str, prefix.iterdir()))
+        assert set((home / "runs.txt").read_text(encoding="utf-8").splitlines()) <= set(
+            map(str, prefix.iterdir())
+        )
         (home / "runs.txt").unlink()
-    made = [Path(name).name for name in (home / "made.txt").read_text().splitlines()]
+    made = [
+        Path(name).name for name in (home / "made.txt").read_text(encoding="utf-8").splitlines()
+    ]
     assert len(made) == len(set(made)) >= 1
 
 
@@ -134,7 +139,11 @@ def test_one_image_serves_all_rules(house, tmp_path, monkeypatch):
         *("--software-deployment-method", "apptainer", "--apptainer-args=--nv"),
         *("--until", "label_images", "split_patients"),
     )
-    runs = [run for run in (home / "runs.txt").read_text().splitlines() if "scripts/tmp" in run]
+    runs = [
+        run
+        for run in (home / "runs.txt").read_text(encoding="utf-8").splitlines()
+        if "scripts/tmp" in run
+    ]
     assert len(runs) == 3
     for run in runs:
         assert str(image) in run
@@ -156,5 +165,5 @@ def test_a_training_on_one_machine_takes_a_gpu_that_is_free(done, tmp_path, monk
             *("--workflow-profile", "profiles/local", "--resources", "gpu=2"),
             *("--forcerun", "train_gan"),
         )
-    log = (done.folder / f"results/tiny/logs/train_gan/{place}.log").read_text()
+    log = (done.folder / f"results/tiny/logs/train_gan/{place}.log").read_text(encoding="utf-8")
     assert "uses GPU 1" in log

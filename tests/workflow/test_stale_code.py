@@ -150,7 +150,7 @@ def name_of(path):
 
 def change(path):
     """Change one value in a file: nothing that comments or layout could be."""
-    path.write_text(path.read_text() + "\n_CHANGED = 1\n")
+    path.write_text(path.read_text(encoding="utf-8") + "\n_CHANGED = 1\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +166,10 @@ def scripts(tmp_path_factory):
 def test_a_changed_module_changes_the_code_param_of_the_rules_that_reach_it(scripts, path):
     before = {rule: code_digest(scripts / f"{rule}.py") for rule in ALL}
     copy = scripts / path.relative_to(SCRIPTS)
-    text = copy.read_text()
+    text = copy.read_text(encoding="utf-8")
     change(copy)
     after = {rule: code_digest(scripts / f"{rule}.py") for rule in ALL}
-    copy.write_text(text)
+    copy.write_text(text, encoding="utf-8")
     assert {rule for rule in ALL if before[rule] != after[rule]} == reach(name_of(path))
 
 
@@ -228,9 +228,9 @@ def test_snakemake_re_runs_what_depends_on_a_changed_module(done, module):
 
 def test_a_reworded_module_re_runs_nothing(done):
     for path in (done.folder / "workflow/scripts/rarecxr").rglob("*.py"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         docstring = ast.get_docstring(ast.parse(text), clean=False)
         assert docstring, path
         text = re.sub(r'\A"""', '"""In other words: ', text)
-        path.write_text(f"{text}\n# A comment.\n")
+        path.write_text(f"{text}\n# A comment.\n", encoding="utf-8")
     assert done.stale_jobs() == set()

@@ -95,7 +95,7 @@ def test_every_bank_is_traced_back_to_the_images(results):
             assert "synthetic" in told["notice"].lower()
         assert told["generator_digest"] == sha256(gan / "generator.pt")
         assert told["training_digest"] == sha256(gan / "training_set.h5")
-        metadata = json.loads((gan / "generator.json").read_text())
+        metadata = json.loads((gan / "generator.json").read_text(encoding="utf-8"))
         assert metadata["inputs"]["images"] == told["training_digest"]
         with h5py.File(gan / "training_set.h5") as file:
             inputs = json.loads(file.attrs["inputs"])
@@ -104,18 +104,22 @@ def test_every_bank_is_traced_back_to_the_images(results):
         if path.stem == "lung_lesion":
             with Bank(path) as bank:
                 assert len(bank) == 2 * real
-            quality = json.loads(path.with_name("lung_lesion_quality.json").read_text())
+            quality = json.loads(
+                path.with_name("lung_lesion_quality.json").read_text(encoding="utf-8")
+            )
             assert np.isfinite(quality["sharpness"]["synthetic"])
             table = pd.read_csv(results / "report/quality.csv")
             assert set(table["space"]) == set(quality["spaces"])
-        datasheet = path.with_name(f"{path.stem}_datasheet.md").read_text()
+        datasheet = path.with_name(f"{path.stem}_datasheet.md").read_text(encoding="utf-8")
         assert sha256(path) in datasheet
         assert sha256(gan / "generator.pt") in datasheet
 
 
 def test_every_bank_is_judged_by_a_detector_of_its_fraction(results):
     for fraction in FRACTIONS:
-        told = json.loads((results / f"bank/filter_leak/{fraction}/draw0.json").read_text())
+        told = json.loads(
+            (results / f"bank/filter_leak/{fraction}/draw0.json").read_text(encoding="utf-8")
+        )
         banks = {(bank["recipe"], bank["finding"]) for bank in told["banks"]}
         assert banks == {("filtered", "Lung Lesion"), ("base", "negatives")}
         assert set(told["detectors"]) == {"gaussian", "unsharp", "minimum"}
@@ -126,8 +130,8 @@ def test_every_bank_is_judged_by_a_detector_of_its_fraction(results):
 
 
 def test_the_table_and_the_pages_address_are_printed_at_the_end(finished, results):
-    output = (finished.folder / "output.txt").read_text()
-    assert (results / "report/summary.txt").read_text() in output
+    output = (finished.folder / "output.txt").read_text(encoding="utf-8")
+    assert (results / "report/summary.txt").read_text(encoding="utf-8") in output
     assert "results/tiny/report/index.html" in output
 
 
@@ -155,7 +159,7 @@ def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(d
     done.snakemake("clean_states")
     left = [path.parent for path in state.rglob("resume_*.pt")]
     assert left == [state / "gan/base/50/draw0/negatives"]
-    log = (done.folder / "results/tiny/logs/clean_states.log").read_text()
+    log = (done.folder / "results/tiny/logs/clean_states.log").read_text(encoding="utf-8")
     assert f"kept, there is no {kept.relative_to(done.folder)}" in log
     assert done.stale_jobs() == stale
 
@@ -220,7 +224,7 @@ def test_several_draws_and_an_arm_that_pretrains_reach_the_report(done):
             results / f"bank/filtered/100/draw{draw}/lung_lesion.h5"
         )
     assert len(banks) == 2
-    page = (results / "report/index.html").read_text()
+    page = (results / "report/index.html").read_text(encoding="utf-8")
     assert "pretrained_gan" in page
     looked_at = pd.read_csv(results / "report/leakage.csv").set_index("check")["items"]
     # With one fraction there is nothing to be nested.

@@ -17,9 +17,15 @@ from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
 from rarecxr.study.arms import at_doses, largest
 
+# Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
+# where Python would end the workflow with a UnicodeEncodeError.
+for _stream in (sys.stdout, sys.stderr):
+    if hasattr(_stream, "reconfigure"):
+        _stream.reconfigure(errors="backslashreplace")
+
 # What the user's files and command line do not say. Not by `configfile:`, which a workflow that
 # takes this one as a module does without.
-_reference = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+_reference = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 update_config(_reference, config)
 config.update(_reference)
 

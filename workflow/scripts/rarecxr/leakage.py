@@ -215,7 +215,7 @@ class _Study:
     def generators(self) -> Iterator[_Look]:
         for (_, fraction, draw, finding), gan in self._gans.items():
             look = _Look(gan["metadata"])
-            told = json.loads(Path(gan["metadata"]).read_text())
+            told = json.loads(Path(gan["metadata"]).read_text(encoding="utf-8"))
             inputs = told["inputs"]
             look.same(told["generator_digest"], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")

@@ -54,7 +54,7 @@ def write_datasheet(
     """
     with Bank(bank) as made:
         about, number, side = made.attributes, len(made), made.resolution
-    told = json.loads(Path(quality).read_text())
+    told = json.loads(Path(quality).read_text(encoding="utf-8"))
     source = source or (_PHANTOMS if phantom else "a data set that the configuration does not name")
     terms = terms or (_PHANTOM_TERMS if phantom else _NOT_STATED)
     # The bank has the finding's name in paths, the training images the name itself.
@@ -113,7 +113,7 @@ def write_datasheet(
         "",
     ]
     with written_whole(output) as temporary:
-        temporary.write_text("\n".join(lines))
+        temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _trained_on(path):

@@ -60,7 +60,9 @@ def visible_gpus() -> list[str]:
         return [name.strip() for name in visible.split(",") if name.strip()]
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        listed = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60, encoding="utf-8"
+        )
     except (OSError, subprocess.SubprocessError):
         return []
     return listed.stdout.split()
@@ -70,11 +72,13 @@ def _take(names: list[str], number: int, folder: Path) -> list[str]:
     """Names of `number` GPUs whose locks are held from now on; none if fewer are free."""
     with contextlib.ExitStack() as stack:
         # One looks at a time, or two that want several would each hold what the other lacks.
-        queue = stack.enter_context(open(folder / "queue", "w"))
+        queue = stack.enter_context(open(folder / "queue", "w", encoding="utf-8"))
         fcntl.flock(queue, fcntl.LOCK_EX)
         locks, free = stack.enter_context(contextlib.ExitStack()), []
         for name in names:
-            file = locks.enter_context(open(folder / f"{name.replace('/', '_')}.lock", "w"))
+            file = locks.enter_context(
+                open(folder / f"{name.replace('/', '_')}.lock", "w", encoding="utf-8")
+            )
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -31,12 +31,16 @@ def log_to(path: str | os.PathLike) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    _screen = os.fdopen(os.dup(2), "w", buffering=1)
+    _screen = os.fdopen(
+        os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace"
+    )
     _job = _name(path)
-    with open(path, "w") as log:
+    with open(path, "w", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    sys.stdout.reconfigure(line_buffering=True)
+    # Logs are UTF-8 like every other file, whatever the locale.
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
+    sys.stderr.reconfigure(encoding="utf-8")
     logging.captureWarnings(True)
     logging.basicConfig(
         level=logging.INFO,

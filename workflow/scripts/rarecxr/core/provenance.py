@@ -94,4 +94,4 @@ def write_attributes(file, values: Mapping[str, Any], **more: Any) -> None:
 def write_json(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
     """Write `values` as JSON, whole or not at all."""
     with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

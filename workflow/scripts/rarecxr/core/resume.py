@@ -230,7 +230,7 @@ def _locked(folder: Path, wait_s: float) -> Iterator[None]:
     told = False
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(path, "a") as lock:
+        with open(path, "a", encoding="utf-8") as lock:
             if _taken(lock, path):
                 yield
                 return

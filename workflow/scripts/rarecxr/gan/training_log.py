@@ -100,7 +100,10 @@ class TermRecord:
 
 def write_rows(path: str | os.PathLike, rows: list[dict[str, Any]]) -> None:
     """Write training.csv: one line a tick, empty where a term does not exist."""
-    with written_whole(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        written_whole(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in rows:

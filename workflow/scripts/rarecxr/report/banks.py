@@ -41,7 +41,7 @@ def read_qualities(banks: Sequence[Mapping]) -> pd.DataFrame:
     """
     rows = []
     for bank in banks:
-        told = json.loads(Path(bank["quality"]).read_text())
+        told = json.loads(Path(bank["quality"]).read_text(encoding="utf-8"))
         common = {key: bank[key] for key in KEYS} | {"reference": told["reference"]}
         for kind, value in told["sharpness"].items():
             common[f"sharpness_{kind}"] = value

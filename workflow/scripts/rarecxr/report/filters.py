@@ -28,7 +28,7 @@ def read_filter_leaks(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        told = json.loads(Path(path).read_text())
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
         for bank in told["banks"]:
             row = {
                 "recipe": bank["recipe"],

@@ -140,10 +140,12 @@ def make_report(
     with written_whole(figure_folder) as folder:
         folder.mkdir()
         for name, (svg, data) in drawn.items():
-            (folder / f"{name}.svg").write_text(svg.replace("currentColor", "#1a1a1a"))
+            (folder / f"{name}.svg").write_text(
+                svg.replace("currentColor", "#1a1a1a"), encoding="utf-8"
+            )
             data.to_csv(folder / f"{name}.csv", index=False)
     with written_whole(page) as temporary:
-        temporary.write_text(_template().render(context))
+        temporary.write_text(_template().render(context), encoding="utf-8")
     log.info("%s: %.1f MB", page, Path(page).stat().st_size / 1e6)
 
 
@@ -268,5 +270,7 @@ def _versions_of_banks(qualities):
     """Versions of the packages that measured the banks, by package."""
     found = {}
     for bank in qualities:
-        found |= json.loads(Path(bank["quality"]).read_text())["provenance"]["versions"]
+        found |= json.loads(Path(bank["quality"]).read_text(encoding="utf-8"))["provenance"][
+            "versions"
+        ]
     return found

@@ -123,7 +123,7 @@ def console(summary_csv: str | Path) -> str:
 def write_console(summary_csv: str | Path, output: str | Path) -> None:
     """Write the table of `console` as a text file."""
     with written_whole(output) as temporary:
-        temporary.write_text(console(summary_csv) + "\n")
+        temporary.write_text(console(summary_csv) + "\n", encoding="utf-8")
 
 
 def _change_in_words(row):

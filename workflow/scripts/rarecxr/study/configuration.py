@@ -29,7 +29,7 @@ def check(config: Mapping[str, Any], schema: str | Path) -> None:
     Raises:
         ValueError: one line for each mistake: the key, what it got and what it takes.
     """
-    rules = yaml.safe_load(Path(schema).read_text())
+    rules = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(rules)
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     lines = [line for error in errors for line in _explain(error)] or list(_contradictions(config))
