@@ -1,15 +1,23 @@
 import io
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from png_files import png, with_transparent
 from skimage import data
 
-from rarecxr.data.decode import Unreadable, decode
+from rarecxr.data import decode as decoding
+from rarecxr.data.decode import Unreadable
 
 SIDE = 64
 GREY = data.camera()[100:164, 200:264]
+
+
+def decode(content, resolution, square):
+    """The pixels alone."""
+    return decoding.decode(content, resolution, square).pixels
 
 
 def encoded(image, kind="PNG", **options):
@@ -71,17 +79,115 @@ def test_what_is_transparent_is_black():
     np.testing.assert_array_equal(pixels[:, 32:], GREY[:, 32:])
 
 
+def test_what_is_equally_transparent_everywhere_is_shown():
+    for alpha in (0, 77, 255):
+        pixels = decode(encoded(with_alpha(GREY, np.full_like(GREY, alpha))), SIDE, "crop")
+        np.testing.assert_array_equal(pixels, GREY)
+
+
 def test_sixteen_bits_are_averaged_before_they_are_rounded():
-    # 100.4 and 101.4 in 8-bit levels: their mean is 100.9, that of the rounded ones 100.5.
-    levels = np.array([[25803], [26060]], np.uint16)
-    assert (decode(encoded(np.tile(levels, (2, 4))), 2, "crop") == 101).all()
+    # 200.4 and 201.4 in 8-bit levels: their mean is 200.9, that of the rounded ones 200.5.
+    levels = np.array([[51503], [51760]], np.uint16)
+    assert (decode(encoded(np.tile(levels, (2, 4))), 2, "crop") == 201).all()
     column = np.tile(np.array([[65535], [0]], np.uint16), (2, 4))
     assert (decode(encoded(column), 2, "crop") == 128).all()
 
 
-def test_unscaled_12_bits_are_refused_rather_than_black():
-    with pytest.raises(Unreadable, match="16-bit grey levels end at 4000 of 65535"):
-        decode(encoded(np.linspace(0, 4000, 256, dtype=np.uint16).reshape(16, 16)), 16, "crop")
+# A radiograph's samples, as a detector of so many bits gives them.
+DEPTHS = [8, 10, 12, 13, 14, 15, 16]
+LEVELS = GREY.astype(float) / GREY.max()
+
+
+def samples(bits):
+    return np.rint(LEVELS * (2**bits - 1)).astype(np.uint16)
+
+
+def wide_png(bits, channels, alpha=None, **options):
+    """A 16-bit PNG of several channels: grey and alpha (2), RGB (3) or RGBA (4)."""
+    grey = samples(bits)
+    planes = [grey] * (1 if channels == 2 else 3)
+    if channels != 3:
+        planes.append(np.full_like(grey, 65535) if alpha is None else alpha)
+    return png(np.dstack(planes), **options)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", DEPTHS)
+def test_samples_of_a_16_bit_file_are_scaled_from_their_own_range(bits, channels):
+    content = encoded(samples(bits)) if channels == 1 else wide_png(bits, channels)
+    pixels, found = decoding.decode(content, SIDE, "crop")
+    assert found == bits
+    # Rounded twice: to whole samples, and to whole levels.
+    assert np.abs(pixels - 255 * LEVELS).max() <= 0.5 + 0.5 * 255 / (2**bits - 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_stray_bright_samples_do_not_make_the_rest_dark(channels):
+    grey = samples(12)
+    strays = np.random.default_rng(0).integers(0, SIDE, (2, 30))
+    grey[tuple(strays)] = 65535
+    content = encoded(grey) if channels == 1 else png(np.dstack([grey] * 3))
+    expected = 255 * LEVELS
+    expected[tuple(strays)] = 255
+    pixels, bits = decoding.decode(content, SIDE, "crop")
+    assert bits == 12
+    assert np.abs(pixels - expected).max() <= 0.54
+
+
+def test_a_black_margin_does_not_hide_the_range():
+    grey = np.zeros((256, 256), np.uint16)
+    grey[100:116, 100:116] = 16383 - np.arange(256).reshape(16, 16)
+    assert decoding.decode(encoded(grey), 256, "crop").bits == 14
+    assert (decode(encoded(grey * 0), 8, "crop") == 0).all()
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_of_16_bits_is_transparency_unless_it_is_the_same_everywhere(channels):
+    left = np.zeros((SIDE, SIDE), np.uint16)
+    for highest in (4095, 65535):
+        left[:, 32:] = highest
+        pixels = decode(wide_png(12, channels, left), SIDE, "crop")
+        assert (pixels[:, :32] == 0).all()
+        assert np.abs(pixels - 255 * LEVELS)[:, 32:].max() <= 0.54
+    for alpha in (0, 4095, 40000):
+        pixels = decode(wide_png(12, channels, np.full_like(left, alpha)), SIDE, "crop")
+        assert np.abs(pixels - 255 * LEVELS).max() <= 0.54
+
+
+def test_a_transparent_level_or_colour_of_16_bits_is_black():
+    grey = samples(16)
+    grey[:5] = 40000
+    colours = np.dstack([grey, grey, grey])
+    for content in (png(grey[..., None]), png(colours)):
+        keyed = with_transparent(content, 40000)
+        pixels = decode(keyed, SIDE, "crop")
+        assert (pixels[:5] == 0).all()
+        np.testing.assert_array_equal(pixels[5:], decode(content, SIDE, "crop")[5:])
+
+
+def test_colours_of_16_bits_become_luma():
+    colours = np.zeros((8, 8, 3), np.uint16)
+    colours[:] = (60000, 20000, 40000)
+    expected = round((0.299 * 60000 + 0.587 * 20000 + 0.114 * 40000) / 257)
+    assert (decode(png(colours), 8, "crop") == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "16-bit PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_their_exif_orientation_says(kind, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    upright = GREY[:40, :60].astype(np.uint16) * 257 if kind[0] == "1" else GREY[:40, :60]
+    content = encoded(upright, kind.split()[-1], exif=exif)
+    # Pillow's own way; it cannot turn what has several channels of 16 bits.
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    np.testing.assert_array_equal(decode(content, 64, "pad"), decode(encoded(turned), 64, "pad"))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_leaves_the_image_as_it_is():
+    content = encoded(GREY, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert np.abs(decode(content, SIDE, "crop").astype(int) - GREY).mean() < 5
 
 
 def test_the_middle_is_cropped():
@@ -105,6 +211,46 @@ def test_square_is_crop_or_pad():
         decode(FORMATS["grey PNG"], 8, "stretch")
 
 
+@pytest.mark.parametrize("square", ["crop", "pad"])
+def test_long_and_narrow_images_are_refused_before_they_are_decoded(square):
+    content = encoded(Image.new("L", (65500, 1)), "JPEG")
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable, match="65500 x 1 pixels: one side is more than 10 times"):
+            decode(content, 64, square)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_padding_takes_no_memory():
+    content = encoded(Image.new("L", (4000, 400), 200), "PNG")
+    decode(content, 64, "pad")
+    tracemalloc.start()
+    try:
+        assert decode(content, 40, "pad")[20].tolist() == [200] * 40
+        # The image as floats, and less than half as much beside it.
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * 4 * 4000 * 400
+    finally:
+        tracemalloc.stop()
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded():
+    header = b"IHDR" + (8193).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
+    content = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + header
+    content += zlib.crc32(header).to_bytes(4, "big") + encoded(GREY)[33:]
+    with pytest.raises(Unreadable, match="8193 x 8193 pixels are more than the 67108864 allowed"):
+        decode(content, 8, "crop")
+
+
+def test_a_jpeg_of_endless_scans_is_refused():
+    content = encoded(GREY, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    assert decode(content, 8, "crop").shape == (8, 8)
+    with pytest.raises(Unreadable, match=r"a JPEG of \d+ scans; up to 100 are decoded"):
+        decode(content[:-2] + content[last:-2] * 100 + content[-2:], 8, "crop")
+
+
 def damaged(data):
     """A PNG whose pixels do not unpack, though every checksum is right."""
     begin = data.index(b"IDAT")
@@ -114,6 +260,7 @@ def damaged(data):
 
 
 JPEG = encoded(GREY, "JPEG")
+WIDE = wide_png(12, 3)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +274,8 @@ JPEG = encoded(GREY, "JPEG")
         (FORMATS["grey PNG"][:-200], "damaged"),
         (damaged(FORMATS["grey PNG"]), "damaged"),
         (FORMATS["grey PNG"][:20], "neither a JPEG nor a PNG|damaged"),
+        (WIDE[:-200], "damaged"),
+        (damaged(WIDE), "damaged"),
     ],
 )
 def test_what_is_no_whole_image_is_unreadable(content, reason):

@@ -1,3 +1,5 @@
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -68,9 +70,18 @@ def test_images_do_not_see_each_other_and_flat_ones_stay(kind, parameters):
         ("median", {"size_px": 3}, "'median' is not known; there are gaussian, unsharp, minimum"),
         ("gaussian", {"size_px": 5}, "gaussian takes size_px and sigma_px"),
         ("minimum", {"size_px": 3, "amount": 1}, "minimum takes size_px, got"),
-        ("minimum", {"size_px": 4}, "size_px must be odd"),
-        ("gaussian", {"size_px": 5, "sigma_px": 0}, "sigma_px must be positive"),
-        ("unsharp", {"sigma_px": 1, "amount": -1}, "amount must not be negative"),
+        ("minimum", {"size_px": 4}, "size_px must be an odd whole number from 1 to 1024, got 4"),
+        ("minimum", {"size_px": -1}, "size_px must be an odd whole number"),
+        ("minimum", {"size_px": 3.5}, "size_px must be an odd whole number"),
+        ("minimum", {"size_px": math.nan}, "size_px must be an odd whole number"),
+        ("minimum", {"size_px": math.inf}, "size_px must be an odd whole number"),
+        ("gaussian", {"size_px": 5, "sigma_px": 0}, "sigma_px must be above 0"),
+        ("gaussian", {"size_px": 5, "sigma_px": math.nan}, "sigma_px must be above 0"),
+        ("gaussian", {"size_px": 5, "sigma_px": math.inf}, "sigma_px must be above 0"),
+        ("unsharp", {"sigma_px": math.nan, "amount": 1}, "sigma_px must be above 0"),
+        ("unsharp", {"sigma_px": 1, "amount": -1}, "amount must be a number from 0 on, got -1"),
+        ("unsharp", {"sigma_px": 1, "amount": math.nan}, "amount must be a number .* got nan"),
+        ("unsharp", {"sigma_px": 1, "amount": math.inf}, "amount must be a number .* got inf"),
     ],
 )
 def test_what_no_filter_is_is_refused(kind, parameters, complaint):

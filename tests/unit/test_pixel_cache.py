@@ -36,7 +36,7 @@ def test_every_image_is_cached_as_it_is_decoded_alone(study):
     assert columns["row"].tolist() == list(range(70))
     for row in (0, 31, 69):
         data = (study / "data" / KEYS[row]).read_bytes()
-        np.testing.assert_array_equal(images[row], decode(data, 16, "pad"))
+        np.testing.assert_array_equal(images[row], decode(data, 16, "pad").pixels)
         assert columns["digest"][row] == hashlib.sha256(data).hexdigest()
     assert (study / "pixels_rejected.csv").read_text(encoding="utf-8") == "image,row,reason\n"
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_read_is_listed_and_left_out(study):
     assert columns["row"].tolist() == [row for row in range(70) if row not in (3, 40, 69)]
     assert len(map_images(output)) == 67
     data = (study / "data" / KEYS[68]).read_bytes()
-    np.testing.assert_array_equal(map_images(output)[-1], decode(data, 16, "crop"))
+    np.testing.assert_array_equal(map_images(output)[-1], decode(data, 16, "crop").pixels)
 
 
 def test_the_cache_is_the_same_from_any_number_of_shards(study):

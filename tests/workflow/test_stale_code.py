@@ -71,6 +71,8 @@ REACH = {
     "rarecxr.data.pixel_cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
     "rarecxr.data.decode": CACHE,
+    "rarecxr.data.image_bytes": CACHE,
+    "rarecxr.data.png16": CACHE,
     "rarecxr.data.filters": {"make_training_set", "measure_filters"},
     "rarecxr.study.findings": {
         "make_phantoms",

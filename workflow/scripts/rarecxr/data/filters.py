@@ -5,10 +5,14 @@ give or take one, in its arithmetic where that is needed: a Gaussian of 8-bit we
 once, and a sharpened image made from the rounded blur.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
+
+# The largest size and sigma: an image is not larger.
+MAX_PX = 1024
 
 
 def apply(images: np.ndarray, kind: str, **parameters: float) -> np.ndarray:
@@ -56,8 +60,8 @@ def unsharp(images: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
 
     The blur reaches three sigma on either side.
     """
-    if amount < 0:
-        raise ValueError(f"amount must not be negative, got {amount}")
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"amount must be a number from 0 on, got {amount}")
     size_px = round(6 * _positive("sigma_px", sigma_px) + 1) | 1
     blurred = gaussian(images, size_px, sigma_px)
     sharp = (1 + amount) * images.astype(np.float32) - amount * blurred.astype(np.float32)
@@ -95,12 +99,12 @@ def _gaussian_weights(size_px: int, sigma_px: float) -> np.ndarray:
 
 
 def _odd(size_px: int) -> int:
-    if size_px < 1 or size_px % 2 == 0:
-        raise ValueError(f"size_px must be odd and positive, got {size_px}")
-    return size_px
+    if size_px not in range(1, MAX_PX + 1, 2):
+        raise ValueError(f"size_px must be an odd whole number from 1 to {MAX_PX}, got {size_px}")
+    return int(size_px)
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}")
+    if not 0 < value <= MAX_PX:
+        raise ValueError(f"{name} must be above 0, at most {MAX_PX}, got {value}")
     return value

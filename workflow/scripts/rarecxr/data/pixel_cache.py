@@ -20,7 +20,8 @@ import pandas as pd
 from rarecxr.core.files import written_whole
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance, write_attributes
-from rarecxr.data.decode import Unreadable, decode
+from rarecxr.data.decode import Decoded, Unreadable, decode
+from rarecxr.data.image_bytes import look_at, read_bytes
 from rarecxr.data.image_file import (
     REJECTED,
     blocks,
@@ -89,7 +90,8 @@ def decode_images(
     listed.unlink(missing_ok=True)
 
     # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
-    reasons = {key: "missing" for key in keys if not os.path.exists(os.path.join(root, key))}
+    looks = ((key, _lacking(os.path.join(root, key))) for key in keys)
+    reasons = {key: reason for key, reason in looks if reason is not None}
     row_of = {key: row for row, key in enumerate(keys, start)}
     refuse(_reasons(reasons, row_of), listed=listed)
 
@@ -200,7 +202,7 @@ def _decoded(
     Notes the digest of every image in `digests`, or why it is left out in `reasons`.
     """
 
-    def decode_task(task: list[str]) -> list[tuple[str, str, np.ndarray | str]]:
+    def decode_task(task: list[str]) -> list[tuple[str, str, Decoded | str]]:
         return [(key, *_read(os.path.join(root, key), resolution, square)) for key in task]
 
     tasks = [keys[start : start + TASK_IMAGES] for start in range(0, len(keys), TASK_IMAGES)]
@@ -212,24 +214,28 @@ def _decoded(
                     reasons[key] = result
                 else:
                     digests[key] = digest
-                    batch.append(result)
+                    batch.append(result.pixels)
             if batch:
                 yield np.stack(batch)
             bar.update(len(results))
 
 
-def _read(path: str, resolution: int, square: str) -> tuple[str, np.ndarray | str]:
-    """Digest of an image's file, and its pixels (resolution, resolution) or why there are none."""
+def _read(path: str, resolution: int, square: str) -> tuple[str, Decoded | str]:
+    """Digest of an image's file, and what it decodes to or why it cannot be used."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_bytes(path)
         return hashlib.sha256(data).hexdigest(), decode(data, resolution, square)
-    except FileNotFoundError:
-        return "", "missing"
-    except OSError as error:
-        return "", f"cannot be read: {error.strerror}"
     except Unreadable as error:
         return "", str(error)
+
+
+def _lacking(path: str) -> str | None:
+    """Why there is no image file at a path, or None."""
+    try:
+        look_at(path)
+    except Unreadable as error:
+        return str(error)
+    return None
 
 
 def _in_order(function: Callable, tasks: Iterable, threads: int) -> Iterator:

@@ -29,11 +29,19 @@ def coverage(length: int, size: int) -> sparse.csr_array:
     return sparse.csr_array(triplets, shape=(size, length), dtype=np.float32)
 
 
-def resize_area(image: np.ndarray, size: int) -> np.ndarray:
-    """One grey image (H, W), resized to (size, size) by area, as float32 in the input's range."""
+def resize_area(image: np.ndarray, size: int, side: int | None = None) -> np.ndarray:
+    """One grey image (H, W), resized to (size, size) by area, as float32 in the input's range.
+
+    With `side`, which is at least H and W, the image is taken as the middle of a black square of
+    that side. The square itself is never made: black adds nothing to a mean.
+    """
     height, width = image.shape
-    rows = coverage(height, size) @ image.astype(np.float32)
-    return (coverage(width, size) @ np.ascontiguousarray(rows.T)).T
+    down, across = coverage(side or height, size), coverage(side or width, size)
+    if side is not None:
+        above, before = (side - height) // 2, (side - width) // 2
+        down, across = down[:, above : above + height], across[:, before : before + width]
+    rows = down @ image.astype(np.float32)
+    return (across @ np.ascontiguousarray(rows.T)).T
 
 
 def reduce_area(images: np.ndarray, resolution: int) -> np.ndarray:
