@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from rarecxr.core.devices import to_device
 from rarecxr.data.image_file import map_images
 from rarecxr.data.resize import coverage
 
@@ -101,8 +102,10 @@ class MappedImages:
         shape = (count, self.resolution, self.resolution)
         images = torch.empty(shape, dtype=torch.uint8, device=self.device)
         for places, pixels in read:
-            block = torch.from_numpy(pixels).to(self.device)
-            images[torch.from_numpy(places).to(self.device)] = resize(block, self.resolution)
+            block = to_device(torch.from_numpy(pixels), self.device)
+            images[to_device(torch.from_numpy(places), self.device)] = resize(
+                block, self.resolution
+            )
         return images.unsqueeze(1).float().div_(255)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from rarecxr.core.devices import to_device
+
 
 def seed_of(*key: int) -> int:
     """A seed for torch's generators that depends on nothing but `key`, whole numbers from 0 on.
@@ -40,9 +42,8 @@ def transform(
         (N, 1, H, W) in [0, 1].
     """
     n = len(images)
-    draws = torch.rand(9, n, generator=torch.Generator().manual_seed(seed_of(*key, 0))).to(
-        images.device
-    )
+    source = torch.Generator().manual_seed(seed_of(*key, 0))
+    draws = to_device(torch.rand(9, n, generator=source), images.device)
     angle, right, down, zoom, gamma, contrast, brightness = draws[:7] * 2 - 1
     mirrored, roughness = draws[7] < settings["flip"], draws[8]
 

@@ -58,3 +58,11 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
     """A block in which a network computes in bf16 (weights and statistics stay float32)."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy of a CPU tensor on the device, without waiting for what the device still has to do."""
+    if device.type == "cuda":
+        # Only a copy from pinned memory leaves the host free.
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

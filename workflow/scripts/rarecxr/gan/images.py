@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rarecxr.core.devices import to_device
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.layers import downscale, upscale
 from rarecxr.gan.pixels import to_unit
@@ -80,18 +81,14 @@ class TrainingImages:
         level = self.levels[resolution]
         if isinstance(level, Tensor):
             return level[self._index(positions)]
-        return torch.from_numpy(level[positions]).to(self.device, non_blocking=True)
+        return to_device(torch.from_numpy(level[positions]), self.device)
 
     def batch_labels(self, first: int, count: int) -> Tensor:
         """The labels of the same images, (count, L) float32."""
         return self.labels[self._index(self.positions(first, count))]
 
     def _index(self, positions: np.ndarray) -> Tensor:
-        index = torch.from_numpy(positions)
-        if self.device.type == "cuda":
-            # From pinned memory the copy does not hold up the host.
-            index = index.pin_memory()
-        return index.to(self.device, non_blocking=True)
+        return to_device(torch.from_numpy(positions), self.device)
 
 
 @contextlib.contextmanager

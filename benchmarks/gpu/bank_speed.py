@@ -1,0 +1,86 @@
+"""A bank of synthetic images, drawn and read back, beside the generator's own speed."""
+
+import time
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import torch
+from shared import Results, options, seconds_each, seconds_left
+
+from rarecxr.bank.bank_file import Bank
+from rarecxr.bank.generate import make_bank
+from rarecxr.core.files import sha256
+from rarecxr.gan.checkpoint import write_checkpoint
+from rarecxr.gan.networks import build_networks
+
+BATCH = 64
+
+
+def main():
+    asked = options(__doc__.splitlines()[0])
+    results = Results(asked, "bank_speed")
+    for side, count in [(16, 256)] if asked.tiny else [(256, 4096), (64, 16384), (128, 8192)]:
+        if seconds_left() < 6:
+            return
+        results.attempt("banks", lambda: drawn_and_read(asked, side, count))  # noqa: B023
+
+
+def drawn_and_read(asked, side, count):
+    """Images a second: of the generator alone, into a new bank, and out of it."""
+    width = (
+        {"fmap_base": 64, "fmap_max": 16} if asked.tiny else {"fmap_base": 8192, "fmap_max": 512}
+    )
+    settings = {"resolution": side, "latent_size": 512, "group_size": 4, **width}
+    generator, critic = build_networks(settings)
+    files = SimpleNamespace(
+        images=asked.work / f"bank_images_{side}.h5",
+        generator=asked.work / f"bank_generator_{side}.pt",
+        bank=asked.work / f"bank_{side}.h5",
+    )
+    with h5py.File(files.images, "w") as file:
+        file["images"] = np.zeros((2, side, side), np.uint8)
+        file["filter"] = ["none"] * 2
+        file["patient"] = ["patient0", "patient1"]
+        file.attrs.update(finding="Lung Lesion", recipe="plain", fraction=100.0, draw=0)
+    about = {"inputs": {"images": sha256(files.images)}}
+    settings |= {"label_size": 0, "label_names": []}
+    write_checkpoint(files.generator, generator, critic, settings, about)
+
+    generator.to(asked.device, memory_format=torch.channels_last)
+    latents = torch.randn(BATCH, 512, device=asked.device)
+    with torch.inference_mode():
+        forward = seconds_each(lambda: generator(latents), asked.device, 0.5)
+    begin = time.perf_counter()
+    make_bank(
+        generator=files.generator,
+        training_set=files.images,
+        bank=files.bank,
+        seed=1,
+        study="gpu",
+        finding="Lung Lesion",
+        recipe="plain",
+        fraction=100.0,
+        draw=0,
+        batch=BATCH,
+        threads=1 if asked.tiny else 16,
+        number=count,
+        device=asked.device.type,
+    )
+    written = time.perf_counter() - begin
+    begin = time.perf_counter()
+    with Bank(files.bank) as bank:
+        read = sum(len(images) for images in bank.batches())
+    back = time.perf_counter() - begin
+    return {
+        "resolution": side,
+        "images": read,
+        "generator_images_per_s": BATCH / forward,
+        "written_images_per_s": count / written,
+        "read_images_per_s": count / back,
+        "mib": files.bank.stat().st_size / 2**20,
+    }
+
+
+if __name__ == "__main__":
+    main()

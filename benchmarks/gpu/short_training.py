@@ -1,0 +1,268 @@
+"""A short training worth looking at: a base and a Lung Lesion PGGAN at 128 px, with KID over time.
+
+From X-rays to generators by the stages of a study: index, labels, split, pixel cache, training and
+validation sets, feature network, two trainings. How many images each resolution sees is set from
+the speed that is measured here first, so that the whole ends in time. The KID is taken in the
+features of a network that was trained on the real training images, against validation patients;
+beside it stands its floor, the KID between two halves of these.
+"""
+
+import json
+import math
+import shutil
+import time
+
+import h5py
+import numpy as np
+import torch
+from shared import Results, options, seconds_each, seconds_left
+
+from rarecxr.classifier.feature_network import train_features
+from rarecxr.data.chexpert import index_images
+from rarecxr.data.labels import label_images
+from rarecxr.data.pixel_cache import cache_pixels, decode_images
+from rarecxr.data.split import draw_patients, split_patients
+from rarecxr.data.training_set import make_training_set
+from rarecxr.data.validation_set import make_validation_set
+from rarecxr.gan.images import TrainingImages
+from rarecxr.gan.networks import build_networks
+from rarecxr.gan.settings import GanSettings
+from rarecxr.gan.trainer import Trainer
+from rarecxr.gan.training import train
+from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.findings import FINDINGS
+
+FINDING = "Lung Lesion"
+NEGATIVES = "negatives"
+# Shares of the base's time by resolution, from the last one down.
+SHARES = (0.6, 0.2, 0.1, 0.06, 0.04)
+# The widest networks that see so many images in the time there is are taken.
+WANTED_KIMG = 150
+WIDTHS = ((8192, 512), (4096, 256), (2048, 128))
+
+
+def main():
+    asked = options(__doc__.splitlines()[0])
+    results = Results(asked, "short_training")
+    work, tiny = asked.work / "short", asked.tiny
+    work.mkdir(exist_ok=True)
+    threads = 1 if tiny else 16
+    begin = time.perf_counter()
+    side = 32 if tiny else 128
+    prepare(asked, work, side, threads)
+    results["prepare_s"] = time.perf_counter() - begin
+
+    # The rest is for saving, measuring and drawing.
+    seconds = {"base": 0.55 * seconds_left(), "lesion": 0.24 * seconds_left()}
+    if tiny:
+        seconds = {"base": 8.0, "lesion": 3.0}
+    settings, speed = chosen_settings(asked, side, seconds["base"])
+    results["settings"], results["s_per_kimg"] = settings, speed
+    lengths = {
+        "final_kimg": settings["final_kimg"],
+        "finetune_kimg": max(0.2, seconds["lesion"] / speed[str(side)]),
+    }
+    for name, base, kimg, ada_kimg in (
+        ("base", None, lengths["final_kimg"], 50.0),
+        ("lesion", work / "base" / "generator.pt", lengths["finetune_kimg"], 20.0),
+    ):
+        told = run(asked, work, name, base, threads, {
+            **settings,
+            "finetune_kimg": lengths["finetune_kimg"],
+            "tick_kimg": kimg / 10,
+            "ada": {"kimg": ada_kimg},
+        })  # fmt: skip
+        results[name] = told
+        shutil.copy(work / name / "samples.png", asked.out / f"{name}_samples.png")
+        draw_curve(results, asked.out / "kid.png")
+
+
+def prepare(asked, work, side, threads):
+    """From a data set in CheXpert's layout to image sets and a feature network."""
+    root = asked.root
+    if root is None:
+        root = work / "phantoms"
+        make_phantoms(
+            root,
+            threads,
+            patients=120 if asked.tiny else 1000,
+            expert_patients=1,
+            resolution=side,
+            difficulty=0.0,
+            prevalence={FINDING: 0.4},
+            studies_per_patient=1.5,
+            seed=11,
+        )
+    images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
+    draw, pixels = work / "draw0.csv", work / "pixels.h5"
+    index_images(root / "train.csv", None, ["AP", "PA"], images)
+    label_images(images, {"default": "ones"}, "zeros", labels)
+    split_patients(images, 5, 20, [FINDING], 1, split)
+    draw_patients(images, split, [FINDING], 4, 1, 0, draw)
+    shard, rejected = work / "shard.h5", work / "shard.csv"
+    decode_images(images, root, shard, rejected, side, "crop", 0.001, threads)
+    cache_pixels(
+        images, [shard], [rejected], root, pixels, work / "rejected.csv", side, "crop", 0.001, "gpu"
+    )
+    common = {"pixels": pixels, "labels": labels, "target_findings": [FINDING], "study": "gpu"}
+    for name, finding in (("base", NEGATIVES), ("lesion", FINDING)):
+        make_training_set(
+            split=split, draw_csv=draw, output=work / f"{name}.h5", finding=finding,
+            recipe="plain", fraction=100, draw=0, findings=FINDINGS, filters={}, resolution=side,
+            **common,
+        )  # fmt: skip
+        make_validation_set(
+            split=split, output=work / f"validation_{name}.h5", finding=finding, resolution=side,
+            **common,
+        )  # fmt: skip
+    train_features(
+        split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
+        state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
+        threads=threads, architecture="resnet18", weights=None, weights_dir=None, resolution=side,
+        batch=32, epochs=1 if asked.tiny else 6, epoch_images="real", patience=None,
+        learning_rate=0.001, schedule="cosine", precision="auto", device=asked.device.type,
+        memory_limit_mb=4000, **common,
+    )  # fmt: skip
+
+
+def chosen_settings(asked, side, seconds):
+    """Settings of both GANs, with a schedule that fits into `seconds`, and s/kimg by resolution."""
+    for base, most in [(64, 16)] if asked.tiny else WIDTHS:
+        settings = {
+            "resolution": side,
+            "start_resolution": 8,
+            "latent_size": 512,
+            "fmap_base": base,
+            "fmap_max": most,
+            "loss": "r1",
+            "r1_gamma": 0.5,
+            "fresh_latents": False,
+            "lr": 0.002,
+            "ema_half_life_kimg": 3.0,
+            "minibatch": {"default": 64, "64px": 32, "128px": 32},
+            "precision": "auto",
+            "device": asked.device.type,
+            "snapshots": 6,
+            "resume_s": 1e6,
+        }
+        sides = [side >> place for place in range(int(math.log2(side)) - 2)]
+        speed = {str(one): measured_speed(asked, settings, one) for one in sides}
+        shares = np.array(SHARES[: len(sides)]) / sum(SHARES[: len(sides)])
+        kimg = {
+            one: float(share * seconds / speed[str(one)])
+            for one, share in zip(sides, shares, strict=True)
+        }
+        print(f"width {base}: {sum(kimg.values()):.0f} kimg", speed, flush=True)
+        if sum(kimg.values()) >= WANTED_KIMG:
+            break
+    half = {f"{one}px": round(kimg[one] / 2, 3) for one in sides}
+    settings |= {
+        "fade_kimg": half,
+        "stabilise_kimg": half | {"8px": round(kimg[8], 3)},
+        "final_kimg": round(kimg[side] - half[f"{side}px"], 3),
+    }
+    return settings, speed
+
+
+def measured_speed(asked, settings, resolution):
+    """Seconds a thousand images at one resolution, as at its middle: the penalty now and then."""
+    plain = GanSettings(**(settings | {"resolution": resolution, "ada": {}}))
+    count, device = 256, asked.device
+    pixels = torch.randint(
+        0, 256, (count, 1, resolution, resolution), dtype=torch.uint8, device=device
+    )
+    labels = np.zeros((count, 0), np.float32)
+    plain = GanSettings(**{**plain.plain(), "start_resolution": resolution})
+    data = TrainingImages({resolution: pixels}, labels, [], device, seed=1)
+    trainer = Trainer(plain, data, build_networks(plain.plain()), 1, False, device)
+    interval = 2 if asked.tiny else plain.r1_interval
+
+    def steps():
+        for _ in range(interval):
+            trainer.step()
+
+    each = seconds_each(steps, device, 0.1 if asked.tiny else 0.5, least=1) / interval
+    return 1000 * each / plain.minibatch_at(resolution)
+
+
+def run(asked, work, name, base, threads, settings):
+    """One training; its curve and what its generator.json says."""
+    folder, curve = work / name, []
+    folder.mkdir(exist_ok=True)
+    begin = time.perf_counter()
+
+    def on_tick(trainer, row):
+        curve.append(
+            {
+                "seconds": time.perf_counter() - begin,
+                **{
+                    key: row.get(key)
+                    for key in ("kimg", "resolution", "kid", "ada_p", "s_per_kimg", "real_sign")
+                },
+            }
+        )
+        print(curve[-1], flush=True)
+
+    train(
+        images=work / f"{name}.h5",
+        generator=folder / "generator.pt",
+        log_csv=folder / "training.csv",
+        samples=folder / "samples.png",
+        metadata=folder / "generator.json",
+        state=folder / "state",
+        study="gpu",
+        finding=NEGATIVES if base is None else FINDING,
+        recipe="plain",
+        fraction=100.0,
+        draw=0,
+        seed=1,
+        threads=threads,
+        base=base,
+        validation_set=work / f"validation_{name}.h5",
+        features=work / "features.pt",
+        watch={"space": "classifier", "images": 50 if asked.tiny else 500, "min_reference": 20},
+        on_tick=on_tick,
+        **settings,
+    )
+    about = json.loads((folder / "generator.json").read_text())
+    with h5py.File(work / f"{name}.h5") as file:
+        images = len(file["images"])
+    return {
+        "seconds": time.perf_counter() - begin,
+        "training_images": images,
+        "fmap_base": settings["fmap_base"],
+        "generator_parameters": about["generator_parameters"],
+        "kimg": about["kimg"],
+        "kept_kimg": about["kept_kimg"],
+        "kept_kid": about["kept_kid"],
+        "watch": about["watch"],
+        "curve": curve,
+    }
+
+
+def draw_curve(results, path):
+    """KID against thousands of images, with the floor as a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    for name, colour in (("base", "tab:blue"), ("lesion", "tab:orange")):
+        told = results.content.get(name)
+        if told is None:
+            continue
+        points = [(p["kimg"], p["kid"]) for p in told["curve"] if p["kid"] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+        floor = (told["watch"] or {}).get("floor")
+        if floor:
+            axes.axhline(floor["kid"], color=colour, ls=":", label=f"{name}: real against real")
+    axes.set(xlabel="thousands of images shown", ylabel="KID (classifier's features)")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
