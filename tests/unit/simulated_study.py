@@ -84,9 +84,11 @@ def make_images(patients, generator, expert_patients=0):
             "study": "study1",
             "view": generator.choice(["AP", "PA"], len(number), p=[0.85, 0.15]),
             "sex": generator.choice(["Female", "Male"], total, p=[0.41, 0.59])[number],
-            "age": generator.integers(18, 91, total)[number],
+            "age": generator.integers(18, 91, total).astype(np.float32)[number],
         }
     )
+    # Who has an unknown age is decided without a random number.
+    table.loc[number % 10 == 3, "age"] = np.nan
     for finding in FINDINGS:
         # A patient has a finding in most of their images or in none.
         ill = generator.random(total) < PREVALENCE[finding] * 1.4

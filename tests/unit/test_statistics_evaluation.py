@@ -253,6 +253,7 @@ def test_subgroups_share_out_the_test_images(study):
         "40 to 59",
         "60 to 79",
         "80 and above",
+        "unknown",
     }
 
 
@@ -279,10 +280,11 @@ def test_patients_are_counted_once_with_the_sex_and_age_of_their_first_image(stu
     for split in ("test", "expert"):
         row = table.loc[split].iloc[0]
         part = images[images["split"] == split]
-        people = part.groupby("patient", sort=False).first()
+        people = part.drop_duplicates("patient").set_index("patient")
         assert row["patients"] == len(people) == row["n_female"] + row["n_male"]
         assert row["n_female"] == (people["sex"] == "Female").sum()
-        assert row["age_median"] == np.median(people["age"])
+        assert row["age_median"] == np.median(people["age"].dropna())
+        assert row["n_unknown_age"] == people["age"].isna().sum() > 0
         assert row["images"] == len(part) == row["n_AP"] + row["n_PA"]
         assert row["n_unreadable"] == 0
     assert table.loc[("train", 10), "patients"] < table.loc[("train", 100), "patients"]

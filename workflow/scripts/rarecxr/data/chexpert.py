@@ -1,39 +1,41 @@
-"""CheXpert's CSV files: from what stands in them to one checked row an image."""
+"""CheXpert's CSV files: from what stands in them to one checked row for each image."""
 
-import codecs
-import csv
-import difflib
-import io
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from rarecxr.core.files import written_whole
+from rarecxr.data.csv_file import TextTable, read_text
 from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 
-FRONTAL_VIEWS = ("AP", "PA", "LL", "RL")
-VIEWS = (*FRONTAL_VIEWS, "Lateral")
+DIRECTIONS = ("AP", "PA", "LL", "RL")
+# Frontal: of unknown direction. Unknown: not known to be frontal or lateral.
+VIEWS = (*DIRECTIONS, "Frontal", "Lateral", "Unknown")
 SEXES = ("Female", "Male", "Unknown")
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 
 # An image's key is its path from the folder that holds the patients' folders (train, valid, …).
 # What stands above it names the edition of the data set, and says nothing of where it lies.
+_NAME = r"[^/\x00-\x1f\x7f]+"
 _LAYOUT = (
-    r"^(?:.*?/)??(?P<image>(?:[^/]+/)?(?P<patient>patient[0-9]+)/(?P<study>study[0-9]+)"
-    r"/[^/]+\.(?:jpg|jpeg|png|JPG|JPEG|PNG))$"
+    rf"^(?:{_NAME}/)*?(?P<image>(?:{_NAME}/)?(?P<patient>patient[0-9]+)/(?P<study>study[0-9]+)"
+    rf"/{_NAME}\.(?:jpg|jpeg|png|JPG|JPEG|PNG))\z"
+)
+_PATH_FIELD = re.compile(
+    r"patient[0-9]+[/\\]study[0-9]+[/\\][^,\"]*\.(?:jpe?g|png)\s*(?:[,\"]|\Z)", re.IGNORECASE
 )
 _LABELS = {"": np.nan, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
+_OLDEST_YEARS = 120
 # Rows that an error names.
 _NAMED = 3
 
@@ -46,10 +48,11 @@ def index_images(
 ) -> None:
     """Write the index of all usable images: `images.parquet`.
 
-    One row an image, training CSV first, in the order of the files: image (key: path below
+    One row for each image, training CSV first, in the order of the files: image (key: path below
     the root, unique), csv (train or expert), row (int64, line of the CSV, the header is 1),
-    patient, study, view, sex, age (int16, years), then the findings as float32 in the order of
-    `FINDINGS`, whatever the order of the CSV's columns: 1, 0, -1 (uncertain), NaN (blank).
+    patient, study, view (one of `VIEWS`), sex (one of `SEXES`), age (float32, years, NaN where
+    unknown), then the findings as float32 in the order of `FINDINGS`, whatever the order of the
+    CSV's columns: 1, 0, -1 (uncertain), NaN (blank).
 
     Args:
         train_csv: CSV with CheXpert's columns, in any order, others beside them or not.
@@ -67,6 +70,7 @@ def index_images(
     if expert_csv is not None:
         tables["expert"] = read_csv(expert_csv)
         _refuse_shared_patients(tables["train"], tables["expert"], train_csv, expert_csv)
+        refuse_two_spellings({train_csv: tables["train"], expert_csv: tables["expert"]})
 
     for name, table in tables.items():
         table.insert(1, "csv", name)
@@ -87,116 +91,154 @@ def index_images(
 def read_csv(path: str | os.PathLike) -> pd.DataFrame:
     """All images of one CSV file in CheXpert's format, every value checked.
 
-    Accepted: any folders above the patients' parent folder, an index column, columns in any
-    order, a byte order mark, line ends of any system, labels as `1.0` or `1`.
+    Accepted: what `read_text` does, any folders above the patients' parent folder, an index column
+    and others beside CheXpert's, labels as `1.0` or `1`. Unknown is a value: a blank sex is
+    `Unknown`; a blank age, or 0 as three rows of CheXpert have it, is NaN; a frontal image of blank
+    AP/PA has the view `Frontal`, one without either column's value `Unknown`.
 
     Returns:
-        The columns of `index_images` without csv, one row a line of the file.
+        The columns of `index_images` without csv, one row for each row of the file.
 
     Raises:
-        ValueError: the file is empty, a column is missing, or a value is not allowed; names
-            file, row (the header is 1), column and what would be right.
+        ValueError: a column is missing or a value is not allowed; names file, line, column and
+            what would be right.
     """
-    text = _read_text(path)
-    paths = pc.replace_substring(text["Path"], "\\", "/")
-    parts = pc.extract_regex(paths, _LAYOUT)
-    _refuse(
-        path,
-        "Path",
-        text["Path"],
-        pc.is_null(parts),
-        "an image's path ends like train/patient00001/study1/view1_frontal.jpg",
-    )
+    text = read_text(path, COLUMNS, _is_row)
+    parts = _paths(text)
     table = pd.DataFrame({"image": pc.struct_field(parts, "image").to_pandas()})
-    table["row"] = np.arange(2, 2 + len(table), dtype=np.int64)
+    table["row"] = text.lines
     for name in ("patient", "study"):
         table[name] = pc.struct_field(parts, name).to_pandas()
     _refuse_repeated(path, table)
-    table["view"] = _views(path, text)
-    table["sex"] = _mapped(path, "Sex", text, {name: name for name in SEXES})
-    table["age"] = _ages(path, text)
+    refuse_two_spellings({path: table})
+    table["view"] = _views(text)
+    table["sex"] = _mapped(text, "Sex", {name: name for name in SEXES} | {"": "Unknown"})
+    table["age"] = _ages(text)
     for finding in FINDINGS:
-        table[finding] = _mapped(path, finding, text, _LABELS).astype(np.float32)
+        table[finding] = _mapped(text, finding, _LABELS).astype(np.float32)
+    _log_unknown(path, table)
     return table
 
 
-def _read_text(path: str | os.PathLike) -> dict[str, pa.Array]:
-    """The columns that are needed, as text without spaces around it."""
-    data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).rstrip()
-    lines = data.splitlines()
-    if len(lines) < 2:
-        what = "the file has a header and no rows" if lines else "the file is empty"
-        raise ValueError(f"{path}: {what}; CheXpert's table has one row an image")
-    header = [name.strip() for name in next(csv.reader([lines[0].decode(errors="replace")]))]
-    _check_header(path, header)
-    # By position: names may repeat among the columns that nobody asked for.
-    names = [f"column {position}" for position in range(len(header))]
-    try:
-        table = pa.csv.read_csv(
-            io.BytesIO(data),
-            pa.csv.ReadOptions(use_threads=False, skip_rows=1, column_names=names),
-            pa.csv.ParseOptions(ignore_empty_lines=False),
-            pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: not a table as CheXpert has it: {error}") from None
-    return {
-        name: pc.utf8_trim_whitespace(table[names[header.index(name)]].combine_chunks())
-        for name in COLUMNS
-    }
+def _is_row(line: str) -> bool:
+    """Whether a line of a CSV holds an image's path, or as many fields as a row has at least."""
+    return line.count(",") >= len(COLUMNS) - 1 or _PATH_FIELD.search(line) is not None
 
 
-def _check_header(path: str | os.PathLike, header: list[str]) -> None:
-    for name in COLUMNS:
-        if header.count(name) > 1:
-            raise ValueError(f"{path}: row 1: the column {name!r} is there more than once")
-        if name in header:
-            continue
-        near = difflib.get_close_matches(name, sorted(set(header) - set(COLUMNS)), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the columns are {header}"
-        raise ValueError(f"{path}: row 1: there is no column {name!r}; {hint}")
+def _paths(text: TextTable) -> pa.StructArray:
+    """Key, patient and study of every image."""
+    column = text.columns["Path"]
+    paths = pc.replace_substring(column, "\\", "/")
+    absolute = pc.match_substring_regex(paths, r"^(?:/|[A-Za-z]:)")
+    _refuse(
+        text,
+        "Path",
+        absolute,
+        "a path starts at the data set's folder, as in "
+        "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg: take out what is before",
+    )
+    upwards = pc.match_substring_regex(paths, r"(?:^|/)\.\.(?:/|\z)")
+    _refuse(text, "Path", upwards, "a path leads down into the data set: take out the `..`")
+    # One image, one key: `./` and `//` lead nowhere.
+    paths = pc.replace_substring_regex(paths, r"/(?:\.?/)+", "/")
+    paths = pc.replace_substring_regex(paths, r"^(?:\./)+", "")
+    parts = pc.extract_regex(paths, _LAYOUT)
+    _refuse(
+        text,
+        "Path",
+        pc.is_null(parts),
+        "an image's path ends like train/patient00001/study1/view1_frontal.jpg",
+    )
+    return parts
 
 
-def _views(path: str | os.PathLike, text: dict[str, pa.Array]) -> np.ndarray:
-    side = _mapped(path, "Frontal/Lateral", text, {name: name for name in ("Frontal", "Lateral")})
-    direction = _mapped(path, "AP/PA", text, {name: name for name in ("", *FRONTAL_VIEWS)})
-    unclear = (side == "Frontal") & (direction == "")
-    allowed = f"a frontal image is one of {', '.join(FRONTAL_VIEWS)}"
-    _refuse(path, "AP/PA", text["AP/PA"], unclear, allowed)
-    return np.where(side == "Lateral", "Lateral", direction)
+def refuse_two_spellings(tables: Mapping[str | os.PathLike, pd.DataFrame]) -> None:
+    """Refuse patients whose number is written in two ways, which would count as two patients.
+
+    Args:
+        tables: by file, one row for each image, with patient and row (the line).
+
+    Raises:
+        ValueError: names both spellings, with file and line.
+    """
+    places = pd.concat(
+        [
+            table.drop_duplicates("patient")[["patient", "row"]].assign(path=os.fspath(path))
+            for path, table in tables.items()
+        ]
+    ).drop_duplicates("patient")
+    places["number"] = places["patient"].str.removeprefix("patient").str.lstrip("0")
+    twice = places[places["number"].duplicated(keep=False)]
+    if not len(twice):
+        return
+    same = twice[twice["number"] == twice["number"].iloc[0]]
+    first, other = (same.iloc[i] for i in range(2))
+    raise ValueError(
+        f"{other['path']}: column 'Path': {first['patient']} ({first['path']}, line "
+        f"{first['row']}) and {other['patient']} (line {other['row']}) have the same number and "
+        "would count as two patients, who may then be trained on and tested with: write the number "
+        f"in one way, and name the folder so ({twice['number'].nunique()} numbers are written in "
+        "more than one way)"
+    )
 
 
-def _ages(path: str | os.PathLike, text: dict[str, pa.Array]) -> np.ndarray:
-    right = pc.match_substring_regex(text["Age"], r"^[0-9]{1,3}(?:\.0*)?$")
-    _refuse(path, "Age", text["Age"], pc.invert(right), "an age is a whole number of years")
-    return pc.cast(pc.cast(text["Age"], pa.float64()), pa.int16()).to_numpy()
+def _views(text: TextTable) -> np.ndarray:
+    sides = {name: name for name in ("Frontal", "Lateral")}
+    side = _mapped(text, "Frontal/Lateral", sides | {"": "Unknown"})
+    direction = _mapped(text, "AP/PA", {name: name for name in ("", *DIRECTIONS)})
+    # AP, PA, LL and RL are all directions of frontal images.
+    return np.where((side == "Lateral") | (direction == ""), side, direction)
 
 
-def _mapped(
-    path: str | os.PathLike, column: str, text: dict[str, pa.Array], values: Mapping[str, Any]
-) -> np.ndarray:
+def _ages(text: TextTable) -> np.ndarray:
+    column = text.columns["Age"]
+    right = pc.match_substring_regex(column, r"^(?:[0-9]{1,3}(?:\.0*)?)?\z")
+    allowed = (
+        f"an age is a whole number of years up to {_OLDEST_YEARS}, blank or 0 where it is unknown"
+    )
+    _refuse(text, "Age", pc.invert(right), allowed)
+    known = pc.if_else(pc.equal(column, ""), "0", column)
+    ages = pc.cast(known, pa.float32()).to_numpy(zero_copy_only=False)
+    _refuse(text, "Age", ages > _OLDEST_YEARS, allowed)
+    return np.where(ages == 0, np.float32(np.nan), ages)
+
+
+def _log_unknown(path: str | os.PathLike, table: pd.DataFrame) -> None:
+    for what, unknown in (
+        ("age", table["age"].isna()),
+        ("sex", table["sex"] == "Unknown"),
+        ("view", table["view"].isin(["Frontal", "Unknown"])),
+    ):
+        if unknown.any():
+            lines = ", ".join(map(str, table.loc[unknown, "row"][:_NAMED]))
+            more = ", …" if unknown.sum() > _NAMED else ""
+            log.info(
+                "%s: %s unknown in %d rows (line %s%s)", path, what, unknown.sum(), lines, more
+            )
+
+
+def _mapped(text: TextTable, column: str, values: Mapping[str, Any]) -> np.ndarray:
     """A column's texts, each replaced by what `values` has for it."""
-    encoded = text[column].dictionary_encode()
+    encoded = text.columns[column].dictionary_encode()
     there = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy()
     wrong = np.array([name not in values for name in there])
     allowed = ", ".join(name or "blank" for name in values)
-    _refuse(path, column, text[column], wrong[codes], f"takes {allowed}")
+    _refuse(text, column, wrong[codes], f"takes {allowed}")
     return np.array([values[name] for name in there])[codes]
 
 
-def _refuse(
-    path: str | os.PathLike, column: str, values: pa.Array, wrong: np.ndarray, allowed: str
-) -> None:
-    """Raise if any value is wrong, with the rows of the first ones."""
+def _refuse(text: TextTable, column: str, wrong: np.ndarray, allowed: str) -> None:
+    """Raise if any value is wrong, with the lines of the first ones."""
     rows = np.flatnonzero(wrong)
     if not len(rows):
         return
-    first = ", ".join(f"row {row + 2} has {values[row].as_py()!r}" for row in rows[:_NAMED])
-    more = f" ({len(rows)} rows in all)" if len(rows) > _NAMED else ""
-    raise ValueError(f"{path}: column {column!r}: {first}{more}; {allowed}")
+    values = text.columns[column]
+    first = ", ".join(
+        f"line {text.lines[row]} has {values[int(row)].as_py()!r}" for row in rows[:_NAMED]
+    )
+    more = f" ({len(rows)} lines in all)" if len(rows) > _NAMED else ""
+    raise ValueError(f"{text.path}: column {column!r}: {first}{more}; {allowed}")
 
 
 def _refuse_repeated(path: str | os.PathLike, table: pd.DataFrame) -> None:
@@ -205,7 +247,7 @@ def _refuse_repeated(path: str | os.PathLike, table: pd.DataFrame) -> None:
         image = repeated["image"].iloc[0]
         rows = repeated.loc[repeated["image"] == image, "row"].tolist()
         raise ValueError(
-            f"{path}: column 'Path': {image} stands in rows {' and '.join(map(str, rows))}; "
+            f"{path}: column 'Path': {image} stands in lines {' and '.join(map(str, rows))}; "
             "an image has one row"
         )
 
@@ -220,8 +262,9 @@ def _refuse_shared_patients(
     if len(shared):
         patient, row = shared[["patient", "row"]].iloc[0]
         there = expert.loc[expert["patient"] == patient, "row"].iloc[0]
+        others = shared["patient"].nunique() - 1
         raise ValueError(
-            f"{expert_csv}: row {there}: {patient} is also in {train_csv} (row {row}), and so are "
-            f"{shared['patient'].nunique() - 1} other patients; who is tested on is never trained "
-            "on: take these rows out of one of the files, or set dataset.expert_csv to null"
+            f"{expert_csv}: line {there}: {patient} is also in {train_csv} (line {row}), and so "
+            f"are {others} other patients; who is tested on is never trained on: take these rows "
+            "out of one of the files, or set dataset.expert_csv to null"
         )

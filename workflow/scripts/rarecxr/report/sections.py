@@ -312,7 +312,8 @@ def patient_table(patients: pd.DataFrame) -> Table:
                 number(
                     row["age_median"],
                     words.count,
-                    note=f"{words.count(row['age_q1'])} to {words.count(row['age_q3'])}",
+                    note=f"{words.count(row['age_q1'])} to {words.count(row['age_q3'])}"
+                    + (f", {row['n_unknown_age']} unknown" if row["n_unknown_age"] else ""),
                 ),
                 number(row["images"], words.count),
                 *(number(row[name], words.count) for name in views),

@@ -71,6 +71,7 @@ def subgroups(images: pd.DataFrame, age_bands: Sequence[int]) -> Iterator[tuple]
         elif np.isinf(low):
             name = f"below {high}"
         yield from _unless_empty("age", name, (images["age"] >= low) & (images["age"] < high))
+    yield from _unless_empty("age", "unknown", images["age"].isna())
     for view in sorted(images["view"].unique()):
         yield from _unless_empty("view", view, images["view"] == view)
 

@@ -163,14 +163,16 @@ def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequen
     """Who the patients of every part of the data set are, and how their images were taken.
 
     Args:
-        images: one row an image, with `image`, `patient`, `sex`, `age` (years) and `view`.
+        images: one row an image, with `image`, `patient`, `sex`, `age` (years, NaN where
+            unknown) and `view`.
         parts: (split, fraction or NaN, draw or NaN, patients) of each part.
         rejected: images that could not be read.
 
     Returns:
         split, fraction, draw, patients, images, n_unreadable (images), n_female, n_male,
-        n_unknown_sex (patients, by their first image), age_median, age_q1, age_q3 (over patients,
-        at their first image), and n_{view} for each view of the data set (images).
+        n_unknown_sex (patients, by their first image), age_median, age_q1, age_q3 (over patients
+        of known age, at their first image), n_unknown_age (patients), and n_{view} for each view of
+        the data set (images).
     """
     unreadable = images["image"].isin(list(rejected))
     views = sorted(images["view"].unique())
@@ -198,6 +200,7 @@ def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequen
                     )
                 },
                 **dict(zip(("age_median", "age_q1", "age_q3"), ages, strict=True)),
+                "n_unknown_age": int(first["age"].isna().sum()),
                 **{f"n_{view}": int((part["view"] == view).sum()) for view in views},
             }
         )
