@@ -1,5 +1,7 @@
 """Jobs side by side on one machine have GPUs of their own."""
 
+import errno
+import fcntl
 import os
 import select
 import subprocess
@@ -7,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from rarecxr.core.gpu_locks import take_gpus
 
 LIBRARY = Path(__file__).parents[2] / "workflow/scripts"
 JOB = """
@@ -108,3 +112,14 @@ def test_without_the_variable_the_driver_is_asked(start, tmp_path):
 
 def test_a_machine_without_a_gpu_is_left_as_it_is(start, tmp_path):
     assert seen(start(1, PATH=str(tmp_path))) == "unset"
+
+
+def test_a_file_system_without_locks_is_named_with_what_helps(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(ValueError, match="No locks available.*set TMPDIR to a folder"):
+        take_gpus(1, folder=tmp_path)

@@ -96,12 +96,37 @@ def test_going_back_to_the_old_identity_goes_back_to_its_progress(tmp_path, numb
     assert loaded(tmp_path, identity="a") == 3
 
 
-def test_of_many_identities_the_last_refused_one_is_kept(tmp_path):
-    for identity in "abcdefg":
-        saved(tmp_path, [1, 2], identity)
-        assert len(list(tmp_path.glob("*.pt"))) <= 3
-    assert loaded(tmp_path, identity="f") == 2
-    assert loaded(tmp_path, identity="a") is None
+def test_of_many_identities_all_are_kept_and_each_goes_on_where_it_was(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for number, identity in enumerate("abcdefg"):
+        saved(tmp_path, [1, 2 + number], identity)
+    assert "6 states (" in caplog.text
+    assert "stay until `snakemake clean_states`" in caplog.text
+    for number, identity in list(enumerate("abcdefg"))[::-1] * 2:
+        assert loaded(tmp_path, identity) == 2 + number
+    assert len(list(tmp_path.glob("*.pt"))) == 7
+
+
+def test_going_to_and_fro_between_settings_loses_nothing(tmp_path):
+    saved(tmp_path, [1, 2], "a", finished=True)
+    saved(tmp_path, [1], "b")
+    assert loaded(tmp_path, "a") == 2
+    assert loaded(tmp_path, "c") is None
+    saved(tmp_path, [1, 2, 3], "c")
+    assert loaded(tmp_path, "a") == 2
+    assert loaded(tmp_path, "b") == 1
+    assert loaded(tmp_path, "c") == 3
+
+
+def test_a_state_of_another_format_is_kept(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("rarecxr.core.resume.FORMAT", "rarecxr resume 3")
+    saved(tmp_path, [1, 2])
+    monkeypatch.undo()
+    assert loaded(tmp_path) is None
+    assert "its format is 'rarecxr resume 3', not 'rarecxr resume 2'" in caplog.text
+    saved(tmp_path, [7])
+    monkeypatch.setattr("rarecxr.core.resume.FORMAT", "rarecxr resume 3")
+    assert loaded(tmp_path) == 2
 
 
 @pytest.mark.parametrize("moves", [1, 2])
@@ -259,6 +284,40 @@ def test_a_finished_state_goes_when_the_outputs_are_there(tmp_path, output, capl
     clean_states({str(state): [str(output)]})
     assert not (tmp_path / "state").exists()
     assert f"{state}: removed" in caplog.text
+
+
+def test_states_of_other_settings_go_with_it_and_the_log_says_what_room_they_took(
+    tmp_path, output, caplog
+):
+    caplog.set_level("INFO")
+    state = tmp_path / "state"
+    for identity in "abc":
+        saved(state, [1], identity, finished=True)
+    size = sum(path.stat().st_size for path in state.glob("refused_*.pt"))
+    other = tmp_path / "unfinished"
+    saved(other, [1], "a")
+    saved(other, [1], "b")
+    output.touch()
+    caplog.clear()
+    clean_states({str(state): [str(output)], str(other): [str(output)]})
+    gone, kept = (record.getMessage() for record in caplog.records[-2:])
+    assert (
+        gone
+        == f"{state} with 2 states ({size / 1e6:.1f} MB) of other settings, code or data: removed"
+    )
+    assert not state.exists()
+    assert kept.endswith(
+        "of other settings, code or data: kept, the training is not over at 1 images"
+    )
+    assert loaded(other, "a") == 1
+
+
+def test_states_of_other_settings_stay_as_long_as_there_is_no_output(tmp_path, output):
+    state = tmp_path / "state"
+    saved(state, [1], "a")
+    assert loaded(state, "b") is None
+    clean_states({str(state): [str(output)]})
+    assert loaded(state, "a") == 1
 
 
 def test_what_others_left_in_a_state_folder_stays(tmp_path, output):

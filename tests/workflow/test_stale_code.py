@@ -58,6 +58,7 @@ REACH = {
         *TORCH,
     },
     "rarecxr.core.disk_usage": set(),
+    "rarecxr.core.locks": TORCH,
     "rarecxr.core.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.core.tensors": {*GAN, *CLASSIFIERS},
     "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING},

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import IO
 
+from rarecxr.core.locks import WITHOUT_LOCKS
+
 log = logging.getLogger(__name__)
 
 # Locks of this process, held until it ends, however it ends.
@@ -32,6 +34,9 @@ def take_gpus(number: int, folder: str | os.PathLike | None = None, wait_s: floa
         folder: where the lock files lie; None for one in the folder for temporary files, for each
             user. Jobs that are to keep clear of one another need the same.
         wait_s: seconds between two looks while all are taken.
+
+    Raises:
+        ValueError: the folder's file system has no locks.
     """
     if _held or "SLURM_JOB_ID" in os.environ:
         return
@@ -42,7 +47,16 @@ def take_gpus(number: int, folder: str | os.PathLike | None = None, wait_s: floa
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = False
     while True:
-        taken = _take(names, number, place)
+        try:
+            taken = _take(names, number, place)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            raise ValueError(
+                f"{place}: this file system has no locks ({error.strerror}), by which jobs of this "
+                "machine share out its GPUs; set TMPDIR to a folder on a local disk, or "
+                "CUDA_VISIBLE_DEVICES to the GPUs of this job"
+            ) from None
         if taken:
             break
         if not told:

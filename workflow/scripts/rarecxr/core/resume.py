@@ -3,11 +3,12 @@
 A run's state lies in a folder of its own that no rule declares as its output: Snakemake removes
 the declared outputs of a job that failed, and this folder stays for the next attempt. It stays
 after success too. A job that got SIGTERM counts as failed whatever it does and loses its outputs;
-the next attempt writes them again from the last state. `clean_states` removes what is done.
+the next attempt writes them again from the last state. States of other settings stay beside it,
+however many, so that going back to any of them goes back to its progress. Only `clean_states`
+removes them.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -18,13 +19,16 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from rarecxr.core.locks import Lock, locked
 from rarecxr.core.tensors import from_bytes, to_bytes
 
 _log = logging.getLogger(__name__)
 
-FORMAT = "rarecxr resume 2"
+# How the formats of all versions begin, and this version's.
+_FORMATS = "rarecxr resume "
+FORMAT = f"{_FORMATS}2"
 SLOTS = ("resume_0.pt", "resume_1.pt")
 
 # What is read of a file at a time, in bytes.
@@ -36,7 +40,7 @@ class ResumeStore:
 
     Two generations are kept, written in turn, each under another name first and then moved, with
     a checksum. What a file belongs to (settings, code and data) is its identity: a file of another
-    identity is never used, and never overwritten either but moved aside.
+    identity is never used, and never overwritten either but kept aside, one for each identity.
 
     Within the block signals are seen between two steps: SIGTERM and SIGURG (a scheduler's warning)
     ask to save and go on, since ending by itself would turn a requeue into a failure. SIGINT asks
@@ -78,7 +82,7 @@ class ResumeStore:
                 _handled({signal.SIGTERM: self._warned, signal.SIGURG: self._warned})
             )
             # The lock first: an interrupt while we wait for it ends the process as usual.
-            stack.enter_context(_locked(self.folder, self.lock_wait_s))
+            self._lock = stack.enter_context(_locked(self.folder, self.lock_wait_s))
             stack.enter_context(_handled({signal.SIGINT: self._interrupted}))
             for left_over in self.folder.glob("*.writing"):
                 left_over.unlink()
@@ -106,7 +110,9 @@ class ResumeStore:
 
         Raises:
             KeyboardInterrupt: SIGINT had asked to end; the content is saved.
+            LockLost: another process has taken over the folder.
         """
+        self._lock.check()
         asked, self._asked = self._asked, None
         payload = to_bytes(content)
         header = _header(self.identity, progress, finished, payload)
@@ -130,9 +136,9 @@ class ResumeStore:
     def load(self) -> Any | None:
         """The newest content that is whole and of this identity, or None.
 
-        A damaged file is reported and removed. Files of another identity are reported, and the
-        newest one is kept beside ours as refused_….pt, so that going back to the old settings also
-        goes back to their progress. Of several other identities the last one is kept.
+        A damaged file is reported and removed. Files of another identity, or of another version's
+        format, are reported and kept beside ours as refused_….pt: the newest one of each identity,
+        which is used again as soon as its settings, code and data are back.
         """
         own, others = [], []
         for path, header in _whole_files(self.folder):
@@ -147,9 +153,12 @@ class ResumeStore:
                     aside.name,
                 )
                 os.replace(path, aside)
-        refused = set(self.folder.glob("refused_*.pt")) - {path for path, _ in own}
-        for path in sorted(refused, key=lambda path: path.stat().st_mtime)[:-1]:
-            path.unlink()
+        if refused := _refused(self.folder):
+            _log.info(
+                "%s: %s of other settings, code or data stay until `snakemake clean_states`",
+                self.folder,
+                _amount(refused),
+            )
         if not own:
             return None
         newest, _ = max(own, key=lambda entry: (entry[1]["progress"], entry[0].name))
@@ -178,13 +187,18 @@ def clean_states(states: Mapping[str, Iterable[str]]) -> None:
     """Remove the resume files of trainings that are done; the log says which, and what was kept.
 
     A training is done when its newest resume file says so, all its outputs are there and written
-    after it, and no process has its folder locked. Other files in a folder stay.
+    after it, and no process has its folder locked. Its states of other settings go with it; the
+    log says how many they were and what room they took. Other files in a folder stay.
 
     Args:
         states: by folder of resume files the training's outputs.
     """
     for state, outputs in states.items():
         folder = Path(state)
+        if not folder.is_dir():
+            continue
+        refused = _refused(folder)
+        others = f" with {_amount(refused)} of other settings, code or data" if refused else ""
         try:
             with _locked(folder, wait_s=0):
                 reason = _needed(folder, outputs)
@@ -196,7 +210,7 @@ def clean_states(states: Mapping[str, Iterable[str]]) -> None:
                     (folder / "lock").unlink()
         except TimeoutError:
             reason = "a process trains here"
-        _log.info("%s: %s", folder, "removed" if reason is None else f"kept, {reason}")
+        _log.info("%s%s: %s", folder, others, "removed" if reason is None else f"kept, {reason}")
         while reason is None and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
             folder = folder.parent
@@ -204,54 +218,32 @@ def clean_states(states: Mapping[str, Iterable[str]]) -> None:
 
 def _needed(folder: Path, outputs: Iterable[str]) -> str | None:
     """Why the resume files of a folder have to stay, or None."""
-    slots = [entry for entry in _whole_files(folder) if entry[0].name in SLOTS]
-    if not slots:
+    if not any(folder.glob("*.pt")):
         return None
-    newest, header = max(slots, key=lambda entry: entry[1]["progress"])
-    if not header["finished"]:
+    slots = [entry for entry in _whole_files(folder) if entry[0].name in SLOTS]
+    newest, header = max(slots, key=lambda entry: entry[1]["progress"], default=(None, None))
+    if header and not header["finished"]:
         return f"the training is not over at {header['progress']} images"
     for path in map(Path, outputs):
         if not path.exists():
             return f"there is no {path}"
-        if path.stat().st_mtime < newest.stat().st_mtime:
+        if newest and path.stat().st_mtime < newest.stat().st_mtime:
             return f"{path} is older"
     return None
 
 
-@contextlib.contextmanager
-def _locked(folder: Path, wait_s: float) -> Iterator[None]:
-    """The folder in this process's hands alone.
-
-    Raises:
-        TimeoutError: another process still has it after `wait_s`.
-    """
-    path = folder / "lock"
-    end = time.monotonic() + wait_s
-    told = False
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as lock:
-            if _taken(lock, path):
-                yield
-                return
-        if time.monotonic() >= end:
-            raise TimeoutError(
-                f"{folder}: another process trains here and still did after {wait_s:.0f} s; "
-                "wait for it or end it, then start again"
-            )
-        if not told:
-            _log.warning("%s is locked by another process: waiting", folder)
-            told = True
-        time.sleep(0.2)
+def _locked(folder: Path, wait_s: float) -> contextlib.AbstractContextManager[Lock]:
+    return locked(folder / "lock", wait_s, "another process trains here")
 
 
-def _taken(lock: IO, path: Path) -> bool:
-    """Whether the lock is ours now. A file that was removed meanwhile keeps nobody out."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False
+def _refused(folder: Path) -> list[Path]:
+    """States that do not belong to the settings, code and data of the folder's last training."""
+    return sorted(folder.glob("refused_*.pt"))
+
+
+def _amount(paths: list[Path]) -> str:
+    size = sum(path.stat().st_size for path in paths)
+    return f"{len(paths)} state{'s' if len(paths) > 1 else ''} ({size / 1e6:.1f} MB)"
 
 
 @contextlib.contextmanager
@@ -287,32 +279,51 @@ def _begun_checksum(fields: Mapping[str, Any]):
 
 
 def _whole_files(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Path and header of every resume file that is whole; a damaged one is reported and removed."""
+    """Path and header of every resume file that is whole and of our format.
+
+    A damaged one is reported and removed, one of another version's format is reported and kept.
+    """
     found = []
     for path in sorted(folder.glob("*.pt")):
         try:
             found.append((path, _read_header(path)))
+        except _OtherFormat as error:
+            if path.name in SLOTS:
+                aside = path.with_name(f"refused_{_name(path)}.pt")
+                _log.warning("%s: %s: not used, kept as %s", path, error, aside.name)
+                os.replace(path, aside)
         except ValueError as error:
             _log.warning("%s is damaged (%s): not used", path, error)
             path.unlink()
     return found
 
 
+class _OtherFormat(ValueError):
+    """The file is a resume file of another version of this program."""
+
+
+def _name(path: Path) -> str:
+    """A name for a file of unknown content."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.readline()).hexdigest()[:16]
+
+
 def _read_header(path: Path) -> dict[str, Any]:
     """The header of a file whose checksum is right.
 
     Raises:
+        _OtherFormat: another version wrote it.
         ValueError: the file is damaged.
     """
     with open(path, "rb") as file:
         try:
             header = json.loads(file.readline())
             checksum = header.pop("sha256")
-            wanted = header["format"] == FORMAT
+            written = str(header["format"])
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ValueError("its first line is no header") from error
-        if not wanted:
-            raise ValueError(f"its format is not {FORMAT!r}")
+        if written != FORMAT and written.startswith(_FORMATS):
+            raise _OtherFormat(f"its format is {written!r}, not {FORMAT!r}")
         digest = _begun_checksum(header)
         while block := file.read(_BLOCK):
             digest.update(block)
