@@ -246,7 +246,7 @@ class Fit:
             f"val_auroc_{slug(name)}": auroc(labels[:, column], logits[:, column].numpy())
             for column, name in self.validation.targets.items()
         }
-        return masked_bce(logits, torch.from_numpy(labels)).item(), values
+        return masked_bce(logits, torch.tensor(labels)).item(), values
 
     def _save(self) -> None:
         finished = self.number == len(self.phases)
