@@ -17,11 +17,11 @@ from rarecxr.bank.generate import make_bank
 from rarecxr.classifier.examples import REAL, Examples
 from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part
-from rarecxr.classifier.loss import masked_bce
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict
 from rarecxr.classifier.transforms import transform
 from rarecxr.core.devices import choose_precision
+from rarecxr.core.losses import masked_bce
 from rarecxr.core.tensors import from_bytes, to_bytes
 from rarecxr.data.image_file import map_images
 from rarecxr.data.resize import coverage
@@ -179,8 +179,10 @@ def test_steps_of_a_trainer_are_those_of_the_cpu(training_set, tmp_path, loss):
         for _ in range(3):
             trainer.step()
         trainer.check()
-        logs.append(trainer.record.means())
-        weights.append(torch.cat([p.detach().cpu().flatten() for p in trainer._weights]))
+        logs.append(trainer.means.means())
+        weights.append(
+            torch.cat([p.detach().cpu().flatten() for p in trainer.generator.parameters()])
+        )
     assert logs[1] == pytest.approx(logs[0], rel=0.01, abs=1e-3)
     # Adam divides a gradient by its size: one that is nearly zero may go either way.
     differences = (weights[1] - weights[0]).abs()
@@ -201,7 +203,8 @@ def test_a_trainer_goes_on_from_its_state_to_the_bit(training_set, tmp_path, los
         for _ in range(2):
             trainer.step()
     assert again.images == whole.images
-    for found, wanted in zip(again._averaged, whole._averaged, strict=True):
+    averages = (run.generator_ema.parameters() for run in (again, whole))
+    for found, wanted in zip(*averages, strict=True):
         assert torch.equal(found, wanted)
 
 
@@ -262,7 +265,7 @@ def test_bf16_is_chosen_and_stays_near_float32(training_set, tmp_path):
         trainer = trainer_on(GPU, training_set, tmp_path, precision=precision)
         trainer.step()
         trainer.check()
-        logs.append(trainer.record.means())
+        logs.append(trainer.means.means())
     assert logs[1] == pytest.approx(logs[0], rel=0.1, abs=0.05)
 
 

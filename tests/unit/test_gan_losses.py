@@ -1,7 +1,5 @@
 """Losses by hand, and their gradients against finite differences."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from rarecxr.gan.losses import (
     critic_terms,
     generator_loss,
     gradient_squares,
-    label_loss,
     r1_penalty,
     wgan_penalty,
 )
@@ -131,14 +128,3 @@ def test_the_penalty_in_bfloat16_is_near_that_in_float32(images):
         results.append((penalty.item(), network.blocks["8"][1].weight.grad.flatten()))
     assert results[1][0] == pytest.approx(results[0][0], rel=0.05)
     assert torch.cosine_similarity(results[0][1], results[1][1], dim=0) > 0.99
-
-
-def test_the_label_loss_is_the_cross_entropy_of_known_labels():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
-    labels = torch.tensor([[1.0, 0.0], [math.nan, 0.0]])
-    known = 1 / (1 + np.exp(-np.array([2.0, -1.0, 3.0])))
-    assert label_loss(logits, labels).item() == pytest.approx(log_loss([1, 0, 0], known), rel=1e-6)
-
-
-def test_the_label_loss_without_a_known_label_is_zero():
-    assert label_loss(torch.zeros(2, 2), torch.full((2, 2), math.nan)).item() == 0

@@ -71,26 +71,3 @@ def gradient_squares(scores: Tensor, images: Tensor) -> Tensor:
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
     # Far from zero the root's own gradient is finite, at zero it is not.
     return widened(gradient).square().sum(dim=(1, 2, 3)) + 1e-16
-
-
-def label_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
-    """Mean binary cross-entropy of the critic's label logits (auxiliary classifier).
-
-    Odena et al. 2017 (arXiv 1610.09585), for labels that do not exclude each other. A label
-    that is NaN is not known and does not count.
-
-    Args:
-        logits: (N, L).
-        labels: (N, L) in [0, 1] or NaN.
-        known: what the sum is divided by; None for the number of known labels.
-    """
-    finite = torch.isfinite(labels)
-    each = F.binary_cross_entropy_with_logits(
-        logits, torch.where(finite, labels, 0.0), reduction="none"
-    )
-    return (each * finite).sum() / (known_labels(labels) if known is None else known)
-
-
-def known_labels(labels: Tensor) -> Tensor:
-    """How many labels are not NaN, at least 1."""
-    return torch.isfinite(labels).sum().clamp(min=1)
