@@ -25,6 +25,7 @@ from rarecxr.core.losses import masked_bce
 from rarecxr.core.tensors import from_bytes, to_bytes
 from rarecxr.data.image_file import map_images
 from rarecxr.data.resize import coverage
+from rarecxr.gan import fused
 from rarecxr.gan.augment import AdaptiveAugment
 from rarecxr.gan.checkpoint import read_checkpoint
 from rarecxr.gan.images import training_images
@@ -157,6 +158,17 @@ def test_the_augmentation_is_that_of_the_cpu():
     close(found[1][0], found[0][0], rtol=1e-4, atol=1e-4)
     close(found[1][1], found[0][1], rtol=1e-5)
     assert not torch.equal(found[0][0], images)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fused_operations_are_used_and_right(norm, dtype):
+    """They need Triton and a C compiler; without, PyTorch's operations are used with a warning."""
+    pytest.importorskip("triton")
+    for channels in (4, 12, 16, 512):
+        error = fused._relative_error(channels, dtype, norm, GPU)
+        assert error < {torch.float32: 1e-5, torch.bfloat16: 0.01}[dtype]
+        assert fused.possible(torch.empty(1, dtype=dtype, device=GPU), channels, norm)
 
 
 def trainer_on(device, path, folder, **changes):
