@@ -2,7 +2,7 @@
 
     python benchmarks/statistics.py grid        12 cells, 6 arms, 5 seeds, 22,000 test images
     python benchmarks/statistics.py grid --fractions 100        a quarter of it
-    python benchmarks/statistics.py coverage    simulated studies of known AUROC; takes minutes
+    python benchmarks/statistics.py coverage    simulated studies of known AUROC; takes an hour
 
 The grid is measured in a process of its own, on 2 threads.
 """
@@ -56,29 +56,53 @@ def measure(folder):
     print(f"evaluate: {seconds:.0f} s ({processor:.0f} s of processor time), peak {peak:.0f} MiB")
 
 
-def coverage(simulations):
-    """Share of 95 % intervals that hold the truth, and of arms found to differ that do not."""
-    import numpy as np
-    from test_statistics_bootstrap import simulate_study
+def report_coverage(simulations, resamples):
+    """Share of 95 % intervals that hold the truth, and of changes found that are not there."""
+    from simulated_scores import KINDS, Design, coverage
 
-    print("| test patients | runs | sd between runs | AUROC | AUPRC | Brier score | false |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for patients in (250, 500):
-        for runs, run_sd in ((1, 0.0), (3, 0.02), (5, 0.01)):
-            studies = [
-                simulate_study(1000 + seed, runs, run_sd, patients) for seed in range(simulations)
+    def table(designs, columns):
+        names = ["patients with the finding", "logits", "AUROC", "runs", "sd between runs"]
+        print("|", " | ".join([*names, *columns]), "|")
+        print("|", " | ".join(["---"] * (len(names) + len(columns))), "|")
+        for design in designs:
+            held = coverage(design, simulations, resamples=resamples)
+            about = [
+                "12 % of the patients" if design.positives is None else str(design.positives),
+                design.kind,
+                " and ".join(map(str, design.auroc)),
+                str(design.runs),
+                str(design.run_sd),
             ]
-            *held, p = np.transpose(studies)
-            shares = [f"{share:.3f}" for share in (*np.mean(held, axis=1), (p <= 0.05).mean())]
-            row = (patients, runs, run_sd, *shares)
-            print("|", " | ".join(map(str, row)), "|", flush=True)
+            print(
+                "|", " | ".join(about + [f"{held[name]:.3f}" for name in columns]), "|", flush=True
+            )
+        print()
+
+    runs = ((1, 0.0), (3, 0.02), (5, 0.02))
+    large = [
+        Design(runs=number, run_sd=sd, patients=patients)
+        for patients in (250, 500)
+        for number, sd in ((1, 0.0), (3, 0.02), (5, 0.01))
+    ]
+    print("Of 250 (the first three rows) and of 500 test patients:\n")
+    table(large, ["auc", "auprc", "brier", "change", "found"])
+    few = [
+        Design(positives=positives, runs=number, run_sd=sd, auroc=auroc, kind=kind)
+        for kind in KINDS
+        for auroc in ((0.8, 0.8), (0.9, 0.87))
+        for positives in (10, 15, 25)
+        for number, sd in runs
+    ]
+    print("Of 250 test patients:\n")
+    table(few, ["auc", "change"])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["grid", "coverage", "measure"])
     parser.add_argument("folder", nargs="?", help="of the simulated study; only for measure")
-    parser.add_argument("--simulations", type=int, default=500, help="a setting, for coverage")
+    parser.add_argument("--simulations", type=int, default=500, help="a design, for coverage")
+    parser.add_argument("--resamples", type=int, default=300, help="of the patients, for coverage")
     parser.add_argument(
         "--fractions", type=int, nargs="+", default=FRACTIONS, help="percent; three cells each"
     )
@@ -89,7 +113,7 @@ def main():
     elif options.what == "measure":
         measure(options.folder)
     else:
-        coverage(options.simulations)
+        report_coverage(options.simulations, options.resamples)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A study's files without a classifier: scores are drawn from binormal models of known AUROC.
+"""A study's files without a classifier: logits are drawn from binormal models of known AUROC.
 
-An image's score is the normal distribution function of a latent value that is N(0, 1) for
-negatives and N(d, 1) for positives, so the AUROC is Phi(d / sqrt 2). The latent value has a
-part of its patient, a part of its image (both the same for every run) and a part of its own.
+An image's probability is the normal distribution function of a latent value less 1.5. The latent
+value is N(0, 1) for negatives and N(d, 1) for positives, so the AUROC is Phi(d / sqrt 2). It has a
+part of its patient, a part of its image (both the same for every run) and a part of the run.
 """
 
 import json
@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from rarecxr.bank.sample_sheet import write_sheet
+from rarecxr.classifier.prediction_file import write_predictions
 from rarecxr.study.findings import FINDINGS, slug
 
 PREVALENCE = {
@@ -97,8 +98,8 @@ def make_images(patients, generator, expert_patients=0):
     return table, pd.DataFrame({"patient": name, "split": split})
 
 
-def make_scores(labels, patients, auroc, generator, shared=None, mix=(0.3, 0.5, 0.2)):
-    """(N,) float32 scores in [0, 1] of an AUROC known in the limit.
+def make_logits(labels, patients, auroc, generator, shared=None, mix=(0.3, 0.5, 0.2)):
+    """(N,) float32 logits of an AUROC known in the limit.
 
     Args:
         labels: (N,) of 0 and 1.
@@ -116,7 +117,7 @@ def make_scores(labels, patients, auroc, generator, shared=None, mix=(0.3, 0.5, 
         mix, (by_patient, by_image, generator.normal(size=len(labels))), strict=True
     ):
         latent = latent + np.sqrt(share) * part
-    return norm.cdf(latent - 1.5).astype(np.float32)
+    return (norm.logcdf(latent - 1.5) - norm.logsf(latent - 1.5)).astype(np.float32)
 
 
 class SimulatedStudy:
@@ -165,13 +166,13 @@ class SimulatedStudy:
         table = self.images.merge(self.split, on="patient")
         table = table[table["split"] != "train"].sort_values("image")
         patients = pd.factorize(table["patient"])[0]
-        predictions = table[["image", "patient", "split"]].copy()
+        logits = np.empty((len(table), len(FINDINGS)), np.float32)
         level = 0.66 + 0.05 * np.log10(run["fraction"])
         for number, finding in enumerate(FINDINGS):
             auroc = level + 0.02 * (number % 4) + run_sd * self.generator.normal()
             if finding in TARGETS:
                 auroc += GAIN[run["arm"]]
-            predictions[finding] = make_scores(
+            logits[:, number] = make_logits(
                 table[finding].to_numpy(),
                 patients,
                 auroc,
@@ -180,7 +181,7 @@ class SimulatedStudy:
             )
         path = self.root / "classifier/{arm}/{fraction}/draw{draw}/seed{seed}".format(**run)
         path.mkdir(parents=True)
-        predictions.to_parquet(path / "predictions.parquet", index=False)
+        write_predictions(path / "predictions.parquet", table, logits, FINDINGS, {})
         return path / "predictions.parquet"
 
     def make_gans(self, recipes=("plain", "filtered"), resolution=64, images=40):
@@ -253,9 +254,9 @@ class SimulatedStudy:
         """What measure_bank writes, in two feature spaces."""
         far = self.generator.random()
         near = {"precision": 0.7, "recall": 0.65, "density": 0.98, "coverage": 0.86}
-        floor = {"kid": 0.001, **near, "c2st": 0.5, "memorised": 0.02, "nearest_ratio": 1.0}
+        floor = {"kid": 0.001, **near, "told_apart": 0.5, "memorised": 0.02, "nearest_ratio": 1.0}
         bank = {name: value * (1 - 0.4 * far) for name, value in near.items()}
-        bank |= {"kid": 0.02 + far, "c2st": 0.6 + 0.35 * far, "memorised": 0.01}
+        bank |= {"kid": 0.02 + far, "told_apart": 0.6 + 0.35 * far, "memorised": 0.01}
         bank["nearest_ratio"] = 0.8
         spaces = {
             name: {"images": 60, "bank": bank, "floor": floor} for name in ("classifier", "random")
@@ -332,6 +333,8 @@ class SimulatedStudy:
             "runs": self.runs,
             "doses": {},
             "target_findings": list(TARGETS),
+            "baseline": "none",
+            "control": "oversample",
             "resamples": 400,
             "subgroup_resamples": 100,
             "margin": 0.01,
@@ -366,6 +369,8 @@ class SimulatedStudy:
             "introduction": "",
             "headline_arms": ["balanced_gan", "filtered_gan", "gan"],
             "images_per_sheet": 8,
+            "baseline": "none",
+            "control": "oversample",
             "statistics": {
                 "resamples": 400,
                 "margin": 0.01,

@@ -195,16 +195,16 @@ def test_the_least_plausible_images_are_those_that_the_classifier_scores_lowest(
     every = images_of(bank(study, tmp_path / "all.h5", number=32))
     fate = candidates_of(path)["fate"]
     # 24 and a quarter more that is left out: the lowest scores of all 32, by another way to them.
-    scores = predict(classifier, every, device="cpu")[:, 1]
-    assert set(np.flatnonzero(fate == IMPLAUSIBLE)) == set(np.argsort(scores)[:8])
+    logits = predict(classifier, every, device="cpu")[:, 1]
+    assert set(np.flatnonzero(fate == IMPLAUSIBLE)) == set(np.argsort(logits)[:8])
     np.testing.assert_array_equal(images_of(path), every[fate == KEPT])
 
 
 def test_a_negatives_plausibility_is_that_it_shows_no_target_finding(classifier):
     images = np.random.default_rng(0).integers(0, 256, (5, 32, 32), dtype=np.uint8)
-    scores = predict(classifier, images, device="cpu")[:, 1:].max(axis=1)
+    logits = predict(classifier, images, device="cpu")[:, 1:].max(axis=1)
     found = Plausibility(classifier, "negatives", torch.device("cpu"))(images)
-    np.testing.assert_allclose(1 / (1 + np.exp(found)), scores, rtol=1e-4)
+    np.testing.assert_allclose(found, -logits, rtol=1e-4)
 
 
 def test_a_selected_bank_is_the_same_to_the_byte_again(study, classifier, tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from simulated_study import SimulatedStudy
 
-from rarecxr.report.drawing import Looks
+from rarecxr.report.drawing import INK, Looks
 from rarecxr.report.page import make_report
 from rarecxr.statistics.evaluation import evaluate
 
@@ -63,8 +63,8 @@ def test_the_page_holds_every_number_of_the_summary(study, page):
         assert float(cells[4]) == expected.auc
         assert f"{expected.auc:.3f}" in row
         if expected.arm != "none":
-            assert float(cells[5]) == expected.change
-            assert f"{expected.change_detectable:.3f}" in row
+            assert float(cells[5]) == expected.change_vs_baseline
+            assert f"{expected.change_vs_baseline_detectable:.3f}" in row
 
 
 def test_a_phantom_study_says_so_and_another_does_not(study, page, tmp_path):
@@ -101,8 +101,19 @@ def test_a_study_without_gans_has_a_page_without_images(study, tmp_path):
     assert not list((tmp_path / "figures").glob("training_*"))
 
 
-def test_without_an_arm_that_uses_a_gan_the_question_is_not_asked(study, tmp_path):
-    assert "Not asked" in page_of(study, tmp_path, headline_arms=["gan"])
+def test_an_arm_of_any_name_that_uses_a_gan_is_one_the_answer_can_be_about(study, tmp_path):
+    page = page_of(study, tmp_path, headline_arms=["gan"])
+    assert "Not asked" not in page
+    assert "With synthetic images (arm balanced_gan), compared with arm none" in page
+
+
+@pytest.mark.parametrize("arms", [("none",), ("none", "oversample")])
+def test_a_study_without_an_arm_that_uses_a_gan_has_its_page(tmp_path, arms):
+    small = SimulatedStudy(tmp_path / "small", patients=400, arms=arms, seeds=1, fractions=(100,))
+    evaluate(**small.evaluate(resamples=50, subgroup_resamples=20))
+    page = page_of(small, tmp_path)
+    assert "Not asked" in page
+    assert "No arm of this study uses synthetic images." in page
 
 
 def test_every_link_inside_the_page_has_its_target(page):
@@ -134,7 +145,8 @@ def test_the_data_of_every_figure_can_be_saved_from_the_page(study, page):
     forest = pd.read_csv(io.BytesIO(base64.b64decode(links["forest.csv"])))
     summary = pd.read_csv(study.root / "report/summary.csv")
     changed = summary[summary["arm"] != "none"]
-    assert forest["change"].to_list() == changed["change"].to_list()
+    name = "change_vs_baseline"
+    assert forest[name].to_list() == changed[name].to_list()
 
 
 def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
@@ -162,9 +174,9 @@ def test_the_banks_quality_is_written_as_a_table_and_shown(study, page):
     told = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))["spaces"]["random"]
     row = table[(table["space"] == "random")].iloc[0]
     assert row["kid"] == pytest.approx(told["bank"]["kid"], abs=1e-5)
-    assert row["c2st_floor"] == 0.5
+    assert row["told_apart_floor"] == 0.5
     shown = re.search(r'<table id="quality".*?</table>', page, re.S).group()
-    assert f"{row['c2st']:.3f}" in shown
+    assert f"{row['told_apart']:.3f}" in shown
     assert "balanced_gan +" in shown or "balanced_gan −" in shown
     assert (study.root / "report/figures/quality.svg").exists()
 
@@ -215,7 +227,9 @@ def test_the_methods_say_what_was_thinned_and_selected(study, tmp_path):
 
 
 def test_arms_differ_in_more_than_colour():
-    looks = Looks(["none", *(f"arm{i}" for i in range(14))])
+    looks = Looks(["none", *(f"arm{i}" for i in range(14))], "none")
+    assert looks.colour("none") == INK
+    assert "none" not in looks.names
     pairs = [(looks.colour(name), looks.dash(name)) for name in looks.names]
     assert len(set(pairs)) == 14
     assert len({looks.dash(name) for name in looks.names[:7]}) == 7

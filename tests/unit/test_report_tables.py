@@ -6,45 +6,54 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rarecxr.report import banks, sections
+from rarecxr.report import answer as answers
+from rarecxr.report import banks
 from rarecxr.report import wording as words
 from rarecxr.report.tables import console
+from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.summary import COLUMNS
+
+REFERENCES = References("none", "oversample")
+ARMS = {"none": {}, "oversample": {"oversample": True}, "gan": {"recipe": "plain"}}
 
 
 def make_row(finding, fraction, arm, **values):
     row = dict.fromkeys(COLUMNS, np.nan)
     row |= {"finding": finding, "fraction": fraction, "arm": arm, "draws": 1, "seeds": 3}
-    row |= {"interval_over": "patients", "verdict": "", "verdict_oversample": ""}
+    row |= {"interval_over": "patients", "verdict_vs_baseline": "", "verdict_vs_control": ""}
     row |= {"n_positive_patients": 50, "auc": 0.7, "prevalence": 0.05}
     return row | values
 
 
-def make_summary(verdicts, verdicts_control=()):
-    """A summary of one finding, a fraction a verdict: arms none and gan."""
+def make_summary(verdicts, verdicts_control=(), baseline="none"):
+    """A summary of one finding, one fraction per verdict: arms none and gan."""
     rows = []
     for fraction, verdict in enumerate(verdicts, start=1):
-        rows.append(make_row("Fracture", fraction, "none"))
+        rows.append(make_row("Fracture", fraction, baseline))
         change = {"better": 0.02, "worse": -0.02}.get(verdict, 0.0)
-        row = make_row("Fracture", fraction, "gan", change=change, verdict=verdict)
+        row = make_row("Fracture", fraction, "gan", change_vs_baseline=change)
+        row["verdict_vs_baseline"] = verdict
         row["auc"] += change
         if not verdict.startswith("too few"):
-            row |= {"change_low": change - 0.01, "change_high": change + 0.01}
+            row["change_vs_baseline_low"] = change - 0.01
+            row["change_vs_baseline_high"] = change + 0.01
         if verdicts_control:
-            row |= {"change_oversample": 0.01, "verdict_oversample": verdicts_control[fraction - 1]}
+            rows.append(make_row("Fracture", fraction, "oversample"))
+            row["change_vs_control"] = 0.01
+            row["verdict_vs_control"] = verdicts_control[fraction - 1]
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def make_overall(summary):
     """The table of mean changes that belongs to `make_summary`."""
-    change = summary.loc[summary["arm"] == "gan", "change"].mean()
-    reach = {"low": change - 0.004, "high": change + 0.004}
-    return pd.DataFrame([{"arm": "gan", "baseline": "none", "change": change, **reach}])
+    change = summary.loc[summary["arm"] == "gan", "change_vs_baseline"].mean()
+    row = {"arm": "gan", "role": "baseline", "reference": "none", "change": change}
+    return pd.DataFrame([row | {"low": change - 0.004, "high": change + 0.004}])
 
 
-def answer(summary, arm="gan"):
-    return sections.answer(summary, make_overall(summary), arm)
+def answer(summary, arm="gan", definitions=ARMS):
+    return answers.answer(summary, make_overall(summary), arm, REFERENCES, definitions)
 
 
 def test_numbers_are_written_with_a_true_minus_and_no_signed_zero():
@@ -73,29 +82,65 @@ def test_numbers_are_written_with_a_true_minus_and_no_signed_zero():
     ],
 )
 def test_the_answer_in_a_word(verdicts, word):
-    assert answer(make_summary(verdicts))["word"] == word
+    assert answer(make_summary(verdicts)).word == word
 
 
 def test_the_answer_counts_every_cell_once():
     verdicts = ["better"] * 4 + ["worse", "no difference that matters"]
     verdicts += ["inconclusive"] * 3 + ["too few positives"]
     found = answer(make_summary(verdicts, ["inconclusive"] * 10))
-    assert "better in 4 of 10 cells, worse in 1" in found["sentence"]
-    assert "without a difference that matters in 1, inconclusive in 3" in found["sentence"]
-    assert "not judged in 1" in found["sentence"]
-    assert "Mean change over the cells: +0.006 [+0.002, +0.010]." in found["sentence"]
-    assert "better in 0 of 10 cells, worse in none, inconclusive in 10" in found["control"]
+    about_baseline, about_control = found.sentences
+    assert "better in 4 of 10 cells, worse in 1" in about_baseline
+    assert "without a difference that matters in 1, inconclusive in 3" in about_baseline
+    assert "not tested in 1" in about_baseline
+    assert "Mean change over the cells: +0.006 [+0.002, +0.010]." in about_baseline
+    assert "as many repeated real positives (arm oversample)" in about_control
+    assert "better in 0 of 10 cells, worse in none, inconclusive in 10" in about_control
 
 
 def test_a_study_without_synthetic_images_says_so():
     found = answer(make_summary(["better"]), None)
-    assert found["word"] == "Not asked"
+    assert found.word == "Not asked"
+
+
+def test_without_its_baseline_a_study_claims_nothing():
+    summary = make_summary(["inconclusive"], baseline="real_images")
+    change = [name for name in summary if name.startswith("change_vs_baseline")]
+    summary[change], summary["verdict_vs_baseline"] = np.nan, ""
+    found = answer(summary)
+    assert found.word == "Not answered"
+    assert "The baseline, arm none, was not run" in " ".join(found.sentences)
+    assert "better in" not in " ".join(found.sentences)
+
+
+def test_a_baseline_with_synthetic_images_answers_nothing():
+    arms = ARMS | {"none": {"recipe": "plain"}}
+    found = answer(make_summary(["better"]), definitions=arms)
+    assert found.word == "Not answered"
+    assert "The baseline, arm none, is itself trained on synthetic images" in found.sentences[0]
+
+
+def test_a_control_that_repeats_no_positives_is_not_said_to():
+    found = answer(make_summary(["better"], ["better"]), definitions=ARMS | {"oversample": {}})
+    assert "Compared with the control (arm oversample)" in found.sentences[1]
+
+
+@pytest.mark.parametrize(
+    ("preferred", "arm"),
+    [(["c", "b"], "c"), (["gan"], "a"), ([], "a"), (["none"], "a")],
+)
+def test_the_answer_is_about_the_first_preferred_arm_or_else_any_with_a_recipe(preferred, arm):
+    arms = ("none", "more", "a", "b", "c")
+    recipes = answers.recipes_of(arms, {name: {"recipe": "plain"} for name in "abc"})
+    assert list(recipes) == ["a", "b", "c"]
+    assert answers.headline_arm(preferred, recipes, "none") == arm
+    assert answers.headline_arm(preferred, {}, "none") is None
 
 
 def test_the_console_shows_every_cell_with_half_the_interval_and_a_mark(tmp_path):
     summary = make_summary(["better", "inconclusive", "too few positives"])
     summary.to_csv(tmp_path / "summary.csv", index=False)
-    lines = console(tmp_path / "summary.csv").splitlines()
+    lines = console(tmp_path / "summary.csv", "none").splitlines()
     assert lines[0].split() == ["finding", "fraction", "none", "gan"]
     assert lines[2].split() == [
         "Fracture",
@@ -123,15 +168,15 @@ def test_the_console_needs_neither_matplotlib_nor_scipy():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def make_quality(folder, name, c2st):
-    floor = {"kid": 0.001, "c2st": 0.5}
+def make_quality(folder, name, told_apart):
+    floor = {"kid": 0.001, "told_apart": 0.5}
     told = {
         "reference": "validation",
         "sharpness": {"real": 0.4, "synthetic": 0.5},
         "spaces": {
             "random": {
                 "images": 60,
-                "bank": {"kid": 0.0123456, "c2st": c2st},
+                "bank": {"kid": 0.0123456, "told_apart": told_apart},
                 "floor": floor,
             },
             "pixels": {"too_few_images": True},
@@ -151,9 +196,9 @@ def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
                 "finding": "Fracture",
                 "fraction": "1",
                 "draw": draw,
-                "quality": make_quality(tmp_path, draw, c2st),
+                "quality": make_quality(tmp_path, draw, told_apart),
             }
-            for draw, c2st in ((0, 0.8), (1, 0.9))
+            for draw, told_apart in ((0, 0.8), (1, 0.9))
         ]
     )
     assert len(qualities) == 4
@@ -162,8 +207,8 @@ def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
     shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [row["feature space"].text for row in shown] == ["random", "pixels"]
     # Draws are averaged.
-    assert shown[0]["two-sample test"].text == "0.850"
-    assert shown[0]["two-sample test"].note == "0.500"
+    assert shown[0]["told apart"].text == "0.850"
+    assert shown[0]["told apart"].note == "0.500"
     assert shown[0]["KID"].text == "0.012"
     assert shown[0]["sharpness"].text == "0.500"
     assert shown[0]["sharpness"].note == "0.400"

@@ -9,7 +9,7 @@ from rarecxr.statistics.calibration import expected_calibration_error, reliabili
 def test_reliability_of_a_case_worked_by_hand():
     table = reliability(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.6, 0.8]), bins=2)
     assert table["images"].tolist() == [2, 2]
-    np.testing.assert_allclose(table["mean_score"], [0.15, 0.7])
+    np.testing.assert_allclose(table["mean_probability"], [0.15, 0.7])
     np.testing.assert_allclose(table["positive_share"], [0.5, 0.5])
     assert expected_calibration_error(table) == pytest.approx((0.35 + 0.2) / 2)
 
@@ -21,7 +21,7 @@ def test_reliability_agrees_with_scikit_learn_where_scores_are_distinct():
     table = reliability(labels, scores)
     share, mean = calibration_curve(labels, scores, n_bins=10, strategy="quantile")
     np.testing.assert_allclose(table["positive_share"], share, atol=0.02)
-    np.testing.assert_allclose(table["mean_score"], mean, atol=0.005)
+    np.testing.assert_allclose(table["mean_probability"], mean, atol=0.005)
 
 
 def test_scores_that_are_probabilities_have_a_small_error_and_squared_ones_a_large_one():

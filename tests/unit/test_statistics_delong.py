@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
-from simulated_study import make_scores
+from simulated_study import make_logits
 
-from rarecxr.statistics.auroc import Ranking
-from rarecxr.statistics.bootstrap import replicates
+from rarecxr.statistics import delong as delong_module
+from rarecxr.statistics.bootstrap import bootstrap_replicates
 from rarecxr.statistics.delong import delong, difference
+from rarecxr.statistics.ranking import Ranking
 
 
 @pytest.fixture
@@ -16,11 +17,11 @@ def case():
     labels = (ill[patients] & (generator.random(len(patients)) < 0.8)).astype(float)
     scores = np.stack(
         [
-            make_scores(labels, patients, level, generator, np.random.default_rng(5))
+            make_logits(labels, patients, level, generator, np.random.default_rng(5))
             for level in (0.7, 0.78)
         ]
     )
-    return labels, np.round(scores, 2), patients
+    return labels, np.round(scores, 1), patients
 
 
 def all_pairs(labels, scores):
@@ -59,9 +60,9 @@ def test_clustered_standard_error_agrees_with_the_bootstrap_of_patients(case):
     _, covariance = delong(labels, scores, patients)
     _, blind = delong(labels, scores)
     rankings = [Ranking.of(labels, row, patients, 300) for row in scores]
-    moved = replicates(rankings, 300, 4000, seed=0)[0]
-    np.testing.assert_allclose(np.cov(moved.T), covariance, rtol=0.1)
-    # Images of a patient are alike: who ignores it is too sure.
+    replicates = bootstrap_replicates(rankings, 300, 4000, seed=0)[0]
+    np.testing.assert_allclose(np.cov(replicates.T), covariance, rtol=0.1)
+    # Images of a patient are correlated: without that the standard error is too small.
     assert blind[0, 0] < 0.8 * covariance[0, 0]
 
 
@@ -71,10 +72,11 @@ def test_patients_with_images_of_both_classes_are_counted_as_such():
     labels = np.tile([0.0, 1.0], 200)
     # A patient's own level moves both images alike, and the difference of the classes not at all.
     scores = generator.normal(size=200)[patients] * 2 + labels + generator.normal(size=400)
-    scores = (1 / (1 + np.exp(-scores))).astype(np.float32)
     _, covariance = delong(labels, scores, patients)
-    moved = replicates([Ranking.of(labels, scores, patients, 200)], 200, 4000, seed=0)[0]
-    assert covariance[0, 0] == pytest.approx(moved.var(), rel=0.1)
+    replicates = bootstrap_replicates(
+        [Ranking.of(labels, scores, patients, 200)], 200, 4000, seed=0
+    )[0]
+    assert covariance[0, 0] == pytest.approx(replicates.var(), rel=0.1)
     _, blind = delong(labels, scores)
     assert covariance[0, 0] < 0.7 * blind[0, 0]
 
@@ -104,3 +106,14 @@ def test_delong_refuses_a_missing_class():
         delong(np.zeros(3), np.arange(3.0))
     with pytest.raises(ValueError, match="1 with positives and 2 with negatives"):
         delong(np.array([1, 1, 0, 0]), np.arange(4.0), np.array([0, 0, 1, 2]))
+
+
+def test_ranks_are_float64_also_where_ranking_keeps_the_type_of_the_scores(case, monkeypatch):
+    """As `scipy.stats.rankdata` does from SciPy 1.18 on."""
+    labels, scores, patients = case
+    scores = scores.astype(np.float32)
+    expected = delong(labels, scores.astype(np.float64), patients)
+    ranks = delong_module.rankdata
+    monkeypatch.setattr(delong_module, "rankdata", lambda a: ranks(a).astype(a.dtype))
+    for found, value in zip(delong(labels, scores, patients), expected, strict=True):
+        np.testing.assert_array_equal(found, value)

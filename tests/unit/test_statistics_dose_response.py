@@ -72,12 +72,14 @@ def test_an_arm_is_reported_at_its_chosen_dose(study):
     for row in chosen.itertuples():
         name = next(name for name, dose in DOSES[row.arm].items() if dose == row.dose)
         expected = mean_auc(study, row.finding, row.fraction, name, "test")
-        told = summary.query(
+        row_of_summary = summary.query(
             "finding == @row.finding and fraction == @row.fraction and arm == @row.arm"
         ).iloc[0]
-        assert told["auc"] == pytest.approx(expected, abs=1e-5)
+        assert row_of_summary["auc"] == pytest.approx(expected, abs=1e-5)
         assert row.auc == pytest.approx(expected, abs=1e-5)
-        assert (row.auc_low, row.auc_high) == pytest.approx((told["auc_low"], told["auc_high"]))
+        assert (row.auc_low, row.auc_high) == pytest.approx(
+            (row_of_summary["auc_low"], row_of_summary["auc_high"])
+        )
         labels = study.images.merge(study.split.query("split == 'val'"), on="patient")
         enough = labels.loc[labels[row.finding] == 1, "patient"].nunique() >= 10
         assert (row.val_auc_low < row.val_auc < row.val_auc_high) == enough
@@ -99,7 +101,7 @@ def test_the_test_images_do_not_choose(study, tmp_path):
     for path in study.predictions:
         table = pd.read_parquet(path)
         rows = table["split"] == "test"
-        table.loc[rows, list(TARGETS)] = 1 - table.loc[rows, list(TARGETS)]
+        table.loc[rows, list(TARGETS)] = -table.loc[rows, list(TARGETS)]
         table.to_parquet(path, index=False)
     outputs = {name: tmp_path / f"{name}.csv" for name in study.evaluate()["outputs"]}
     evaluate(**study.evaluate(doses=DOSES, outputs=outputs))

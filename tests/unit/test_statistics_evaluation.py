@@ -83,41 +83,43 @@ def test_changes_are_differences_of_means_and_find_what_was_put_in(study):
     summary = read(study, "summary").set_index(["finding", "fraction", "arm"])
     for finding, fraction, arm in summary.index:
         row = summary.loc[finding, fraction, arm]
-        for baseline, end in (("none", ""), ("oversample", "_oversample")):
-            if arm in ("none", baseline):
-                assert np.isnan(row[f"change{end}"])
+        for reference, role in (("none", "baseline"), ("oversample", "control")):
+            name = f"change_vs_{role}"
+            if arm in ("none", reference):
+                assert np.isnan(row[name])
                 continue
-            expected = row["auc"] - summary.at[(finding, fraction, baseline), "auc"]
-            assert row[f"change{end}"] == pytest.approx(expected, abs=2e-6)
-            assert row[f"change{end}_low"] < row[f"change{end}"] < row[f"change{end}_high"]
-            assert row[f"change{end}_p_holm"] >= row[f"change{end}_p"]
+            expected = row["auc"] - summary.at[(finding, fraction, reference), "auc"]
+            assert row[name] == pytest.approx(expected, abs=2e-6)
+            assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+            assert row[f"{name}_p_holm"] >= row[f"{name}_p"]
     gained = summary.xs("balanced_gan", level="arm")
     # 0.03 was put in; the mean of six cells is known to about 0.008.
-    assert gained["change"].mean() == pytest.approx(0.03, abs=0.02)
+    assert gained["change_vs_baseline"].mean() == pytest.approx(0.03, abs=0.02)
 
 
-def test_the_mean_over_all_cells_is_surer_than_a_cell(study):
+def test_the_mean_over_all_cells_is_more_precise_than_a_cell(study):
     overall, summary = read(study, "overall"), read(study, "summary")
     assert len(overall) == 3
     for row in overall.itertuples():
-        end = {"none": "", "oversample": "_oversample"}[row.baseline]
+        assert row.reference == {"baseline": "none", "control": "oversample"}[row.role]
+        name = f"change_vs_{row.role}"
         cells = summary[summary["arm"] == row.arm]
         assert row.cells == len(cells) == 6
-        assert row.change == pytest.approx(cells[f"change{end}"].mean(), abs=2e-6)
+        assert row.change == pytest.approx(cells[name].mean(), abs=2e-6)
         assert row.low < row.change < row.high
-        assert row.detectable < 0.75 * cells[f"change{end}_detectable"].median()
-    gained = overall[(overall["arm"] == "balanced_gan") & (overall["baseline"] == "none")]
+        assert row.detectable < 0.75 * cells[f"{name}_detectable"].median()
+    gained = overall[(overall["arm"] == "balanced_gan") & (overall["role"] == "baseline")]
     assert gained["low"].item() < 0.03 < gained["high"].item()
 
 
 def test_intervals_agree_with_the_verdict(study):
     summary = read(study, "summary")
     for row in summary[summary["arm"] != "none"].itertuples():
-        beyond_zero = row.change_low > 0 or row.change_high < 0
-        if row.verdict in ("better", "worse"):
+        beyond_zero = row.change_vs_baseline_low > 0 or row.change_vs_baseline_high < 0
+        if row.verdict_vs_baseline in ("better", "worse"):
             assert beyond_zero
         # A single interval that leaves out zero has an uncorrected p below 0.05.
-        assert beyond_zero == (row.change_p < 0.05)
+        assert beyond_zero == (row.change_vs_baseline_p < 0.05)
 
 
 def test_the_bootstrap_of_patients_agrees_with_delong(study):
@@ -134,11 +136,14 @@ def test_a_finding_with_few_positive_patients_is_reported_and_gets_no_interval(s
     few = expert[expert["n_positive_patients"] < 10]
     assert len(few) > 0
     assert few["auc"].notna().all()
-    assert few[["auc_low", "auprc_low", "change_low", "change_p", "auc_se"]].isna().all(axis=None)
+    change = few.filter(regex="^change_vs_baseline_(low|p)$")
+    assert change.shape[1] == 2
+    assert change.isna().all(axis=None)
+    assert few[["auc_low", "auprc_low", "auc_se"]].isna().all(axis=None)
     others = few[few["arm"] != "none"]
-    assert (others["verdict"] == "too few positives").all()
+    assert (others["verdict_vs_baseline"] == "too few positives").all()
     assert (
-        few.loc[few["arm"] == "balanced_gan", "verdict_oversample"] == "too few positives"
+        few.loc[few["arm"] == "balanced_gan", "verdict_vs_control"] == "too few positives"
     ).all()
 
 
@@ -148,7 +153,9 @@ def test_with_one_seed_intervals_are_over_patients_and_say_so_and_delong_checks_
     summary = read(study, "summary")
     assert (summary["interval_over"] == "patients").all()
     changes = summary[summary["arm"] == "gan"]
-    np.testing.assert_allclose(changes["change_p"], changes["change_p_delong"], atol=0.08)
+    np.testing.assert_allclose(
+        changes["change_vs_baseline_p"], changes["change_vs_baseline_p_delong"], atol=0.08
+    )
 
 
 def test_with_several_draws_a_draw_is_the_unit(tmp_path):
@@ -161,7 +168,7 @@ def test_with_several_draws_a_draw_is_the_unit(tmp_path):
             other = study.predictions[study.runs.index({**run, "draw": 0})]
             table = pd.read_parquet(other)
             truth = study.images.set_index("image").loc[table["image"], list(TARGETS)].to_numpy()
-            table[list(TARGETS)] = (0.8 * table[list(TARGETS)] + 0.2 * truth).astype(np.float32)
+            table[list(TARGETS)] += (0.8 * truth).astype(np.float32)
             table.to_parquet(path, index=False)
     evaluate(**study.evaluate())
     summary = read(study, "summary")
@@ -169,9 +176,11 @@ def test_with_several_draws_a_draw_is_the_unit(tmp_path):
     # The draw is paired: it makes each arm uncertain, not their difference.
     gan = summary[summary["arm"] == "gan"]
     reach = (gan["auc_high"] - gan["auc_low"]) / 2
-    assert ((gan["change_high"] - gan["change_low"]) / 2 < 0.5 * reach).all()
+    assert (
+        (gan["change_vs_baseline_high"] - gan["change_vs_baseline_low"]) / 2 < 0.5 * reach
+    ).all()
     overall = read(study, "overall")
-    assert overall["change"].item() == pytest.approx(gan["change"].mean(), abs=2e-6)
+    assert overall["change"].item() == pytest.approx(gan["change_vs_baseline"].mean(), abs=2e-6)
     assert overall["high"].item() - overall["low"].item() < 0.5 * 2 * reach.min()
 
 
@@ -182,9 +191,9 @@ def test_the_same_scores_do_not_differ_in_a_way_that_matters(copy):
     evaluate(**copy.evaluate())
     summary = read(copy, "summary")
     same = summary[summary["arm"] == "balanced_gan"]
-    assert (same["change"] == 0).all()
-    assert (same["change_p_holm"] > 0.9).all()
-    assert "better" not in set(same["verdict"]) | set(same["verdict_oversample"])
+    assert (same["change_vs_baseline"] == 0).all()
+    assert (same["change_vs_baseline_p_holm"] > 0.9).all()
+    assert "better" not in set(same["verdict_vs_baseline"]) | set(same["verdict_vs_control"])
 
 
 def test_tables_are_the_same_to_the_byte_whatever_the_threads_and_order_of_columns(study, copy):
@@ -232,11 +241,11 @@ def test_a_finding_without_any_positive_is_reported_with_its_counts(copy):
         rows = summary.loc[finding]
         assert rows["auc"].isna().all()
         assert (rows["n_positive"] == 0).all()
-        assert set(rows.loc["balanced_gan", "verdict"]) == {"too few positives"}
+        assert set(rows.loc["balanced_gan", "verdict_vs_baseline"]) == {"too few positives"}
     assert (summary.loc["Fracture", "brier"] > 0).all()
     make_report(**copy.make_report())
     page = (copy.root / "report/index.html").read_text(encoding="utf-8")
-    assert "not judged in 4, which have too few test patients of a class" in page
+    assert "not tested in 4 with too few test patients of a class" in page
 
 
 def test_subgroups_share_out_the_test_images(study):
@@ -294,7 +303,7 @@ def test_an_image_that_could_not_be_read_may_be_missing_and_no_other(copy):
     lost = pd.read_parquet(copy.predictions[0])["image"].iloc[7]
     for path in copy.predictions:
         change_file(path, lambda table: table[table["image"] != lost])
-    with pytest.raises(ValueError, match=f"1 images without a score, the first is {lost}"):
+    with pytest.raises(ValueError, match=f"1 images without a prediction, the first is {lost}"):
         evaluate(**copy.evaluate())
     pd.DataFrame({"image": [lost], "row": [2], "reason": ["broken"]}).to_csv(
         copy.rejected, index=False
@@ -311,11 +320,18 @@ def put(name, value):
     return change
 
 
+def without_scale(table):
+    """As a file of probabilities that an earlier version wrote."""
+    table.attrs = {}
+    return table
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("Fracture", np.nan), r"1 scores of Fracture are not in \[0, 1\]"),
-        (put("Fracture", 1.5), r"1 scores of Fracture are not in \[0, 1\], the first is 1.5"),
+        (put("Fracture", np.nan), "1 logits of Fracture are not finite, the first is nan"),
+        (put("Fracture", np.inf), "1 logits of Fracture are not finite, the first is inf"),
+        (without_scale, "another version of rarecxr wrote it"),
         (lambda table: table.drop(columns="Fracture"), r"columns missing: \['Fracture'\]"),
         (lambda table: table.assign(Fraktur=0.5), r"unknown: \['Fraktur'\]"),
         (lambda table: pd.concat([table, table.iloc[:1]]), "has more than one row"),

@@ -89,6 +89,8 @@ rule evaluate:
         runs=runs(),
         doses={arm: DOSES[arm] for arm in config["classifier"]["arms"] if arm in DOSES},
         target_findings=TARGETS,
+        baseline="none",
+        control="oversample",
         statistics=settings("report")["statistics"],
         code=code("evaluate.py"),
     script:
@@ -157,6 +159,8 @@ rule make_report:
         banks=banks(),
         study=STUDY,
         phantom=DATASET["root"] is None,
+        baseline="none",
+        control="oversample",
         settings={
             name: settings(name)
             for name in (

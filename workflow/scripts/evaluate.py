@@ -16,6 +16,8 @@ evaluate(
     runs=snakemake.params.runs,
     doses=snakemake.params.doses,
     target_findings=snakemake.params.target_findings,
+    baseline=snakemake.params.baseline,
+    control=snakemake.params.control,
     threads=snakemake.threads,
     **snakemake.params.statistics,
 )

@@ -43,6 +43,8 @@ make_report(
     phantom=snakemake.params.phantom,
     settings=snakemake.params.settings,
     statistics=snakemake.params.statistics,
+    baseline=snakemake.params.baseline,
+    control=snakemake.params.control,
     **snakemake.params.report,
 )
-write_console(snakemake.input.summary, snakemake.output.table)
+write_console(snakemake.input.summary, snakemake.output.table, snakemake.params.baseline)

@@ -1,4 +1,4 @@
-"""Scores of a trained network for images."""
+"""Logits of a trained network for images."""
 
 import os
 from collections.abc import Iterable
@@ -55,7 +55,10 @@ def predict_logits(
 def predict(
     path: str | os.PathLike, images: np.ndarray, device: str = "auto", precision: str = "fp32"
 ) -> np.ndarray:
-    """Scores of a stored network, one column for each of its findings.
+    """Logits of a stored network, one column for each of its findings.
+
+    Their sigmoid is a probability. Logits are given because they keep the order of images whose
+    probabilities round to the same number.
 
     Args:
         path: a model.pt.
@@ -64,11 +67,11 @@ def predict(
         precision: fp32 or bf16.
 
     Returns:
-        (N, F) float32 in [0, 1].
+        (N, F) float32.
     """
     network, about = read_model(path)
     where = choose_device(device)
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     batches = (block.to(where).unsqueeze(1).float().div_(255) for block in pixels.split(BATCH))
-    logits = predict_logits(network.to(where), batches, about["architecture"], precision, where)
-    return torch.sigmoid(logits).numpy()
+    network = network.to(where)
+    return predict_logits(network, batches, about["architecture"], precision, where).numpy()

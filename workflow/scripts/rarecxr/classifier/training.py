@@ -14,6 +14,7 @@ from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.images import Part, load_images
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
+from rarecxr.classifier.prediction_file import write_predictions
 from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.weights import find_weights
 from rarecxr.core.devices import choose_device, choose_precision
@@ -82,10 +83,10 @@ def train(
         banks: files of synthetic positives by target finding; empty for none.
         negatives: file of synthetic negatives, or None.
         model: the network that comes out, `model.pt`.
-        predictions: Parquet file with the scores in [0, 1] of every image of the patients for
-            validation, testing and the expert test, sorted by image. In its metadata
-            (`DataFrame.attrs`) `provenance`, and `trained_on`, number and digest of the real
-            images that the run was trained on. None to score none.
+        predictions: file with the logits of every image of the patients for validation, testing
+            and the expert test (see `rarecxr.classifier.prediction_file`). In its metadata
+            `provenance`, and `trained_on`, number and digest of the real images that the run was
+            trained on. None to predict none.
         history: CSV file with one row an epoch.
         state: folder for what an interrupted run goes on from; no declared output. It stays after
             success.
@@ -257,13 +258,8 @@ def train(
         )
         batches = seen.batches(np.arange(len(judged)), BATCH)
         logits = predict_logits(network, batches, architecture, precision, where)
-        scores = pd.DataFrame(torch.sigmoid(logits).numpy(), columns=list(findings))
-        known_columns = judged[["image", "patient", "split"]].reset_index(drop=True)
-        scores = pd.concat([known_columns, scores], axis=1)
-        # Kept in the file's metadata: what the run says that it was trained on.
-        scores.attrs = {"provenance": origin, "trained_on": trained_on}
-        with written_whole(predictions) as temporary:
-            scores.to_parquet(temporary, index=False)
+        about = {"provenance": origin, "trained_on": trained_on}
+        write_predictions(predictions, judged, logits.numpy(), findings, about)
 
 
 def _images(

@@ -24,7 +24,7 @@ _BATCH = 64
 _TRAINING_IMAGES = 2000
 
 
-class Evaluation:
+class Watch:
     """Measures a generator against real images of its finding.
 
     Latents and real images are the same each time, so that two measurements differ by the
@@ -95,7 +95,7 @@ class Evaluation:
         return {name: told[name] for name in names} | {"memorised": told["copies"]["share"]}
 
 
-class BestNetworks:
+class Best:
     """The networks with the lowest KID so far.
 
     Attributes:

@@ -11,7 +11,7 @@ _FOLDS = 5
 _PENALTY = 1000.0
 
 
-def c2st(
+def told_apart(
     first: np.ndarray,
     second: np.ndarray,
     first_groups: np.ndarray | None = None,

@@ -21,7 +21,7 @@ TRAINING = {
     "memorised": "memorised",
 }
 # What the quality of a bank is shown by: low KID, and 0.5 where nothing gives an image away.
-QUALITY = {"kid": "KID", "c2st": "two-sample test (AUROC)"}
+QUALITY = {"kid": "KID", "told_apart": "told apart (AUROC)"}
 
 
 def training(tables: Sequence[tuple[str, pd.DataFrame]], finding: str, name: str) -> str:
@@ -90,7 +90,7 @@ def quality(table: pd.DataFrame, looks: Looks) -> str:
                 axes.set_title(space, loc="left")
                 axes.set_xlabel(QUALITY[measure])
                 axes.grid()
-        figure.supylabel("change of the AUROC against none", fontsize=8.5)
+        figure.supylabel(f"change of the AUROC against {looks.baseline}", fontsize=8.5)
         legend(figure, arms, looks, lines=False)
         return to_svg(figure, "quality", "Change of the AUROC over the quality of the banks")
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, number, text
+from rarecxr.statistics.comparisons import BASELINE, change_column
 
 KEYS = ["recipe", "finding", "fraction", "draw"]
 # Measures with a floor, in the order of the page's columns: name in the file, heading.
@@ -17,7 +18,7 @@ MEASURES = {
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "c2st": "two-sample test",
+    "told_apart": "told apart",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
 }
@@ -70,9 +71,14 @@ def beside_change(
         arm, recipe, finding, fraction, space, each measure with its floor, change, change_low,
         change_high.
     """
-    changes = summary[["finding", "fraction", "arm", "change", "change_low", "change_high"]]
+    columns = {
+        change_column(BASELINE, part): name
+        for part, name in (("", "change"), ("low", "change_low"), ("high", "change_high"))
+    }
+    changes = summary[["finding", "fraction", "arm", *columns]].rename(columns=columns)
     changes = changes[changes["arm"].isin(recipe_of)]
-    changes = changes.assign(recipe=changes["arm"].map(recipe_of))
+    # As text also where no arm uses a bank: what is merged must have one type.
+    changes = changes.assign(recipe=changes["arm"].map(recipe_of).astype(object))
     return changes.merge(_over_draws(qualities), on=["recipe", "finding", "fraction"])
 
 
@@ -131,11 +137,11 @@ def _beside_floor(row, name):
 
 def _changes(arms):
     """The change of every arm that uses a bank, the largest first."""
-    arms = sorted(arms, key=lambda row: -row["change"])
+    arms = sorted(arms, key=lambda row: -row[change_column(BASELINE)])
     if not arms:
         return Cell("–")
-    first, *others = [f"{row.name[0]} {words.signed(row['change'])}" for row in arms]
-    return Cell(first, sort=arms[0]["change"], note=", ".join(others))
+    first, *others = [f"{row.name[0]} {words.signed(row[change_column(BASELINE)])}" for row in arms]
+    return Cell(first, sort=arms[0][change_column(BASELINE)], note=", ".join(others))
 
 
 def _short(value):

@@ -51,25 +51,26 @@ STYLE = {
 class Looks:
     """Colour, marker and dash of each arm (or other series), the same in all figures.
 
-    The arm `none`, with which the others are compared, is drawn in the colour of the text.
+    The baseline is drawn in the colour of the text.
     """
 
-    def __init__(self, names: Sequence[str]):
-        self.names = [name for name in names if name != "none"]
+    def __init__(self, names: Sequence[str], baseline: str | None = None):
+        self.baseline = baseline
+        self.names = [name for name in names if name != baseline]
 
     def colour(self, name: str) -> str:
         """Hexadecimal colour."""
-        return INK if name == "none" else self._of(COLOURS, name)
+        return INK if name == self.baseline else self._of(COLOURS, name)
 
     def marker(self, name: str) -> str:
         """Marker of a point."""
-        return "." if name == "none" else self._of(MARKERS, name)
+        return "." if name == self.baseline else self._of(MARKERS, name)
 
     def dash(self, name: str):
         """Line style."""
-        if name == "none":
+        if name == self.baseline:
             return "-"
-        # Where colours come round again, dashes do not.
+        # Where colours are used again, dashes differ.
         number = self.names.index(name)
         return DASHES[(number + number // len(COLOURS)) % len(DASHES)]
 

@@ -8,18 +8,21 @@ from matplotlib.figure import Figure
 
 from rarecxr.report import wording as words
 from rarecxr.report.drawing import INK, STYLE, WIDTH, Looks, grid, legend, to_svg
+from rarecxr.statistics.comparisons import BASELINE, change_column
 
 
 def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.DataFrame) -> str:
-    """Changes of the AUROC against `none` with their intervals: a panel a finding, a row a cell.
+    """Changes of the AUROC against the baseline with intervals: one panel per finding.
 
     Args:
         summary: summary.csv.
         looks: of the arms.
         margin: smallest change that matters; drawn as a band around zero.
-        published: what `published.comparison` gives; its changes by column are crosses.
+        published: what `published.comparison` gives; its changes by column are dotted lines.
     """
-    rows = summary[(summary["arm"] != "none") & summary["change"].notna()]
+    rows = summary[summary[change_column(BASELINE)].notna()]
+    change, low, high = (rows[change_column(BASELINE, part)] for part in ("", "low", "high"))
+    rows = rows.assign(change=change, below=change - low, above=high - change)
     arms = [arm for arm in looks.names if arm in set(rows["arm"])]
     findings = list(dict.fromkeys(summary["finding"]))
     fractions = sorted(summary["fraction"].unique())
@@ -33,10 +36,7 @@ def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.Dat
             axes.axvline(0, color=INK, linewidth=0.8)
             for row in rows[rows["finding"] == finding].itertuples():
                 place = step * fractions.index(row.fraction) + arms.index(row.arm)
-                if pd.notna(row.change_low):
-                    reach = [[row.change - row.change_low], [row.change_high - row.change]]
-                else:
-                    reach = None
+                reach = None if pd.isna(row.below) else [[row.below], [row.above]]
                 axes.errorbar(
                     row.change,
                     place,
@@ -66,15 +66,14 @@ def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.Dat
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(step * len(fractions) - 1, -1.1)
             axes.grid(axis="x")
-        panels[-1].set_xlabel("change of the AUROC against none")
+        panels[-1].set_xlabel(f"change of the AUROC against {looks.baseline}")
         legend(figure, arms, looks, lines=False)
-        return to_svg(
-            figure, "forest", "Changes of the AUROC against none, by finding and fraction"
-        )
+        title = f"Changes of the AUROC against {looks.baseline}, by finding and fraction"
+        return to_svg(figure, "forest", title)
 
 
 def roc(curves: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, name: str) -> str:
-    """ROC curves of one finding: a panel a fraction, a curve with its band an arm."""
+    """ROC curves of one finding with bands: one panel per fraction, one curve per arm."""
     part = curves[(curves["finding"] == finding) & curves["arm"].isin(arms)]
     with matplotlib.rc_context(STYLE):
         figure, panels = grid(sorted(part["fraction"].unique()))
@@ -96,18 +95,18 @@ def roc(curves: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, n
 
 
 def calibration(table: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, name: str):
-    """Reliability of one finding: share of positives over mean score, a panel a fraction."""
+    """Reliability of one finding: share of positives by probability, one panel per fraction."""
     part = table[(table["finding"] == finding) & table["arm"].isin(arms)]
     with matplotlib.rc_context(STYLE):
         figure, panels = grid(sorted(part["fraction"].unique()))
         for fraction, axes in panels:
             here = part[part["fraction"] == fraction]
-            top = max(here["mean_score"].max(), here["positive_share"].max(), 1e-6) * 1.08
+            top = max(here["mean_probability"].max(), here["positive_share"].max(), 1e-6) * 1.08
             axes.plot([0, top], [0, top], color="#888888", linewidth=0.7, linestyle=":")
             for arm in arms:
                 points = here[here["arm"] == arm]
                 axes.plot(
-                    points["mean_score"],
+                    points["mean_probability"],
                     points["positive_share"],
                     color=looks.colour(arm),
                     linestyle=looks.dash(arm),
@@ -116,7 +115,7 @@ def calibration(table: pd.DataFrame, finding: str, arms: Sequence[str], looks: L
                 )
             axes.set(xlim=(0, top), ylim=(0, top), title=words.percent(fraction))
             axes.grid()
-        figure.supxlabel("mean score", fontsize=8.5)
+        figure.supxlabel("mean probability", fontsize=8.5)
         figure.supylabel("share of positives", fontsize=8.5)
         legend(figure, arms, looks)
-        return to_svg(figure, name, f"Reliability of the scores for {finding}, by fraction")
+        return to_svg(figure, name, f"Reliability of the probabilities for {finding}, by fraction")

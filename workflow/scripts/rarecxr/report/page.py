@@ -15,10 +15,17 @@ from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import versions
 from rarecxr.report import bank_figures, banks, figures, filters, images, sections
 from rarecxr.report import wording as words
+from rarecxr.report.answer import answer, headline_arm, recipes_of
 from rarecxr.report.drawing import Looks
 from rarecxr.report.methods import methods
 from rarecxr.report.published import comparison, read_published
 from rarecxr.report.tables import read_summary
+from rarecxr.statistics.comparisons import (
+    BASELINE,
+    References,
+    change_column,
+    verdict_column,
+)
 from rarecxr.study.findings import NEGATIVES, slug
 
 log = logging.getLogger(__name__)
@@ -42,6 +49,8 @@ def make_report(
     headline_arms: Sequence[str],
     images_per_sheet: int,
     statistics: Mapping,
+    baseline: str,
+    control: str | None,
 ) -> None:
     """Write the report page and its figures, from the study's tables alone.
 
@@ -64,10 +73,13 @@ def make_report(
         settings: sections of the configuration that the methods paragraph quotes.
         title: heading of the page.
         introduction: a paragraph of the user's own below it; may be empty.
-        headline_arms: the first of these that the study runs stands for the GAN in the answer.
+        headline_arms: the answer is about the first of these that the study runs.
         images_per_sheet: images a row in the sample sheets.
         statistics: settings of the tables, as `evaluate` got them.
+        baseline: the arm that all others are compared with.
+        control: a second arm that the others are compared with, or None.
     """
+    references = References(baseline, control)
     gans = [_named(gan) for gan in gans]
     qualities = [_named(bank) for bank in qualities]
     measured, leaks = banks.read_qualities(qualities), filters.read_filter_leaks(filter_leaks)
@@ -75,15 +87,13 @@ def make_report(
     summary = read_summary(tables["summary"])
     expert = read_summary(tables["expert"])
     arms = list(dict.fromkeys(summary["arm"]))
-    arm = next((name for name in headline_arms if name in arms), None)
-    compared = comparison(summary, read_published(published), arm)
-    recipe_of = {
-        name: settings["arms"][name]["recipe"]
-        for name in arms
-        if settings["arms"].get(name, {}).get("recipe")
-    }
+    recipe_of = recipes_of(arms, settings["arms"])
+    arm = headline_arm(headline_arms, recipe_of, baseline)
+    compared = comparison(summary, read_published(published), arm, baseline)
     beside = banks.beside_change(measured, summary, recipe_of)
-    drawn = _draw(study_tables, summary, compared, arms, arm, gans, beside, statistics["margin"])
+    drawn = _draw(
+        study_tables, summary, compared, arms, arm, gans, beside, statistics["margin"], references
+    )
     sheets = _sheets(_first(gans, recipe_of.get(arm)), images_per_sheet)
     for table, path in ((measured, quality_table), (leaks, filter_table)):
         with written_whole(path) as temporary:
@@ -95,17 +105,18 @@ def make_report(
         "study": study,
         "phantom": phantom,
         "arm": arm,
+        "references": references,
         "arms": arms,
         "statistics": statistics,
-        "answer": sections.answer(summary, study_tables["overall"], arm),
+        "answer": answer(summary, study_tables["overall"], arm, references, settings["arms"]),
         "facts": sections.facts(summary, study_tables["counts"]),
         "published": sections.published_table(compared),
-        "sources": sorted({*compared["source_none"], *compared["source_gan"]} - {""}),
+        "sources": sorted({*compared["source_real"], *compared["source_synthetic"]} - {""}),
         "overall": sections.overall_table(study_tables["overall"]),
-        "changes": sections.changes_table(summary, "changes"),
+        "changes": sections.changes_table(summary, "changes", references),
         "measures": sections.measures_table(summary, "measures"),
         "expert": [
-            sections.changes_table(expert, "expert-changes"),
+            sections.changes_table(expert, "expert-changes", references),
             sections.measures_table(expert, "expert-measures"),
         ]
         if len(expert)
@@ -161,15 +172,17 @@ def _template():
     return environment.get_template("page.html.j2")
 
 
-def _draw(tables, summary, compared, arms, arm, gans, beside, margin):
+def _draw(tables, summary, compared, arms, arm, gans, beside, margin, references):
     """Name of each figure, with its SVG and the table that it was drawn from."""
-    looks = Looks(arms)
+    looks = Looks(arms, references.baseline)
     drawn = {}
-    changed = summary[(summary["arm"] != "none") & summary["change"].notna()]
+    changed = summary[summary[change_column(BASELINE)].notna()]
     if len(changed):
-        columns = ["finding", "fraction", "arm", "change", "change_low", "change_high", "verdict"]
+        columns = ["finding", "fraction", "arm"]
+        columns += [change_column(BASELINE, part) for part in ("", "low", "high")]
+        columns.append(verdict_column(BASELINE))
         drawn["forest"] = (figures.forest(summary, looks, margin, compared), changed[columns])
-    shown = [name for name in ("none", "oversample", arm) if name in arms]
+    shown = [name for name in (references.baseline, references.control, arm) if name in arms]
     for finding in dict.fromkeys(summary["finding"]):
         for kind, draw in (("curves", figures.roc), ("calibration", figures.calibration)):
             table = tables[kind]

@@ -9,68 +9,23 @@ import pandas as pd
 from rarecxr.core.files import sha256
 from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, change, number, share, text, verdict
-
-_NO_DIFFERENCE = "no difference that matters"
-
-
-def answer(summary: pd.DataFrame, overall: pd.DataFrame, arm: str | None) -> dict[str, str]:
-    """The study's answer: `word` (yes, no, …), `sentence`, and `control` about `oversample`.
-
-    Args:
-        summary: summary.csv.
-        overall: overall.csv.
-        arm: the arm that stands for synthetic images; None if the study has none.
-    """
-    if arm is None:
-        return {
-            "word": "Not asked",
-            "sentence": "No arm of this study uses synthetic images.",
-            "control": "",
-        }
-    rows = summary[summary["arm"] == arm]
-    found = rows["verdict"].value_counts()
-    better, worse = found.get("better", 0), found.get("worse", 0)
-    same = found.get(_NO_DIFFERENCE, 0)
-    if better and worse:
-        word = "It depends"
-    elif better:
-        word = "Yes" if better == len(rows) else "In part"
-    elif worse or same == len(rows):
-        word = "No"
-    else:
-        word = "Not shown"
-    sentence = (
-        f"With synthetic images (arm {arm}) the AUROC is {_tally(rows, '')}."
-        f"{_mean_change(overall, arm, 'none')}"
-    )
-    control = ""
-    rows = rows[rows["change_oversample"].notna()]
-    if len(rows):
-        control = (
-            "Against repeating the real positives as often (arm oversample), the control for class"
-            f" balance alone, it is {_tally(rows, '_oversample')}."
-            f"{_mean_change(overall, arm, 'oversample')}"
-        )
-    return {"word": word, "sentence": sentence, "control": control}
-
-
-def _mean_change(overall, arm, baseline):
-    rows = overall[(overall["arm"] == arm) & (overall["baseline"] == baseline)]
-    if rows.empty:
-        return ""
-    row = rows.iloc[0]
-    reach = words.interval(row["low"], row["high"], words.signed)
-    return f" Mean change over the cells: {words.signed(row['change'])} {reach}."
+from rarecxr.statistics.comparisons import (
+    BASELINE,
+    CONTROL,
+    References,
+    change_column,
+    verdict_column,
+)
 
 
 def overall_table(overall: pd.DataFrame) -> Table | None:
-    """The mean change over all cells of every arm against every baseline; None without any."""
+    """The mean change of every arm over all cells; None without any."""
     if overall.empty:
         return None
     rows = [
         [
             text(row.arm),
-            text(row.baseline),
+            text(row.reference),
             number(row.cells, words.count),
             number(row.change, words.signed, note=words.interval(row.low, row.high, words.signed)),
             number(row.p, words.p_value),
@@ -81,23 +36,6 @@ def overall_table(overall: pd.DataFrame) -> Table | None:
     ]
     columns = ["arm", "against", "cells", "mean change", "p", "p of equivalence", "detectable"]
     return Table("overall", columns, rows, numeric=frozenset(range(2, 7)))
-
-
-def _tally(rows, ending):
-    """As in: better in 7 of 12 cells, worse in none, inconclusive in 5."""
-    found = rows[f"verdict{ending}"].value_counts()
-    parts = [
-        f"better in {found.get('better', 0)} of {words.plural(len(rows), 'cell')}",
-        f"worse in {found.get('worse', 0) or 'none'}",
-    ]
-    if found.get(_NO_DIFFERENCE, 0):
-        parts.append(f"without a difference that matters in {found[_NO_DIFFERENCE]}")
-    if found.get("inconclusive", 0):
-        parts.append(f"inconclusive in {found['inconclusive']}")
-    too_few = sum(found.get(f"too few {kind}", 0) for kind in ("positives", "negatives"))
-    if too_few:
-        parts.append(f"not judged in {too_few}, which have too few test patients of a class")
-    return ", ".join(parts)
 
 
 def facts(summary: pd.DataFrame, counts: pd.DataFrame) -> list[tuple[str, str]]:
@@ -120,10 +58,10 @@ def published_table(compared: pd.DataFrame) -> Table:
     for row in compared.itertuples():
         cells = [text(row.finding), number(row.fraction, words.percent)]
         for reading in ("as_printed", "by_column"):
-            none, gan = getattr(row, f"{reading}_none"), getattr(row, f"{reading}_gan")
-            cells += [number(none), number(gan)]
+            for training in ("real", "synthetic"):
+                cells.append(number(getattr(row, f"{reading}_{training}")))
             cells.append(number(getattr(row, f"{reading}_change"), words.signed))
-        cells += [number(row.ours_none), number(row.ours_gan)]
+        cells += [number(row.ours_real), number(row.ours_synthetic)]
         reach = words.interval(row.change_low, row.change_high, words.signed)
         cells.append(number(row.change, words.signed, note=reach))
         cells.append(_against_published(row.larger))
@@ -138,8 +76,8 @@ def published_table(compared: pd.DataFrame) -> Table:
         ],
         columns=[
             *("finding", "fraction"),
-            *(2 * ("none", "GAN", "change")),
-            *("none", "GAN", "change", "against published"),
+            *(3 * ("real", "with synthetic", "change")),
+            "against published",
         ],
         rows=rows,
         numeric=frozenset(range(1, 11)),
@@ -154,8 +92,11 @@ def _against_published(larger):
     return Cell("▼ smaller" if larger < 0 else "= equal", sort=larger, kind="worse" * (larger < 0))
 
 
-def changes_table(summary: pd.DataFrame, name: str) -> Table:
+def changes_table(summary: pd.DataFrame, name: str, references: References) -> Table:
     """Every cell and arm: AUROC, changes with intervals, p-values and verdicts."""
+    roles = {BASELINE: references.baseline}
+    if references.control in set(summary["arm"]):
+        roles[CONTROL] = references.control
     rows = [
         [
             text(row["finding"]),
@@ -163,8 +104,7 @@ def changes_table(summary: pd.DataFrame, name: str) -> Table:
             text(row["arm"]),
             number(row["n_positive_patients"], words.count),
             share(row, "auc"),
-            *_changes(row, "", itself=row["arm"] == "none"),
-            *_changes(row, "_oversample", itself=row["arm"] in ("none", "oversample")),
+            *(cell for role in roles for cell in _changes(row, role)),
         ]
         for _, row in summary.iterrows()
     ]
@@ -174,12 +114,11 @@ def changes_table(summary: pd.DataFrame, name: str) -> Table:
         groups=[
             Cell("", span=4),
             Cell("mean", span=1),
-            Cell("AUROC against none", span=4),
-            Cell("AUROC against oversample", span=4),
+            *(Cell(f"AUROC against {roles[role]}", span=4) for role in roles),
         ],
-        columns=["finding", "fraction", "arm", "positive patients", "AUROC", *columns, *columns],
+        columns=["finding", "fraction", "arm", "positive patients", "AUROC"] + len(roles) * columns,
         rows=rows,
-        numeric=frozenset([1, 3, 4, 5, 6, 7, 9, 10, 11]),
+        numeric=frozenset([1, 3, 4, 5, 6, 7] + [9, 10, 11] * (len(roles) > 1)),
     )
 
 
@@ -203,22 +142,21 @@ def measures_table(summary: pd.DataFrame, name: str) -> Table:
     return Table(name, [*columns, "Brier score", "ECE"], rows, numeric=frozenset([1, *range(3, 9)]))
 
 
-def _changes(row, ending, itself):
-    if itself:
+def _changes(row, role):
+    if np.isnan(row[change_column(role)]) and not row[verdict_column(role)]:
         return [Cell("")] * 4
-    name = f"change{ending}"
     return [
-        change(row, ending),
-        number(row[f"{name}_p_holm"], words.p_value),
-        number(row[f"{name}_detectable"]),
-        verdict(row, ending),
+        change(row, role),
+        number(row[change_column(role, "p_holm")], words.p_value),
+        number(row[change_column(role, "detectable")]),
+        verdict(row, role),
     ]
 
 
 def other_findings(auc: pd.DataFrame, targets: set[str]) -> Table | None:
     """Mean AUROC of the findings that the study is not about, by arm and fraction.
 
-    Target findings must not be bought with the others. None if there are no others.
+    A gain in the target findings must not cost accuracy in the others. None if there are no others.
     """
     rest = auc[(auc["split"] == "test") & ~auc["finding"].isin(targets) & auc["auc"].notna()]
     if rest.empty:
@@ -244,7 +182,7 @@ def subgroup_table(subgroups: pd.DataFrame) -> Table:
             text(row["arm"]),
             number(row["n_positive_patients"], words.count),
             share(row, "auc"),
-            Cell("") if row["arm"] == "none" else change(row),
+            Cell("") if np.isnan(row[change_column(BASELINE)]) else change(row),
         ]
         for _, row in subgroups.iterrows()
     ]

@@ -8,9 +8,20 @@ import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.report import wording as words
+from rarecxr.statistics.comparisons import (
+    BASELINE,
+    BETTER,
+    NO_DIFFERENCE,
+    ROLES,
+    TOO_FEW,
+    WORSE,
+    change_column,
+    verdict_column,
+)
 
-# Marks that carry a verdict where colour cannot.
-MARKS = {"better": "▲", "worse": "▼", "no difference that matters": "="}
+# Marks that carry a verdict where colour cannot, and classes of their colours.
+MARKS = {BETTER: "▲", WORSE: "▼", NO_DIFFERENCE: "="}
+KINDS = {BETTER: "better", WORSE: "worse", NO_DIFFERENCE: "same"}
 
 
 @dataclass(frozen=True)
@@ -66,43 +77,43 @@ def share(row: pd.Series, name: str) -> Cell:
     return number(row[name], note=words.interval(row[f"{name}_low"], row[f"{name}_high"]))
 
 
-def change(row: pd.Series, ending: str = "") -> Cell:
-    """A change of summary.csv with its interval below, coloured by its verdict."""
-    name = f"change{ending}"
+def change(row: pd.Series, role: str = BASELINE) -> Cell:
+    """A change of summary.csv with its interval below."""
+    name = change_column(role)
     reach = words.interval(row[f"{name}_low"], row[f"{name}_high"], words.signed)
     return number(row[name], words.signed, note=reach)
 
 
-def verdict(row: pd.Series, ending: str = "") -> Cell:
+def verdict(row: pd.Series, role: str = BASELINE) -> Cell:
     """The verdict of a row of summary.csv, with its mark and colour."""
-    word = row[f"verdict{ending}"]
-    kind = {"better": "better", "worse": "worse", "no difference that matters": "same"}
-    return Cell(f"{MARKS.get(word, '')} {word}".strip() or "–", sort=word, kind=kind.get(word, ""))
+    word = row[verdict_column(role)]
+    return Cell(f"{MARKS.get(word, '')} {word}".strip() or "–", sort=word, kind=KINDS.get(word, ""))
 
 
 def read_summary(path: str | Path) -> pd.DataFrame:
     """summary.csv or expert.csv, with empty text as such."""
     table = pd.read_csv(path)
-    for name in ("verdict", "verdict_oversample", "interval_over"):
+    for name in (*map(verdict_column, ROLES), "interval_over"):
         table[name] = table[name].fillna("").astype(str)
     return table
 
 
-def console(summary_csv: str | Path) -> str:
-    """A compact plain table: a line a cell, `none` first, then every arm's change.
+def console(summary_csv: str | Path, baseline: str) -> str:
+    """A compact plain table: one line per cell, the baseline first, then every arm's change.
 
-    The width behind a change is half of its 95 % interval.
+    After a change stands half the width of its 95 % interval.
 
     Args:
         summary_csv: summary.csv of a study.
+        baseline: the arm that the others are compared with.
     """
     table = read_summary(summary_csv)
-    others = [arm for arm in dict.fromkeys(table["arm"]) if arm != "none"]
-    lines = [["finding", "fraction", "none", *others]]
+    others = [arm for arm in dict.fromkeys(table["arm"]) if arm != baseline]
+    lines = [["finding", "fraction", baseline, *others]]
     for (finding, fraction), cell in table.groupby(["finding", "fraction"], sort=False):
         rows = cell.set_index("arm")
-        baseline = rows["auc"].get("none", float("nan"))
-        lines.append([finding, words.percent(fraction), words.share(baseline)])
+        without = rows["auc"].get(baseline, float("nan"))
+        lines.append([finding, words.percent(fraction), words.share(without)])
         lines[-1] += [_change_in_words(rows.loc[arm]) for arm in others]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
@@ -111,23 +122,24 @@ def console(summary_csv: str | Path) -> str:
         for line in lines
     ]
     shown.append(
-        "AUROC of none, and each arm's change against it with its 95 % interval."
+        f"AUROC of {baseline}, and the change of each other arm with its 95 % interval."
         " ▲ better, ▼ worse, = no difference that matters; without a mark: inconclusive."
     )
-    too_few = table.loc[table["verdict"].str.startswith("too few"), "finding"].unique()
+    too_few = table.loc[table[verdict_column(BASELINE)].isin(TOO_FEW), "finding"].unique()
     if len(too_few):
         shown.append(f"No interval, too few positive test patients: {', '.join(too_few)}.")
     return "\n".join(shown)
 
 
-def write_console(summary_csv: str | Path, output: str | Path) -> None:
+def write_console(summary_csv: str | Path, output: str | Path, baseline: str) -> None:
     """Write the table of `console` as a text file."""
     with written_whole(output) as temporary:
-        temporary.write_text(console(summary_csv) + "\n", encoding="utf-8")
+        temporary.write_text(console(summary_csv, baseline) + "\n", encoding="utf-8")
 
 
 def _change_in_words(row):
-    shown = words.signed(row["change"])
-    if pd.notna(row["change_low"]):
-        shown += f" ±{words.share((row['change_high'] - row['change_low']) / 2)}"
-    return f"{shown} {MARKS.get(row['verdict'], '')}".rstrip()
+    change, low, high = (row[change_column(BASELINE, part)] for part in ("", "low", "high"))
+    shown = words.signed(change)
+    if pd.notna(low):
+        shown += f" ±{words.share((high - low) / 2)}"
+    return f"{shown} {MARKS.get(row[verdict_column(BASELINE)], '')}".rstrip()

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.classifier import prediction_file
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
 from rarecxr.statistics import tables
+from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.dose_response import choose_doses, dose_table
-from rarecxr.statistics.measured import measure
-from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_scores
+from rarecxr.statistics.finding_metrics import Resampling, compute_metrics
+from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_predictions
 from rarecxr.statistics.subgroups import subgroup_table
 from rarecxr.statistics.summary import overall_table, summary_table
 from rarecxr.study.findings import FINDINGS
@@ -29,6 +31,8 @@ def evaluate(
     runs: Sequence[Mapping],
     doses: Mapping[str, Mapping[str, float]],
     target_findings: Sequence[str],
+    baseline: str,
+    control: str | None,
     resamples: int,
     subgroup_resamples: int,
     margin: float,
@@ -37,7 +41,7 @@ def evaluate(
     seed: int,
     threads: int = 1,
 ) -> None:
-    """Measure all runs of a study and write the tables that docs/report.md describes.
+    """Evaluate all runs of a study and write the tables that docs/report.md describes.
 
     Args:
         labels: labels.parquet.
@@ -50,6 +54,9 @@ def evaluate(
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
         doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
         target_findings: the rare findings; with the fractions they are the study's cells.
+        baseline: the arm that all others are compared with. Where it did not run, the columns
+            about changes against it are empty.
+        control: a second arm that the others are compared with, or None.
         resamples: number of resamples of the test patients.
         subgroup_resamples: the same for subgroups.
         margin: smallest difference of AUROCs that matters, in (0, 0.5).
@@ -59,49 +66,63 @@ def evaluate(
         threads: number of threads; results do not depend on it.
 
     Raises:
-        ValueError: predictions that do not fit the labels, the split or each other.
+        ValueError: predictions that do not fit the labels, the split or each other, or an arm
+            that is both baseline and control.
     """
     if list(age_bands) != sorted(set(age_bands)):
         raise ValueError(f"report.statistics.age_bands: got {list(age_bands)}; takes rising ages")
+    if baseline == control:
+        raise ValueError(
+            f"report.control: got {control!r}, the baseline; takes another arm or null"
+        )
+    references = References(baseline, control)
+    resampling = Resampling(resamples, min_positive_patients, seed, threads)
+
     images = read_labels(labels, split)
     unreadable = pd.read_csv(rejected, dtype=str)["image"]
     # The classifier may have fewer outputs than there are labels, but all runs have the same.
-    outputs_of_runs = pd.read_parquet(predictions[0]).columns
-    findings = [name for name in FINDINGS if name in outputs_of_runs or name in target_findings]
-    every = read_scores(images, predictions, runs, findings, unreadable)
-    if "test" not in every:
+    predicted = prediction_file.read_predictions(predictions[0]).columns
+    findings = [name for name in FINDINGS if name in predicted or name in target_findings]
+    all_doses = read_predictions(images, predictions, runs, findings, unreadable)
+    if "test" not in all_doses:
         raise ValueError(f"{split}: no test patient has an image; raise dataset.test_percent")
-    check_runs(every["test"].runs)
-    scores, choices = choose_doses(every, doses, target_findings)
+    check_runs(all_doses["test"].runs)
+    by_split, choices = choose_doses(all_doses, doses, target_findings)
     for choice in choices.itertuples():
         log.info("%s at %g %%, %s: dose %g", *choice[1:5])
-    test = scores["test"]
+    test = by_split["test"]
     log.info(
         "%d runs on %d test images of %d patients", len(runs), len(test.images), test.n_patients
     )
-    common = {"min_positive_patients": min_positive_patients, "seed": seed, "threads": threads}
-    tested = {name: scores[name] for name in ("test", "expert") if name in scores}
-    measured = {
-        name: measure(part, target_findings, resamples, label=name, **common)
-        for name, part in tested.items()
+
+    metrics = {
+        name: compute_metrics(by_split[name], findings, resampling, target_findings, label=name)
+        for name in ("test", "expert")
+        if name in by_split
+    }
+    of_targets = {
+        name: {finding: by_finding[finding] for finding in target_findings}
+        for name, by_finding in metrics.items()
     }
     summary = {
-        name: summary_table(part, measured[name], margin, seed) for name, part in tested.items()
+        name: summary_table(by_split[name], by_finding, margin, references)
+        for name, by_finding in of_targets.items()
     }
     parts = _parts(images, draws, runs)
+    of_subgroups = Resampling(subgroup_resamples, min_positive_patients, seed, threads)
     made = {
-        "auc": tables.auc_table(tested, findings, target_findings),
+        "auc": tables.auc_table(by_split, metrics, target_findings),
         "summary": summary["test"],
-        "overall": overall_table(test, measured["test"], margin, seed),
+        "overall": overall_table(of_targets["test"], margin, references),
         "expert": summary.get("expert", summary["test"].iloc[:0]),
         "curves": tables.curve_table(test, target_findings, seed),
         "subgroups": subgroup_table(
-            test, target_findings, age_bands, subgroup_resamples, margin, **common
+            test, target_findings, age_bands, of_subgroups, margin, references
         ),
         "calibration": tables.calibration_table(test, target_findings),
         "counts": tables.count_table(images, parts),
         "patients": tables.patient_table(images, parts, unreadable),
-        "dose": dose_table(every, doses, choices, target_findings, resamples=resamples, **common),
+        "dose": dose_table(all_doses, doses, choices, target_findings, resampling, baseline),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
     }
     for name, path in outputs.items():

@@ -1,41 +1,64 @@
-"""All runs' scores on one set of images, joined with the labels by the image's name."""
+"""All runs' predictions for one set of images, joined with the labels by the image's name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
+from rarecxr.classifier import prediction_file
+from rarecxr.classifier.prediction_file import KEYS
 from rarecxr.study.findings import FINDINGS
 
 RUN = ["arm", "fraction", "draw", "seed"]
 SPLITS = ("val", "test", "expert")
-_KEYS = ["image", "patient", "split"]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What every run says about the same N images.
+class Predictions:
+    """What every run predicts for the same N images.
 
     Attributes:
         images: (N) rows sorted by image: `image`, `patient`, `view`, `sex`, `age`, and the
             label of every finding in {0, 1, NaN}.
         patients: (N,) int64, the patient's number, from 0.
         n_patients: how many patients there are.
-        runs: one row a run: `arm`, `fraction`, `draw`, `seed`.
-        of: for each finding, (R, N) float32 in [0, 1], rows as in `runs`.
+        runs: one row for each run: `arm`, `fraction`, `draw`, `seed`.
+        logits: for each finding, (R, N) float32, rows as in `runs`.
     """
 
     images: pd.DataFrame
     patients: np.ndarray
     n_patients: int
     runs: pd.DataFrame
-    of: dict[str, np.ndarray]
+    logits: dict[str, np.ndarray]
+
+    def probabilities(self, finding: str) -> np.ndarray:
+        """(R, N) float64 in [0, 1]: the sigmoid of the logits."""
+        return expit(self.logits[finding].astype(np.float64))
+
+    def of_images(self, chosen: np.ndarray, findings: Sequence[str]) -> "Predictions":
+        """The predictions for some of the images, (N,) bool; patients keep their numbers."""
+        return replace(
+            self,
+            images=self.images[chosen],
+            patients=self.patients[chosen],
+            logits={name: self.logits[name][:, chosen] for name in findings},
+        )
+
+    def of_runs(self, chosen: np.ndarray) -> "Predictions":
+        """The predictions of some of the runs, (R,) bool."""
+        return replace(
+            self,
+            runs=self.runs[chosen].reset_index(drop=True),
+            logits={name: logits[chosen] for name, logits in self.logits.items()},
+        )
 
 
 def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
-    """The study's images with their labels and `split`, one row an image.
+    """The study's images with their labels and `split`, one row per image.
 
     Raises:
         ValueError: an image or patient occurs twice, or a patient has no split.
@@ -53,43 +76,45 @@ def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
     if len(lost):
         raise ValueError(
             f"{split}: patient {lost.iloc[0]} of {labels} has no split ({lost.nunique()} such);"
-            " make the split anew from these labels"
+            " make the split again from these labels"
         )
     return images
 
 
-def read_scores(
+def read_predictions(
     images: pd.DataFrame,
     predictions: Sequence[str | Path],
     runs: Sequence[Mapping],
     findings: Sequence[str],
     rejected: Sequence[str] = (),
-) -> dict[str, Scores]:
-    """The scores of all runs, by split.
+) -> dict[str, Predictions]:
+    """The predictions of all runs, by split.
 
     Args:
         images: what `read_labels` gives.
-        predictions: one file a run.
+        predictions: one file per run.
         runs: for each file its arm, fraction, draw and seed.
         findings: findings that every file must hold.
         rejected: images that could not be read, which no run has seen.
 
     Returns:
-        `Scores` for each of val, test and expert that has images.
+        `Predictions` for each of val, test and expert that has images.
 
     Raises:
         ValueError: a file lacks images of the split, holds unknown images or columns, puts an
-            image in another split or with another patient, or a score is not in [0, 1].
+            image in another split or with another patient, holds something else than logits, or a
+            logit is not finite.
     """
     known = images.set_index("image")
     known = known[known["split"].isin(SPLITS)]
     expected = known.drop(index=list(rejected), errors="ignore").sort_index()
     labels = [name for name in FINDINGS if name in images]
-    scores = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
+    logits = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
     for row, path in enumerate(predictions):
-        table = _checked(path, pd.read_parquet(path), expected, labels, findings)
+        table = prediction_file.read_predictions(path)
+        table = _checked(path, table, expected, labels, findings)
         for finding in findings:
-            scores[finding][row] = table[finding].to_numpy()
+            logits[finding][row] = table[finding].to_numpy()
     result = {}
     table = pd.DataFrame(list(runs))[RUN].astype({"fraction": float})
     for split in SPLITS:
@@ -98,12 +123,12 @@ def read_scores(
             continue
         part = expected[chosen].reset_index()
         codes, patients = pd.factorize(part["patient"], sort=True)
-        result[split] = Scores(
+        result[split] = Predictions(
             images=part,
             patients=codes,
             n_patients=len(patients),
             runs=table,
-            of={finding: values[:, chosen] for finding, values in scores.items()},
+            logits={finding: values[:, chosen] for finding, values in logits.items()},
         )
     return result
 
@@ -129,8 +154,8 @@ def check_runs(runs: pd.DataFrame) -> None:
             )
 
 
-def arms_of(runs: pd.DataFrame) -> list[tuple[float, dict[str, np.ndarray]]]:
-    """For each fraction, from the smallest, the places of each arm's runs, by arm."""
+def rows_by_arm(runs: pd.DataFrame) -> list[tuple[float, dict[str, np.ndarray]]]:
+    """For each fraction, in ascending order, the places of each arm's runs, by arm."""
     runs = runs.reset_index(drop=True)
     return [
         (fraction, {arm: part.index[part["arm"] == arm].to_numpy() for arm in part["arm"].unique()})
@@ -150,12 +175,12 @@ def label_counts(images: pd.DataFrame, finding: str) -> dict[str, int]:
 
 def _checked(path, table, expected, labels, findings):
     """One file's rows in the order of `expected`, after every check that can be made."""
-    missing = [name for name in [*_KEYS, *findings] if name not in table]
-    unknown = [name for name in table if name not in [*_KEYS, *labels]]
+    missing = [name for name in [*KEYS, *findings] if name not in table]
+    unknown = [name for name in table if name not in [*KEYS, *labels]]
     if missing or unknown:
         raise ValueError(
-            f"{path}: columns missing: {missing}, unknown: {unknown}; takes {_KEYS} and findings"
-            f" among {labels}, with {list(findings)}. Train this run anew"
+            f"{path}: columns missing: {missing}, unknown: {unknown}; takes {list(KEYS)} and"
+            f" findings among {labels}, with {list(findings)}. Train this run again"
         )
     twice = table.loc[table["image"].duplicated(), "image"]
     if len(twice):
@@ -166,12 +191,12 @@ def _checked(path, table, expected, labels, findings):
             "not among the study's validation and test images",
             table.index.difference(expected.index),
         ),
-        ("without a score", expected.index.difference(table.index)),
+        ("without a prediction", expected.index.difference(table.index)),
     ):
         if len(lost):
             raise ValueError(
                 f"{path}: {len(lost)} images {what}, the first is {lost[0]};"
-                " predictions and labels must come from one split. Train this run anew"
+                " predictions and labels must come from one split. Train this run again"
             )
     table = table.loc[expected.index]
     for key in ("patient", "split"):
@@ -179,14 +204,14 @@ def _checked(path, table, expected, labels, findings):
         if len(wrong):
             raise ValueError(
                 f"{path}: image {wrong[0]} has {key} {table.at[wrong[0], key]}, the study says"
-                f" {expected.at[wrong[0], key]} ({len(wrong)} such). Train this run anew"
+                f" {expected.at[wrong[0], key]} ({len(wrong)} such). Train this run again"
             )
     for finding in findings:
         values = table[finding].to_numpy()
-        wrong = ~((values >= 0) & (values <= 1))
+        wrong = ~np.isfinite(values)
         if wrong.any():
             raise ValueError(
-                f"{path}: {wrong.sum()} scores of {finding} are not in [0, 1], the first is"
-                f" {values[wrong][0]} of {table.index[wrong][0]}"
+                f"{path}: {wrong.sum()} logits of {finding} are not finite, the first is"
+                f" {values[wrong][0]} of {table.index[wrong][0]}. Train this run again"
             )
     return table

@@ -1,52 +1,42 @@
-"""The summary in parts of the test patients: by sex, age and view."""
+"""The summary in subgroups of the test patients: by sex, age and view."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from rarecxr.statistics.measured import measure
-from rarecxr.statistics.predictions import Scores
+from rarecxr.statistics.comparisons import BASELINE, References, change_column
+from rarecxr.statistics.finding_metrics import Resampling, compute_metrics
+from rarecxr.statistics.predictions import Predictions
 from rarecxr.statistics.summary import summary_table
 
 
 def subgroup_table(
-    scores: Scores,
+    predictions: Predictions,
     findings: Sequence[str],
     age_bands: Sequence[int],
-    resamples: int,
+    resampling: Resampling,
     margin: float,
-    min_positive_patients: int,
-    seed: int,
-    threads: int,
+    references: References,
 ) -> pd.DataFrame:
-    """One row a cell, arm and subgroup: AUROC with interval, and change against `none`.
+    """One row per cell, arm and subgroup: AUROC with interval, and change against the baseline.
 
     Args:
-        scores: the runs' scores on the test split.
+        predictions: the runs' predictions on the test split.
         findings: the target findings.
         age_bands: ages in years where a new band begins.
-        resamples: number of resamples of the patients.
+        resampling: how uncertainty is estimated.
         margin: smallest difference of AUROCs that matters.
-        min_positive_patients: a subgroup with fewer patients of either class gets no interval.
-        seed: seed of the resamples.
-        threads: rankings that are measured at a time.
+        references: the arms that the others are compared with.
 
     Returns:
         See docs/report.md, subgroups.csv. Changes are exploratory: no p-values.
     """
     tables = []
-    for kind, name, chosen in subgroups(scores.images, age_bands):
-        part = Scores(
-            images=scores.images[chosen],
-            patients=scores.patients[chosen],
-            n_patients=scores.n_patients,
-            runs=scores.runs,
-            of={finding: scores.of[finding][:, chosen] for finding in findings},
-        )
-        label = f"{kind} {name}"
-        measured = measure(part, findings, resamples, min_positive_patients, seed, threads, label)
-        table = summary_table(part, measured, margin, seed)
+    for kind, name, chosen in subgroups(predictions.images, age_bands):
+        part = predictions.of_images(chosen, findings)
+        metrics = compute_metrics(part, findings, resampling, label=f"{kind} {name}")
+        table = summary_table(part, metrics, margin, references)
         table.insert(0, "subgroup", name)
         table.insert(0, "kind", kind)
         tables.append(table)
@@ -54,7 +44,8 @@ def subgroup_table(
         [
             *("kind", "subgroup", "finding", "fraction", "arm", "interval_over", "n_positive"),
             *("n_negative", "n_positive_patients", "n_negative_patients", "prevalence"),
-            *("auc", "auc_low", "auc_high", "change", "change_low", "change_high"),
+            *("auc", "auc_low", "auc_high"),
+            *(change_column(BASELINE, part) for part in ("", "low", "high")),
         ]
     ]
 

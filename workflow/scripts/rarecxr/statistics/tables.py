@@ -1,16 +1,18 @@
-"""The tables of single runs, curves, calibration and data: one function a CSV file."""
+"""The tables of single runs, curves, calibration and data: one function per CSV file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from rarecxr.core.job_log import Progress
-from rarecxr.statistics.auroc import Ranking, auroc, average_precision, brier, roc
 from rarecxr.statistics.bootstrap import patient_weights
 from rarecxr.statistics.calibration import reliability
 from rarecxr.statistics.delong import delong
-from rarecxr.statistics.predictions import Scores, arms_of, label_counts
+from rarecxr.statistics.finding_metrics import METRICS, FindingMetrics
+from rarecxr.statistics.metrics import sensitivity_at
+from rarecxr.statistics.predictions import RUN, Predictions, label_counts, rows_by_arm
+from rarecxr.statistics.ranking import Ranking
 from rarecxr.study.findings import FINDINGS
 
 # False positive rates at which ROC curves are written.
@@ -19,117 +21,127 @@ RATES = np.round(np.linspace(0, 1, 101), 2)
 BAND_RESAMPLES = 256
 
 
-def auc_table(scores: Mapping[str, Scores], findings: Sequence[str], targets: Sequence[str]):
-    """Every run by itself: AUROC, AUPRC and Brier score of every finding.
+def auc_table(
+    predictions: Mapping[str, Predictions],
+    metrics: Mapping[str, Mapping[str, FindingMetrics]],
+    targets: Collection[str],
+) -> pd.DataFrame:
+    """One row per run, finding and split: AUROC, AUPRC and Brier score.
 
     Args:
-        scores: `Scores` by split.
-        findings: findings to measure.
-        targets: those that get a standard error by DeLong's method, clustered by patient.
+        predictions: of the runs by split.
+        metrics: by split and finding, what `compute_metrics` gives for these predictions.
+        targets: findings that get a standard error by DeLong's method, clustered by patient.
 
     Returns:
-        finding, fraction, arm, draw, seed, split, auc, auprc, brier, auc_se_delong, and counts of
-        positive and negative images and patients. AUROC and AUPRC are NaN without a class.
+        See docs/report.md, auc.csv. AUROC and AUPRC are NaN without a class.
     """
     rows = []
-    for split, part in scores.items():
-        for finding in findings:
-            labels = part.images[finding].to_numpy()
-            known = ~np.isnan(labels)
-            labels, patients = labels[known], part.patients[known]
-            counts = label_counts(part.images, finding)
-            spread = (
-                finding in targets
-                and min(counts["n_positive_patients"], counts["n_negative_patients"]) >= 2
-            )
-            for run, values in zip(part.runs.to_dict("records"), part.of[finding], strict=True):
-                values = values[known]
+    for split, by_finding in metrics.items():
+        for finding, found in by_finding.items():
+            errors = np.full(len(found.runs), np.nan)
+            if finding in targets and found.informative >= 2:
+                errors = _delong_errors(predictions[split], finding)
+            for run, values, error in zip(
+                found.runs[RUN].to_dict("records"), found.values.T, errors, strict=True
+            ):
                 rows.append(
                     {
                         "finding": finding,
                         **{key: run[key] for key in ("fraction", "arm", "draw", "seed")},
                         "split": split,
-                        "auc": auroc(labels, values),
-                        "auprc": average_precision(labels, values),
-                        "brier": brier(labels, values) if len(labels) else np.nan,
-                        "auc_se_delong": delong(labels, values, patients)[1][0, 0] ** 0.5
-                        if spread
-                        else np.nan,
-                        **counts,
+                        **dict(zip(METRICS, values, strict=True)),
+                        "auc_se_delong": error,
+                        **found.counts,
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def curve_table(scores: Scores, findings: Sequence[str], seed: int) -> pd.DataFrame:
+def _delong_errors(predictions, finding):
+    """The standard error of every run's AUROC (R,)."""
+    labels = predictions.images[finding].to_numpy()
+    known = ~np.isnan(labels)
+    patients = predictions.patients[known]
+    return [
+        delong(labels[known], logits[known], patients)[1][0, 0] ** 0.5
+        for logits in predictions.logits[finding]
+    ]
+
+
+def curve_table(predictions: Predictions, findings: Sequence[str], seed: int) -> pd.DataFrame:
     """ROC curves: mean sensitivity over the runs of a cell and arm, with a 95 % band.
 
-    The band is pointwise and resamples patients, with the runs as they are.
+    The band is pointwise and over patients, with the runs as they are.
 
     Returns:
-        finding, fraction, arm, fpr, tpr, low, high; nothing for a finding without both classes.
+        finding, fraction, arm, fpr, tpr, low, high; no rows for a finding without both classes.
     """
-    rows = []
+    tables = []
     generator = np.random.default_rng(seed)
-    weights = patient_weights(scores.n_patients, BAND_RESAMPLES, generator)
+    n_patients = predictions.n_patients
+    weights = patient_weights(n_patients, BAND_RESAMPLES, generator)
     # Both classes, or there is no curve.
-    findings = [name for name in findings if scores.images[name].nunique() == 2]
-    with Progress(len(findings) * len(scores.runs), unit="runs", label="ROC curves") as bar:
+    findings = [name for name in findings if predictions.images[name].nunique() == 2]
+    with Progress(len(findings) * len(predictions.runs), unit="runs", label="ROC curves") as bar:
         for finding in findings:
-            labels = scores.images[finding].to_numpy()
+            labels = predictions.images[finding].to_numpy()
             known = ~np.isnan(labels)
-            for fraction, arms in arms_of(scores.runs):
-                for arm, chosen in arms.items():
-                    curves, moved = [], 0
-                    for run in scores.of[finding][chosen]:
-                        ranking = Ranking.of(labels, run, scores.patients, scores.n_patients)
-                        curves.append(roc(labels[known], run[known], RATES))
+            for fraction, arms in rows_by_arm(predictions.runs):
+                for arm, rows in arms.items():
+                    curves, replicates = [], 0
+                    for logits in predictions.logits[finding][rows]:
+                        ranking = Ranking.of(labels, logits, predictions.patients, n_patients)
+                        curves.append(sensitivity_at(labels[known], logits[known], RATES))
                         with np.errstate(invalid="ignore", divide="ignore"):
-                            moved = moved + ranking.roc(weights, RATES) / len(chosen)
+                            replicates = replicates + ranking.roc(weights, RATES) / len(rows)
                         bar.update()
                     tpr = np.mean(curves, axis=0)
-                    reach = 1.96 * np.nanstd(moved, axis=1, ddof=1)
-                    table = pd.DataFrame({"fpr": RATES, "tpr": tpr})
-                    table["low"] = np.clip(tpr - reach, 0, 1)
-                    table["high"] = np.clip(tpr + reach, 0, 1)
-                    table.insert(0, "arm", arm)
-                    table.insert(0, "fraction", fraction)
-                    table.insert(0, "finding", finding)
-                    rows.append(table)
-    columns = ["finding", "fraction", "arm", "fpr", "tpr", "low", "high"]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+                    reach = 1.96 * np.nanstd(replicates, axis=1, ddof=1)
+                    low, high = np.clip(tpr - reach, 0, 1), np.clip(tpr + reach, 0, 1)
+                    curve = pd.DataFrame({"fpr": RATES, "tpr": tpr, "low": low, "high": high})
+                    tables.append(_of_cell(curve, finding, fraction, arm))
+    return _together(tables, ["fpr", "tpr", "low", "high"])
 
 
-def calibration_table(scores: Scores, findings: Sequence[str]) -> pd.DataFrame:
-    """Reliability of each cell and arm: the runs' images together, in ten bins of equal counts.
+def calibration_table(predictions: Predictions, findings: Sequence[str]) -> pd.DataFrame:
+    """Reliability of each cell and arm: all runs' images together, in ten bins of equal counts.
 
     Returns:
-        finding, fraction, arm, bin, images, mean_score, positive_share. `images` counts an image
-        once for every run.
+        finding, fraction, arm, bin, images, mean_probability, positive_share. `images` counts an
+        image once for every run.
     """
-    rows = []
+    tables = []
     for finding in findings:
-        labels = scores.images[finding].to_numpy()
+        labels = predictions.images[finding].to_numpy()
         known = ~np.isnan(labels)
         if not known.any():
             continue
-        for fraction, arms in arms_of(scores.runs):
-            for arm, chosen in arms.items():
-                pooled = scores.of[finding][chosen][:, known].ravel()
-                table = reliability(np.tile(labels[known], len(chosen)), pooled)
-                table.insert(0, "arm", arm)
-                table.insert(0, "fraction", fraction)
-                table.insert(0, "finding", finding)
-                rows.append(table)
-    columns = ["finding", "fraction", "arm", "bin", "images", "mean_score", "positive_share"]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+        probabilities = predictions.probabilities(finding)[:, known]
+        for fraction, arms in rows_by_arm(predictions.runs):
+            for arm, rows in arms.items():
+                table = reliability(np.tile(labels[known], len(rows)), probabilities[rows].ravel())
+                tables.append(_of_cell(table, finding, fraction, arm))
+    return _together(tables, ["bin", "images", "mean_probability", "positive_share"])
+
+
+def _of_cell(table, finding, fraction, arm):
+    for name, value in (("arm", arm), ("fraction", fraction), ("finding", finding)):
+        table.insert(0, name, value)
+    return table
+
+
+def _together(tables, columns):
+    if tables:
+        return pd.concat(tables, ignore_index=True)
+    return pd.DataFrame(columns=["finding", "fraction", "arm", *columns])
 
 
 def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
     """Images, patients and labels of every part of the data set, by finding.
 
     Args:
-        images: one row an image, with `patient` and the findings' labels.
+        images: one row per image, with `patient` and the findings' labels.
         parts: (split, fraction or NaN, draw or NaN, patients) of each part.
 
     Returns:
@@ -160,10 +172,10 @@ def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
 
 
 def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequence[str]):
-    """Who the patients of every part of the data set are, and how their images were taken.
+    """Sex, age and views of the patients in every part of the data set.
 
     Args:
-        images: one row an image, with `image`, `patient`, `sex`, `age` (years, NaN where
+        images: one row per image, with `image`, `patient`, `sex`, `age` (years, NaN where
             unknown) and `view`.
         parts: (split, fraction or NaN, draw or NaN, patients) of each part.
         rejected: images that could not be read.

@@ -1,28 +1,23 @@
-"""From a difference with its standard error to a word."""
+"""Tests of a change with its standard error: p-values, their correction, power and verdict."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
-BETTER = "better"
-WORSE = "worse"
-NO_DIFFERENCE = "no difference that matters"
-INCONCLUSIVE = "inconclusive"
-TOO_FEW_POSITIVES = "too few positives"
-TOO_FEW_NEGATIVES = "too few negatives"
+from rarecxr.statistics.comparisons import BETTER, INCONCLUSIVE, NO_DIFFERENCE, WORSE
 
 
 def p_difference(value: float, se: float, df: float) -> float:
     """Two-sided p-value of "there is no difference", by Student's t."""
     if se == 0:
-        # Every resample says the same.
+        # No spread at all: the value is exact.
         return float(value == 0)
     return float(2 * stats.t.sf(abs(value) / se, df))
 
 
 def p_equivalence(value: float, se: float, df: float, margin: float) -> float:
-    """p-value of "the difference is at least `margin` one way or the other".
+    """p-value of "the difference is at least `margin` in either direction".
 
     Two one-sided tests (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15):
     the larger p-value of the two.
@@ -33,9 +28,9 @@ def p_equivalence(value: float, se: float, df: float, margin: float) -> float:
 
 
 def detectable(se: float, df: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The true difference that a two-sided test finds with the given power.
+    """The true difference that a two-sided test detects with the given power.
 
-    It leaves out the chance to find it on the wrong side, which is nil at usual powers.
+    The probability of a significant result of the wrong sign is neglected.
     """
     return float((stats.t.ppf(1 - alpha / 2, df) + stats.t.ppf(power, df)) * se)
 
@@ -43,7 +38,7 @@ def detectable(se: float, df: float, power: float = 0.8, alpha: float = 0.05) ->
 def holm(p: Sequence[float]) -> np.ndarray:
     """p-values corrected for their number, in the same order (Holm 1979, Scandinavian J. Stat. 6).
 
-    NaN stays NaN and does not count: a test that could not be made.
+    NaN, a test that could not be made, stays NaN and does not count.
     """
     p = np.asarray(p, dtype=float)
     corrected = np.full(len(p), np.nan)
@@ -58,7 +53,7 @@ def verdict(value: float, p: float, p_equivalent: float, alpha: float = 0.05) ->
     """One of better, worse, no difference that matters, inconclusive.
 
     A difference that is shown to be smaller than the margin does not matter, even where it is
-    also shown to be there. Both p-values are the corrected ones.
+    significantly different from zero. Both p-values are the corrected ones.
 
     Args:
         value: the difference.
