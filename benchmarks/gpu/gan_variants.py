@@ -10,8 +10,6 @@ import torch
 from gan_step import full_trainer
 from shared import Results, options, peak_memory_gib, seconds_each, seconds_left, synchronize
 
-from rarecxr.gan.optimizer import average_into
-
 CASES = [(256, 32), (64, 16), (128, 32)]
 TINY = [(16, 8)]
 
@@ -89,12 +87,14 @@ def step_on(trainer, real, labels, latents):
     fake = trainer.generator(latents, None, dtype=trainer.dtype)
     trainer._critic_step(real, labels, fake.detach(), None, 1.0, None)
     trainer._generator_step(fake, None, 1.0)
-    average_into(trainer._averaged, trainer._weights, 0.999)
+    trainer._update_ema(len(real))
 
 
 def graphed(trainer):
     """A whole step as one CUDA graph, with new images and latents copied in before each replay."""
     trainer.step()
+    for optimizer in (trainer.generator_optimizer, trainer.critic_optimizer):
+        optimizer.param_groups[0]["capturable"] = True
     static = fixed_inputs(trainer)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

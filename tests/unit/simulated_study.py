@@ -254,9 +254,9 @@ class SimulatedStudy:
         """What measure_bank writes, in two feature spaces."""
         far = self.generator.random()
         near = {"precision": 0.7, "recall": 0.65, "density": 0.98, "coverage": 0.86}
-        floor = {"kid": 0.001, **near, "told_apart": 0.5, "memorised": 0.02, "nearest_ratio": 1.0}
+        floor = {"kid": 0.001, **near, "c2st": 0.5, "memorised": 0.02, "nearest_ratio": 1.0}
         bank = {name: value * (1 - 0.4 * far) for name, value in near.items()}
-        bank |= {"kid": 0.02 + far, "told_apart": 0.6 + 0.35 * far, "memorised": 0.01}
+        bank |= {"kid": 0.02 + far, "c2st": 0.6 + 0.35 * far, "memorised": 0.01}
         bank["nearest_ratio"] = 0.8
         spaces = {
             name: {"images": 60, "bank": bank, "floor": floor} for name in ("classifier", "random")

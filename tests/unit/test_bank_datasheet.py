@@ -40,8 +40,8 @@ def files(tmp_path):
         "spaces": {
             "pixels": {
                 "images": 12,
-                "bank": {"kid": 0.125, "told_apart": 0.75},
-                "floor": {"kid": 0.001, "told_apart": 0.5},
+                "bank": {"kid": 0.125, "c2st": 0.75},
+                "floor": {"kid": 0.001, "c2st": 0.5},
             },
             "random": {"too_few_images": True},
         },
@@ -79,7 +79,7 @@ def test_a_datasheet_counts_its_images_and_those_it_was_made_from(files):
 def test_a_datasheet_shows_every_measure_beside_its_floor(files):
     text = text_of(files)
     assert "| pixels | KID (0 is best) | 0.125 | 0.001 |" in text
-    assert "| pixels | told apart (AUROC, 0.5 is best) | 0.750 | 0.500 |" in text
+    assert "| pixels | classifier two-sample test (AUROC, 0.5 is best) | 0.750 | 0.500 |" in text
     assert "| random | too few images | – | – |" in text
     assert "| pixels | sharpness (median) | 0.500 | 0.250 |" in text
     assert "look better than true" in text

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from rarecxr.bank import bank_file
 from rarecxr.bank.bank_file import NOTICE, Bank, export_png, write_bank
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -53,9 +56,40 @@ def test_a_bank_is_compressed_in_chunks_of_whole_images(bank):
         assert file["images"].chunks == (16, 8, 8)
 
 
-def test_the_same_images_give_the_same_bytes(bank, tmp_path, images):
-    write_bank(tmp_path / "again.h5", 37, 8, [images], ATTRIBUTES)
-    assert (tmp_path / "again.h5").read_bytes() == bank.read_bytes()
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_same_images_give_the_same_bytes(bank, tmp_path, images, threads):
+    path = tmp_path / "again.h5"
+    write_bank(path, 37, 8, [images], ATTRIBUTES, threads=threads)
+    assert path.read_bytes() == bank.read_bytes()
+
+
+def test_other_programs_read_a_bank_without_this_library(tmp_path, images):
+    """Down to the last chunk, which is not full, by plain HDF5 with its own filter."""
+    write_bank(tmp_path / "bank.h5", 37, 8, [images[:1], images[1:]], ATTRIBUTES, threads=2)
+    with h5py.File(tmp_path / "bank.h5") as file:
+        np.testing.assert_array_equal(file["images"][:], images)
+        np.testing.assert_array_equal(file["images"][36], images[36])
+
+
+def test_batches_are_asked_for_no_faster_than_they_are_written(tmp_path, monkeypatch):
+    """So that memory does not grow with a bank, however slow the compression is."""
+    asked, packed = [], []
+    compress = bank_file.zlib.compress
+
+    def slow(chunk, level):
+        time.sleep(0.01)
+        packed.append(1)
+        return compress(chunk, level)
+
+    def batches():
+        for _ in range(60):
+            asked.append(len(asked) - len(packed))
+            yield np.zeros((16, 8, 8), np.uint8)
+
+    monkeypatch.setattr(bank_file, "zlib", SimpleNamespace(compress=slow))
+    write_bank(tmp_path / "bank.h5", 960, 8, batches(), ATTRIBUTES, threads=2)
+    assert len(packed) == 60
+    assert max(asked) <= 2 * 2 + 2
 
 
 def test_a_bank_of_a_conditional_gan_holds_its_labels_by_name(tmp_path, images):

@@ -1,35 +1,6 @@
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from rarecxr.classifier.schedule import epoch_length, learning_rate, shown
-
-
-@settings(deadline=None)
-@given(
-    examples=st.integers(1, 40),
-    cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6).map(sorted),
-)
-def test_wherever_a_run_is_cut_it_shows_the_same_images(examples, cuts):
-    pieces = [
-        shown(examples, a, b, key=(1,)) for a, b in zip(cuts, cuts[1:], strict=False) if b > a
-    ]
-    if cuts[-1] > cuts[0]:
-        whole = shown(examples, cuts[0], cuts[-1], key=(1,))
-        assert np.array_equal(np.concatenate(pieces), whole)
-
-
-def test_no_image_comes_again_before_all_have_come():
-    order = shown(10, 0, 35, key=(3,))
-    for begin in (0, 10, 20):
-        assert sorted(order[begin : begin + 10]) == list(range(10))
-    assert len(set(order[30:])) == 5
-    assert list(order[:10]) != list(order[10:20])
-
-
-def test_order_depends_on_the_seed():
-    assert list(shown(50, 0, 50, key=(0, 0))) != list(shown(50, 0, 50, key=(1, 0)))
+from rarecxr.classifier.schedule import epoch_length, learning_rate
 
 
 @pytest.mark.parametrize(

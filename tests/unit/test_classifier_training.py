@@ -1,5 +1,6 @@
 import signal
 import time
+import warnings
 from pathlib import Path
 
 import h5py
@@ -148,6 +149,24 @@ def test_the_chosen_epoch_is_the_best_one_and_its_weights_are_kept(study, tmp_pa
     for finding, column in (("Lung Lesion", "lung_lesion"), ("Fracture", "fracture")):
         value = roc_auc_score(truth.loc[val["image"], finding], val[finding])
         assert history[f"val_auroc_{column}"][means.argmax()] == pytest.approx(value)
+
+
+def test_labels_that_may_not_be_written_to_raise_no_warning(study, tmp_path, monkeypatch):
+    """As pandas hands them over where columns share memory."""
+
+    def locked(**about):
+        validation = fitting.Validation(**about)
+        validation.labels.setflags(write=False)
+        return validation
+
+    monkeypatch.setattr(training, "Validation", locked)
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*not writable.*")
+            run(study, tmp_path)
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_without_both_classes_the_lowest_validation_loss_chooses(study, tmp_path):

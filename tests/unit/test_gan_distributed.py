@@ -1,10 +1,8 @@
 """A training shared by several processes is that of one process."""
 
-import json
 import os
 import signal
 import subprocess
-import threading
 import time
 
 import numpy as np
@@ -13,16 +11,15 @@ import torch
 from gan_files import SETTINGS, arguments, write_training_set
 from interruptions import child
 
-from rarecxr.gan import workers as helpers
 from rarecxr.gan.checkpoint import read_checkpoint
-from rarecxr.gan.distributed import Ranks, connected
+from rarecxr.gan.distributed import ProcessGroup, connect
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.layers import minibatch_stddev
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
-from rarecxr.gan.workers import HelperError, begin_helping, end_helping, helped
+from rarecxr.gan.workers import WorkerError, begin_worker, end_worker, start_workers
 
 CPU = torch.device("cpu")
 
@@ -43,7 +40,7 @@ CASES = {
 }
 
 
-def trained(changes, ranks=None):
+def trained(changes, group=None):
     """A trainer after seven steps, the last four of which fade a resolution in."""
     settings = GanSettings(**(SHARED | changes))
     random = np.random.default_rng(0)
@@ -56,38 +53,38 @@ def trained(changes, ranks=None):
     data = TrainingImages(levels, labels, ["a", "b", "c"][:size], CPU, seed=1)
     networks = build_networks(settings.plain(), size, seed=2)
     trainer = Trainer(settings, data, networks, 3, False, CPU)
-    if ranks is not None:
-        trainer.share(Ranks(settings.group_size, ranks.rank, ranks.count))
+    if group is not None:
+        trainer.join(ProcessGroup(settings.group_size, group.rank, group.world_size))
     for _ in range(7):
         trainer.step()
     return trainer
 
 
-def help_with_cases():
-    """What the helper process of the next tests does."""
-    task = begin_helping()
+def work_on_cases():
+    """What the worker process of the next tests does."""
+    task = begin_worker()
     task.pop("threads")
-    ranks = connected(**task)
-    assert ranks.told()["greeting"].tolist() == [1, 2, 3]
+    group = connect(**task)
+    assert group.broadcast()["greeting"].tolist() == [1, 2, 3]
     for changes in CASES.values():
-        trained(changes, ranks)
-    end_helping()
+        trained(changes, group)
+    end_worker()
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """The first rank's trainer of each case."""
-    call = "from test_gan_ranks import help_with_cases; help_with_cases()"
-    folder = tmp_path_factory.mktemp("ranks")
-    with helped(call, {"threads": 1}, 4, 2, folder) as ranks:
-        ranks.told({"greeting": torch.tensor([1, 2, 3])})
-        return {name: trained(changes, ranks) for name, changes in CASES.items()}
+    call = "from test_gan_distributed import work_on_cases; work_on_cases()"
+    folder = tmp_path_factory.mktemp("workers")
+    with start_workers(call, {"threads": 1}, 4, 2, folder) as group:
+        group.broadcast({"greeting": torch.tensor([1, 2, 3])})
+        return {name: trained(changes, group) for name, changes in CASES.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_train_as_one(shared, case):
     alone = trained(CASES[case])
-    wanted, found = alone.record.means(), shared[case].record.means()
+    wanted, found = alone.means.means(), shared[case].means.means()
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
@@ -110,12 +107,12 @@ def test_two_processes_train_as_one(shared, case):
 def test_a_share_is_made_of_whole_groups(size, group, count):
     batch = torch.randn(size, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     whole = minibatch_stddev(batch, group)
-    shares = [Ranks(group, rank, count) for rank in range(count)]
-    for ranks in shares:
-        assert torch.equal(minibatch_stddev(ranks.part(batch), group), ranks.part(whole))
+    ranks = [ProcessGroup(group, rank, count) for rank in range(count)]
+    for rank in ranks:
+        assert torch.equal(minibatch_stddev(rank.shard(batch), group), rank.shard(whole))
     # Every image is in one share.
     images = torch.arange(size)
-    assert sorted(torch.cat([ranks.part(images) for ranks in shares]).tolist()) == images.tolist()
+    assert sorted(torch.cat([rank.shard(images) for rank in ranks]).tolist()) == images.tolist()
 
 
 # Processes
@@ -138,18 +135,13 @@ def whole(images, tmp_path_factory):
     return (folder / "generator.pt").read_bytes()
 
 
-@pytest.fixture
-def helper(tmp_path, monkeypatch):
-    """A function that gives the process id of the newest helper, started by a forked child too."""
-    note, started = tmp_path / "helper.json", helpers._started
-
-    def noted(*arguments):
-        process = started(*arguments)
-        note.write_text(json.dumps(process.pid), encoding="utf-8")
-        return process
-
-    monkeypatch.setattr(helpers, "_started", noted)
-    return lambda: json.loads(note.read_text(encoding="utf-8"))
+def worker_of(process_id):
+    """The process id of the one worker that a training process has started."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(process_id), "-f", "run_worker"], capture_output=True, text=True
+    )
+    (worker,) = map(int, found.stdout.split())
+    return worker
 
 
 def is_over(process_id, within_s=20.0):
@@ -178,34 +170,37 @@ def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
     assert found["settings"]["devices"] == 2
 
 
-def test_a_killed_run_leaves_no_helper_and_goes_on_to_the_byte(images, whole, tmp_path, helper):
+def test_a_killed_run_leaves_no_worker_and_goes_on_to_the_byte(images, whole, tmp_path):
     run = keywords(images, tmp_path, resume_s=0)
     process = child(train, **run, on_tick=lambda trainer, row: time.sleep(0.3))
     while not list((tmp_path / "state").glob("resume_*.pt")):
         assert process.is_alive()
         time.sleep(0.01)
+    worker = worker_of(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert is_over(helper())
+    assert is_over(worker)
     assert not (tmp_path / "generator.pt").exists()
+    workers = set()
 
     def signal_all(trainer, row):
-        # As a scheduler does, which knows nothing of helpers.
+        # As a scheduler does, which knows nothing of workers.
+        workers.add(worker_of(os.getpid()))
         for number in (signal.SIGTERM, signal.SIGURG, signal.SIGINT):
-            os.kill(helper(), number)
+            os.kill(*workers, number)
 
     train(**run, on_tick=signal_all)
     assert (tmp_path / "generator.pt").read_bytes() == whole
-    assert is_over(helper())
+    assert is_over(*workers)
 
 
-def test_a_dead_helper_ends_the_run_with_an_error_and_a_good_state(images, whole, tmp_path, helper):
+def test_a_dead_worker_ends_the_run_with_an_error_and_a_good_state(images, whole, tmp_path):
     def kill(trainer, row):
         if row["kimg"] > 0.04:
-            os.kill(helper(), signal.SIGKILL)
+            os.kill(worker_of(os.getpid()), signal.SIGKILL)
 
     run = keywords(images, tmp_path, resume_s=0)
-    with pytest.raises(HelperError, match=r"device 1 has died \(SIGKILL\)"):
+    with pytest.raises(WorkerError, match=r"device 1 has died \(SIGKILL\)"):
         train(**run, on_tick=kill)
     ticks = []
     train(**run, on_tick=lambda trainer, row: ticks.append(row["kimg"]))
@@ -213,32 +208,42 @@ def test_a_dead_helper_ends_the_run_with_an_error_and_a_good_state(images, whole
     assert (tmp_path / "generator.pt").read_bytes() == whole
 
 
-def test_an_error_of_the_first_process_ends_the_helper(images, tmp_path, helper):
+def test_an_error_of_the_first_process_ends_the_worker(images, tmp_path):
+    workers = []
+
     def fail(trainer, row):
+        workers.append(worker_of(os.getpid()))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         train(**keywords(images, tmp_path), on_tick=fail)
-    assert is_over(helper(), within_s=1)
+    assert is_over(*workers, within_s=1)
 
 
-def test_a_helper_that_does_not_come_is_an_error(tmp_path):
+def test_a_worker_that_does_not_start_is_an_error(tmp_path):
     with (
-        pytest.raises(HelperError, match=r"device 1 has died \(exit status 3\)"),
-        helped("raise SystemExit(3)", {"threads": 1}, 4, 2, tmp_path),
+        pytest.raises(WorkerError, match=r"device 1 has died \(exit status 3\)"),
+        start_workers("raise SystemExit(3)", {"threads": 1}, 4, 2, tmp_path),
     ):
         pass
 
 
-def test_a_process_that_hangs_on_a_dead_helper_is_ended(monkeypatch):
-    monkeypatch.setattr(helpers, "_GRACE_S", 0.1)
-    dead = subprocess.Popen(["sleep", "0"])
-    dead.wait()
-    process = child(helpers._watch, [dead], threading.Event())
-    process.join(30)
+def die_once_connected():
+    """What the worker process of the next test does."""
+    task = begin_worker()
+    task.pop("threads")
+    connect(**task)
+    os._exit(7)
+
+
+def hang_with_a_worker(folder):
+    call = "from test_gan_distributed import die_once_connected; die_once_connected()"
+    with start_workers(call, {"threads": 1}, 4, 2, folder, grace_s=0.1):
+        # As an exchange of a GPU with a dead process does.
+        time.sleep(600)
+
+
+def test_a_process_that_hangs_on_a_dead_worker_is_ended(tmp_path):
+    process = child(hang_with_a_worker, tmp_path)
+    process.join(120)
     assert process.exitcode == 1
-    over = threading.Event()
-    over.set()
-    process = child(helpers._watch, [dead], over)
-    process.join(30)
-    assert process.exitcode == 0

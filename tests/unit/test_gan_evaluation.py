@@ -10,7 +10,7 @@ import torch
 from gan_files import arguments, write_training_set
 
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-from rarecxr.gan.evaluation import Best, Watch
+from rarecxr.gan.evaluation import BestNetworks, Evaluation
 from rarecxr.gan.settings import WatchSettings
 from rarecxr.gan.training import train
 from rarecxr.quality import metrics
@@ -32,28 +32,31 @@ class Copier(torch.nn.Module):
         return (self.images[chosen].clamp(0, 255) / 127.5 - 1).unsqueeze(1)
 
 
-def watch_on(folder, count=24, validation=None, **settings):
+def evaluation_on(folder, count=24, validation=None, **settings):
     training = write_training_set(folder / "training.h5", count=count)
     reference = None
     if validation is not None:
         reference = write_training_set(folder / "validation.h5", count=validation)
     chosen = WatchSettings(**{**SETTINGS, **settings})
     latents = torch.zeros(chosen.images, 8)
-    return Watch(chosen, training, reference, None, None, latents, None), training
+    return Evaluation(chosen, training, reference, None, None, latents, None), training
 
 
 def test_a_generator_that_copies_is_said_to_memorise(tmp_path):
-    watch, training = watch_on(tmp_path, count=32)
-    told = watch.measure(Copier(training))
+    evaluation, training = evaluation_on(tmp_path, count=32)
+    told = evaluation.measure(Copier(training))
     assert list(told) == COLUMNS
     assert told["memorised"] == told["precision"] == told["recall"] == told["coverage"] == 1
     # Copies of the reference itself: nearer than two halves of it are to each other.
-    assert told["kid"] < watch.about["floor"]["kid"] + 1e-6
+    assert told["kid"] < evaluation.about["floor"]["kid"] + 1e-6
 
 
 def test_a_generator_of_the_wrong_grey_is_worse(tmp_path):
-    watch, training = watch_on(tmp_path)
-    good, bad = watch.measure(Copier(training)), watch.measure(Copier(training, darker=200))
+    evaluation, training = evaluation_on(tmp_path)
+    good, bad = (
+        evaluation.measure(Copier(training)),
+        evaluation.measure(Copier(training, darker=200)),
+    )
     assert bad["kid"] > good["kid"] + 1
     assert bad["precision"] == bad["recall"] == bad["memorised"] == 0
 
@@ -62,37 +65,39 @@ def test_a_generator_of_the_wrong_grey_is_worse(tmp_path):
     ("validation", "used"), [(None, "training"), (19, "training"), (20, "validation")]
 )
 def test_validation_images_are_the_reference_where_there_are_enough(tmp_path, validation, used):
-    watch, _ = watch_on(tmp_path, validation=validation)
-    assert watch.about["reference"] == used
-    assert watch.about["reference_images"] == (20 if used == "validation" else 24)
+    evaluation, _ = evaluation_on(tmp_path, validation=validation)
+    assert evaluation.about["reference"] == used
+    assert evaluation.about["reference_images"] == (20 if used == "validation" else 24)
 
 
 def test_filtered_copies_are_no_reference(tmp_path):
     filters = ["none"] * 12 + ["gaussian"] * 12
     path = write_training_set(tmp_path / "set.h5", count=24, filters=filters)
-    watch = Watch(WatchSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None)
-    assert watch.about["reference_images"] == 12
+    evaluation = Evaluation(
+        WatchSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None
+    )
+    assert evaluation.about["reference_images"] == 12
 
 
 def test_too_few_images_are_not_measured(tmp_path, caplog):
-    watch, training = watch_on(tmp_path, count=3)
-    assert watch.measure(Copier(training)) == {}
+    evaluation, training = evaluation_on(tmp_path, count=3)
+    assert evaluation.measure(Copier(training)) == {}
     assert "3 real images are too few" in caplog.text
 
 
 def test_the_best_networks_are_copies_of_those_with_the_lowest_kid():
     network = torch.nn.Linear(1, 1)
-    best = Best()
+    best = BestNetworks()
     for kid, weight in ((0.3, 1.0), (0.1, 2.0), (0.2, 3.0)):
         torch.nn.init.constant_(network.weight, weight)
-        best.offer(kid, int(weight * 1000), {"average": network})
+        best.offer(kid, int(weight * 1000), {"generator_ema": network})
     torch.nn.init.constant_(network.weight, 9.0)
     assert (best.kid, best.images) == (0.1, 2000)
-    assert best.networks["average"]["weight"].item() == 2.0
-    other = Best()
+    assert best.networks["generator_ema"]["weight"].item() == 2.0
+    other = BestNetworks()
     other.load_state(best.state())
-    other.offer(0.15, 5000, {"average": network})
-    assert other.networks["average"]["weight"].item() == 2.0
+    other.offer(0.15, 5000, {"generator_ema": network})
+    assert other.networks["generator_ema"]["weight"].item() == 2.0
 
 
 def train_and_read(folder, **changes):
@@ -100,7 +105,7 @@ def train_and_read(folder, **changes):
     weights = []
 
     def remember(trainer, row):
-        weights.append({k: v.clone() for k, v in trainer.average.state_dict().items()})
+        weights.append({k: v.clone() for k, v in trainer.generator_ema.state_dict().items()})
 
     train(**arguments(images, folder, final_kimg=0.1, on_tick=remember, **changes))
     rows = pd.read_csv(folder / "training.csv")
@@ -150,7 +155,7 @@ def test_the_last_networks_are_kept_where_that_is_asked_for(tmp_path):
 def test_nothing_is_measured_where_that_is_not_asked_for(tmp_path):
     rows, about, weights, content = train_and_read(tmp_path, watch=None)
     assert rows[COLUMNS].isna().all(axis=None)
-    assert about["watch"] is None
+    assert about["evaluation"] is None
     assert torch.equal(content["generator"]["first.weight"], weights[-1]["first.weight"])
 
 

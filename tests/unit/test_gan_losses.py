@@ -1,17 +1,15 @@
 """Losses by hand, and their gradients against finite differences."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
 
+from rarecxr.gan import losses, second_gradients
 from rarecxr.gan.losses import (
     critic_terms,
     generator_loss,
     gradient_squares,
-    label_loss,
     r1_penalty,
     wgan_penalty,
 )
@@ -67,7 +65,7 @@ def test_non_saturating_terms_by_hand():
 def test_the_gradient_of_the_scores_is_that_of_finite_differences(critic, images):
     score, _ = critic
     x = images[0].requires_grad_()
-    found = gradient_squares(score(x), x).detach()
+    found = gradient_squares(score, x).detach()
     torch.testing.assert_close(found, numeric_squares(score, x.detach()), rtol=1e-5, atol=1e-12)
 
 
@@ -133,12 +131,39 @@ def test_the_penalty_in_bfloat16_is_near_that_in_float32(images):
     assert torch.cosine_similarity(results[0][1], results[1][1], dim=0) > 0.99
 
 
-def test_the_label_loss_is_the_cross_entropy_of_known_labels():
-    logits = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
-    labels = torch.tensor([[1.0, 0.0], [math.nan, 0.0]])
-    known = 1 / (1 + np.exp(-np.array([2.0, -1.0, 3.0])))
-    assert label_loss(logits, labels).item() == pytest.approx(log_loss([1, 0, 0], known), rel=1e-6)
+@pytest.mark.parametrize("loss", ["wgan-gp", "r1"])
+def test_penalties_by_way_of_a_gpu_have_the_same_gradients(critic, images, loss, monkeypatch):
+    """Convolutions that are differentiated twice by formulas of their own."""
+    score, network = critic
+    mix = torch.linspace(0, 1, 4, dtype=torch.float64).view(-1, 1, 1, 1)
+    found = []
+    for by_formula in (False, True):
+        monkeypatch.setattr(losses, "_by_formula", lambda images, answer=by_formula: answer)
+        if loss == "r1":
+            penalty = r1_penalty(score, images[0])
+        else:
+            penalty = wgan_penalty(score, *images, mix)
+        gradients = torch.autograd.grad(penalty, list(network.parameters()), allow_unused=True)
+        found.append([penalty, *gradients])
+    given = [gradient is not None for gradient in found[0]]
+    assert sum(given) > 8
+    assert given == [gradient is not None for gradient in found[1]]
+    for wanted, got in zip(*found, strict=True):
+        if wanted is not None:
+            torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-12)
 
 
-def test_the_label_loss_without_a_known_label_is_zero():
-    assert label_loss(torch.zeros(2, 2), torch.full((2, 2), math.nan)).item() == 0
+def test_the_first_gradient_of_a_penalty_costs_no_weight_gradient(critic, images, monkeypatch):
+    asked = []
+    gradients = second_gradients._gradients
+
+    def watched(*arguments):
+        asked.append(arguments[-1])
+        return gradients(*arguments)
+
+    monkeypatch.setattr(second_gradients, "_gradients", watched)
+    monkeypatch.setattr(losses, "_by_formula", lambda images: True)
+    penalty = r1_penalty(critic[0], images[0])
+    assert set(asked) == {(True, False, False)}
+    penalty.backward()
+    assert (False, True, False) in asked

@@ -9,44 +9,44 @@ from gan_files import arguments, write_training_set
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rarecxr.gan.training import train
-from rarecxr.gan.training_log import COLUMNS, NotFiniteError, TermRecord, write_rows
+from rarecxr.gan.training_log import COLUMNS, NotFiniteError, RunningMeans, write_rows
 
 
 def filled(values, term="critic_loss"):
-    record = TermRecord()
+    means = RunningMeans()
     for images, value in values.items():
-        record.add(images, **{term: torch.tensor(value)})
-    return record
+        means.add(images, **{term: torch.tensor(value)})
+    return means
 
 
 def test_means_are_those_of_each_terms_own_values():
-    record = filled({0: 1.0, 8: 3.0})
-    record.add(16, gradient_penalty=torch.tensor(5.0))
-    assert record.means() == {"critic_loss": 2.0, "gradient_penalty": 5.0}
-    record.clear()
-    assert record.means() == {}
+    means = filled({0: 1.0, 8: 3.0})
+    means.add(16, gradient_penalty=torch.tensor(5.0))
+    assert means.means() == {"critic_loss": 2.0, "gradient_penalty": 5.0}
+    means.clear()
+    assert means.means() == {}
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_the_first_value_that_is_not_finite_is_named_with_its_time(bad):
-    record = filled({0: 1.0, 500: bad, 1000: bad, 1500: 1.0})
-    record.add(800, generator_loss=torch.tensor(bad))
+    means = filled({0: 1.0, 500: bad, 1000: bad, 1500: 1.0})
+    means.add(800, generator_loss=torch.tensor(bad))
     with pytest.raises(NotFiniteError, match=r"critic_loss was not finite at 0\.500 kimg"):
-        record.check()
+        means.check()
 
 
 def test_finite_values_pass():
     filled({0: 1.0, 8: -1e30}).check()
 
 
-def test_a_record_goes_on_from_its_state():
-    record, again = filled({0: 1.0, 500: math.nan}), TermRecord()
-    again.load_state(record.state(), torch.device("cpu"))
+def test_means_go_on_from_its_state():
+    means, again = filled({0: 1.0, 500: math.nan}), RunningMeans()
+    again.load_state(means.state(), torch.device("cpu"))
     again.add(900, critic_loss=torch.tensor(math.nan))
     with pytest.raises(NotFiniteError, match=r"0\.500 kimg"):
         again.check()
-    record, again = filled({0: 1.0, 8: 2.0}), TermRecord()
-    again.load_state(record.state(), torch.device("cpu"))
+    means, again = filled({0: 1.0, 8: 2.0}), RunningMeans()
+    again.load_state(means.state(), torch.device("cpu"))
     again.add(16, critic_loss=torch.tensor(6.0))
     assert again.means() == {"critic_loss": 3.0}
 

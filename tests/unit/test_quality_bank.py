@@ -67,14 +67,14 @@ def test_a_bank_like_the_real_images_reaches_the_floor(measured):
     found = told["spaces"]["pixels"]
     assert found["images"] == 40
     assert set(found["bank"]) == set(found["floor"])
-    assert found["bank"]["told_apart"] == pytest.approx(found["floor"]["told_apart"], abs=0.2)
+    assert found["bank"]["c2st"] == pytest.approx(found["floor"]["c2st"], abs=0.2)
     assert found["bank"]["coverage"] == pytest.approx(found["floor"]["coverage"], abs=0.1)
     assert found["bank"]["memorised"] <= 0.1
 
 
-def test_a_bank_of_other_images_is_told_apart(measured):
+def test_a_bank_of_other_images_is_c2st(measured):
     found = measured(draw(80, 3) // 2)["spaces"]["pixels"]
-    assert found["bank"]["told_apart"] > found["floor"]["told_apart"] + 0.3
+    assert found["bank"]["c2st"] > found["floor"]["c2st"] + 0.3
     assert found["bank"]["kid"] > 10 * abs(found["floor"]["kid"])
 
 

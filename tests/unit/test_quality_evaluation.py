@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rarecxr.quality.evaluation import against_floor
-from rarecxr.quality.two_sample_test import told_apart
+from rarecxr.quality.two_sample_test import c2st
 
 WIDTH = 24
 
@@ -15,11 +15,11 @@ def draw(number, seed, shift=0.0, scale=1.0):
 
 
 def test_a_classifier_tells_shifted_sets_apart_and_like_sets_not():
-    like = [told_apart(draw(120, seed), draw(120, seed + 100)) for seed in range(12)]
+    like = [c2st(draw(120, seed), draw(120, seed + 100)) for seed in range(12)]
     assert np.mean(like) == pytest.approx(0.5, abs=0.03)
     # Two normal distributions a distance d apart have the AUROC Phi(d / sqrt 2), here 0.917.
     shift = 1.96 / np.sqrt(WIDTH)
-    apart = [told_apart(draw(400, seed), draw(400, seed + 100, shift)) for seed in range(4)]
+    apart = [c2st(draw(400, seed), draw(400, seed + 100, shift)) for seed in range(4)]
     assert np.mean(apart) == pytest.approx(0.917, abs=0.02)
 
 
@@ -29,20 +29,20 @@ def test_images_of_one_patient_are_never_both_learned_from_and_tried():
     # Each patient's images are almost one image: who has seen one knows the others.
     first = generator.normal(size=(30, WIDTH))[patients] + 0.01 * draw(240, 1)
     second = generator.normal(size=(30, WIDTH))[patients] + 0.01 * draw(240, 2)
-    assert told_apart(first, second) > 0.75
-    assert told_apart(first, second, patients, patients) < 0.65
+    assert c2st(first, second) > 0.75
+    assert c2st(first, second, patients, patients) < 0.65
 
 
 def test_with_fewer_than_five_patients_nothing_is_told():
     patients = np.repeat(np.arange(4), 10)
-    assert np.isnan(told_apart(draw(40, 0), draw(40, 1), patients))
+    assert np.isnan(c2st(draw(40, 0), draw(40, 1), patients))
 
 
 def test_a_perfect_generator_reaches_the_floor():
     real, patients = draw(240, 0), np.repeat(np.arange(120), 2)
     told = [against_floor(real, patients, draw(400, seed)) for seed in (1, 2, 3)]
     assert {entry["images"] for entry in told} == {120}
-    for name in ("precision", "recall", "coverage", "density", "told_apart"):
+    for name in ("precision", "recall", "coverage", "density", "c2st"):
         bank = np.mean([entry["bank"][name] for entry in told])
         assert bank == pytest.approx(told[0]["floor"][name], abs=0.08), name
     assert np.mean([entry["bank"]["kid"] for entry in told]) == pytest.approx(0, abs=0.05)
@@ -51,7 +51,7 @@ def test_a_perfect_generator_reaches_the_floor():
 @pytest.mark.parametrize(
     ("synthetic", "worse"),
     [
-        (draw(400, 5, shift=0.5), {"kid": 1, "told_apart": 1, "precision": -1}),
+        (draw(400, 5, shift=0.5), {"kid": 1, "c2st": 1, "precision": -1}),
         # Too little variety: every image is plausible, most real ones have none like them.
         (draw(400, 6, scale=0.4), {"kid": 1, "recall": -1}),
         # Too much of it.

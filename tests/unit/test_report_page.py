@@ -174,9 +174,9 @@ def test_the_banks_quality_is_written_as_a_table_and_shown(study, page):
     told = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))["spaces"]["random"]
     row = table[(table["space"] == "random")].iloc[0]
     assert row["kid"] == pytest.approx(told["bank"]["kid"], abs=1e-5)
-    assert row["told_apart_floor"] == 0.5
+    assert row["c2st_floor"] == 0.5
     shown = re.search(r'<table id="quality".*?</table>', page, re.S).group()
-    assert f"{row['told_apart']:.3f}" in shown
+    assert f"{row['c2st']:.3f}" in shown
     assert "balanced_gan +" in shown or "balanced_gan −" in shown
     assert (study.root / "report/figures/quality.svg").exists()
 

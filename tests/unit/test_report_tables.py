@@ -168,15 +168,15 @@ def test_the_console_needs_neither_matplotlib_nor_scipy():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def make_quality(folder, name, told_apart):
-    floor = {"kid": 0.001, "told_apart": 0.5}
+def make_quality(folder, name, c2st):
+    floor = {"kid": 0.001, "c2st": 0.5}
     told = {
         "reference": "validation",
         "sharpness": {"real": 0.4, "synthetic": 0.5},
         "spaces": {
             "random": {
                 "images": 60,
-                "bank": {"kid": 0.0123456, "told_apart": told_apart},
+                "bank": {"kid": 0.0123456, "c2st": c2st},
                 "floor": floor,
             },
             "pixels": {"too_few_images": True},
@@ -196,9 +196,9 @@ def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
                 "finding": "Fracture",
                 "fraction": "1",
                 "draw": draw,
-                "quality": make_quality(tmp_path, draw, told_apart),
+                "quality": make_quality(tmp_path, draw, c2st),
             }
-            for draw, told_apart in ((0, 0.8), (1, 0.9))
+            for draw, c2st in ((0, 0.8), (1, 0.9))
         ]
     )
     assert len(qualities) == 4
@@ -207,8 +207,8 @@ def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
     shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [row["feature space"].text for row in shown] == ["random", "pixels"]
     # Draws are averaged.
-    assert shown[0]["told apart"].text == "0.850"
-    assert shown[0]["told apart"].note == "0.500"
+    assert shown[0]["two-sample test"].text == "0.850"
+    assert shown[0]["two-sample test"].note == "0.500"
     assert shown[0]["KID"].text == "0.012"
     assert shown[0]["sharpness"].text == "0.500"
     assert shown[0]["sharpness"].note == "0.400"

@@ -2,7 +2,10 @@
 
 import json
 import os
+import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ NOTICE = (
 
 # Images a chunk: banks are read in order, whole chunks at a time.
 _CHUNK = 16
+# The fastest of zlib's: X-rays hardly become smaller with more work.
+_LEVEL = 1
 
 
 def write_bank(
@@ -31,8 +36,12 @@ def write_bank(
     labels: np.ndarray | None = None,
     findings: Sequence[str] = (),
     candidates: Mapping[str, np.ndarray] | None = None,
+    threads: int = 1,
 ) -> None:
     """Write a bank, whole or not at all.
+
+    Images are compressed by threads of their own while the next ones are made; the file is the
+    same for any number of them, and memory does not grow with the number of images.
 
     Args:
         path: HDF5 file.
@@ -44,6 +53,7 @@ def write_bank(
         findings: names of the L labels.
         candidates: columns (C,) about all images that were drawn for the bank, by name; they go
             into the group `candidates`.
+        threads: number of threads that compress.
 
     Raises:
         ValueError: the batches hold more or fewer than `number` images, or other ones.
@@ -55,27 +65,75 @@ def write_bank(
             np.uint8,
             chunks=(min(_CHUNK, number), resolution, resolution),
             compression="gzip",
-            compression_opts=1,
+            compression_opts=_LEVEL,
         )
-        done = 0
-        for batch in batches:
-            if batch.dtype != np.uint8 or batch.shape[1:] != images.shape[1:]:
-                raise ValueError(
-                    f"{path}: a batch is {batch.dtype} of shape {batch.shape}; "
-                    f"uint8 of (n, {resolution}, {resolution}) is wanted"
-                )
-            if done + len(batch) > number:
-                raise ValueError(f"{path}: more than the {number} images that were announced")
-            images[done : done + len(batch)] = batch
-            done += len(batch)
-        if done != number:
-            raise ValueError(f"{path}: {done} images instead of the {number} announced")
+        checked = _as_announced(batches, path, number, resolution)
+        _write_compressed(images, checked, threads)
         if labels is not None:
             file["labels"] = labels
             write_attributes(file, {"findings": list(findings)})
         for name, values in (candidates or {}).items():
             file[f"candidates/{name}"] = values
         write_attributes(file, attributes, format=FORMAT, notice=NOTICE)
+
+
+def _as_announced(
+    batches: Iterable[np.ndarray], path: str | os.PathLike, number: int, resolution: int
+) -> Iterator[np.ndarray]:
+    """The batches, each looked at before it is passed on, and their number at the end."""
+    done = 0
+    for batch in batches:
+        if batch.dtype != np.uint8 or batch.shape[1:] != (resolution, resolution):
+            raise ValueError(
+                f"{path}: a batch is {batch.dtype} of shape {batch.shape}; "
+                f"uint8 of (n, {resolution}, {resolution}) is wanted"
+            )
+        done += len(batch)
+        if done > number:
+            raise ValueError(f"{path}: more than the {number} images that were announced")
+        yield batch
+    if done != number:
+        raise ValueError(f"{path}: {done} images instead of the {number} announced")
+
+
+def _write_compressed(dataset: h5py.Dataset, batches: Iterable[np.ndarray], threads: int) -> None:
+    """Write images into an empty dataset with the filter gzip, as its chunks are filled.
+
+    HDF5 compresses in the thread that writes, one chunk after the other. Here chunks are
+    compressed outside of it, where zlib leaves Python's lock, and written in their order.
+    """
+    step = dataset.chunks[0]
+    waiting: deque = deque()
+
+    def write_first() -> None:
+        row, packed = waiting.popleft()
+        dataset.id.write_direct_chunk((row, 0, 0), packed.result())
+
+    with ThreadPoolExecutor(threads) as pool:
+        for row, chunk in _chunks_of(batches, step):
+            waiting.append((row, pool.submit(zlib.compress, chunk, _LEVEL)))
+            if len(waiting) > 2 * threads:
+                write_first()
+        while waiting:
+            write_first()
+
+
+def _chunks_of(batches: Iterable[np.ndarray], step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and images of each chunk of `step`, the last one filled up with black images."""
+    row, filled, chunk = 0, 0, None
+    for batch in batches:
+        begin = 0
+        while begin < len(batch):
+            if chunk is None:
+                chunk = np.zeros((step, *batch.shape[1:]), np.uint8)
+            taken = batch[begin : begin + step - filled]
+            chunk[filled : filled + len(taken)] = taken
+            begin, filled = begin + len(taken), filled + len(taken)
+            if filled == step:
+                yield row, chunk
+                row, filled, chunk = row + step, 0, None
+    if filled:
+        yield row, chunk
 
 
 class Bank:

@@ -22,7 +22,7 @@ _MEASURES = {
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "told_apart": "told apart (AUROC, 0.5 is best)",
+    "c2st": "classifier two-sample test (AUROC, 0.5 is best)",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
 }

@@ -1,7 +1,8 @@
 """A bank of synthetic images from a trained generator."""
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -10,7 +11,7 @@ import torch
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.selection import KEPT, Copies, Plausibility, judge
-from rarecxr.core.devices import choose_device
+from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
@@ -156,6 +157,7 @@ def make_bank(
             None if labels is None else labels[kept],
             label_names,
             None if judged is None else judged.columns(),
+            threads,
         )
 
 
@@ -187,18 +189,22 @@ def draw_images(
     labels: torch.Tensor | None = None,
 ) -> np.ndarray:
     """Images of a generator, (N, R, R) uint8, computed in float32."""
-    with torch.inference_mode():
-        return to_uint8(network(latents, labels)[:, 0]).cpu().numpy()
+    return _begin_drawing(network, latents, labels)()
 
 
 def bank_latents(seed: int, first: int, count: int, latent_size: int) -> torch.Tensor:
     """Latents of images `first` to `first + count - 1` of a bank, (count, latent_size) float32."""
-    rows = []
-    for block in range(first // LATENT_BLOCK, (first + count - 1) // LATENT_BLOCK + 1):
-        random = torch.Generator().manual_seed(seed_for(seed, "latents", block))
-        rows.append(torch.randn(LATENT_BLOCK, latent_size, generator=random))
+    blocks = range(first // LATENT_BLOCK, (first + count - 1) // LATENT_BLOCK + 1)
+    rows = [_latent_block(seed, block, latent_size) for block in blocks]
     start = first % LATENT_BLOCK
     return torch.cat(rows)[start : start + count]
+
+
+# The last ones are kept: several batches come from one block, and one may come from two.
+@functools.lru_cache(maxsize=2)
+def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed_for(seed, "latents", block))
+    return torch.randn(LATENT_BLOCK, latent_size, generator=random)
 
 
 def _judge(drawn, size, select, training_set, finding, features, weights_dir, device):
@@ -231,14 +237,43 @@ def _only(batches, kept, progress):
             return
 
 
-def _batches(network, size, seed, batch, labels, device):
+def _batches(network, size, seed, batch, labels, device) -> Iterator[np.ndarray]:
+    """Images 0 to `size` - 1; a GPU draws the next batch while the caller is busy with this one."""
+    ahead = None
     for first in range(0, size, batch):
         count = min(batch, size - first)
-        latents = bank_latents(seed, first, count, network.latent_size).to(device)
+        latents = to_device(bank_latents(seed, first, count, network.latent_size), device)
         rows = None
         if labels is not None:
-            rows = torch.from_numpy(labels[first : first + count]).to(device)
-        yield draw_images(network, latents, rows)
+            rows = to_device(torch.from_numpy(labels[first : first + count]), device)
+        if device.type == "cpu":
+            yield draw_images(network, latents, rows)
+            continue
+        before, ahead = ahead, _begin_drawing(network, latents, rows)
+        if before is not None:
+            yield before()
+    if ahead is not None:
+        yield ahead()
+
+
+def _begin_drawing(network, latents, labels) -> Callable[[], np.ndarray]:
+    """Hand images to the device to be drawn; what comes back waits for them and gives them."""
+    with torch.inference_mode():
+        images = to_uint8(network(latents, labels)[:, 0])
+        if images.device.type == "cpu":
+            return images.numpy
+        # Only a copy into pinned memory leaves the host free, and only an event can be waited for
+        # without waiting for the batch after.
+        host = torch.empty(images.shape, dtype=images.dtype, pin_memory=True)
+        host.copy_(images, non_blocking=True)
+        drawn = torch.cuda.Event()
+        drawn.record()
+
+    def wait() -> np.ndarray:
+        drawn.synchronize()
+        return host.numpy()
+
+    return wait
 
 
 def _for_finding(value: ByFinding, finding: str) -> Any:

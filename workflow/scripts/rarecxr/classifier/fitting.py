@@ -12,16 +12,18 @@ from torch import nn
 
 from rarecxr.classifier.examples import Examples
 from rarecxr.classifier.images import DeviceImages, MappedImages
-from rarecxr.classifier.loss import masked_bce
 from rarecxr.classifier.metrics import auroc
 from rarecxr.classifier.networks import network_input
 from rarecxr.classifier.prediction import BATCH, predict_logits
-from rarecxr.classifier.schedule import learning_rate, shown
-from rarecxr.classifier.transforms import seed_of, transform
+from rarecxr.classifier.schedule import learning_rate
+from rarecxr.classifier.transforms import transform
 from rarecxr.core.devices import autocast
 from rarecxr.core.job_log import Progress
+from rarecxr.core.losses import masked_bce
+from rarecxr.core.order import EndlessPermutation
 from rarecxr.core.resume import ResumeStore
 from rarecxr.study.findings import slug
+from rarecxr.study.seeds import seed_for
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +173,8 @@ class Fit:
         manner, phase = self.manner, self.phases[self.number]
         epoch = self.shown // manner.epoch_length + 1
         end = epoch * manner.epoch_length
-        order = shown(len(phase.examples), self.shown, end, key=(manner.seed, self.number))
+        permutation = EndlessPermutation(len(phase.examples), manner.seed, self.number)
+        order = permutation.read(self.shown, end)
         batches = self.images.batches(phase.examples.image[order], manner.batch)
         rows = torch.from_numpy(order).to(manner.device).split(manner.batch)
         self.network.train()
@@ -219,7 +222,7 @@ class Fit:
         rate = learning_rate(manner.schedule, phase.rate, self.shown, total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(seed_of(*key))
+        torch.manual_seed(seed_for(*key))
         if manner.transforms:
             x = transform(x, manner.transforms, key)
         with autocast(manner.precision, manner.device):
@@ -246,7 +249,7 @@ class Fit:
             f"val_auroc_{slug(name)}": auroc(labels[:, column], logits[:, column].numpy())
             for column, name in self.validation.targets.items()
         }
-        return masked_bce(logits, torch.from_numpy(labels)).item(), values
+        return masked_bce(logits, torch.tensor(labels)).item(), values
 
     def _save(self) -> None:
         finished = self.number == len(self.phases)

@@ -1,8 +1,6 @@
-"""Which images a run sees when, and at what learning rate: pure functions of images shown."""
+"""How long an epoch is, and the learning rate: pure functions of the images shown."""
 
 import math
-
-import numpy as np
 
 
 def epoch_length(epoch_images: str | int, real: int, examples: int, batch: int) -> int:
@@ -17,24 +15,6 @@ def epoch_length(epoch_images: str | int, real: int, examples: int, batch: int) 
     """
     images = {"real": real, "all": examples}.get(epoch_images, epoch_images)
     return math.ceil(images / batch) * batch
-
-
-def shown(examples: int, begin: int, end: int, key: tuple[int, ...]) -> np.ndarray:
-    """Examples that are shown as number `begin` to `end` of a run, (end - begin,) int64.
-
-    They follow an endless row of permutations, so that no example is shown again before all
-    have been, wherever the epochs end.
-
-    Args:
-        examples: number of examples.
-        begin: images shown before.
-        end: images shown after.
-        key: whole numbers that the order depends on.
-    """
-    passes = range(begin // examples, math.ceil(end / examples))
-    order = [np.random.default_rng([*key, number]).permutation(examples) for number in passes]
-    offset = passes.start * examples
-    return np.concatenate(order)[begin - offset : end - offset]
 
 
 def learning_rate(schedule: str, rate: float, images: int, total: int) -> float:

@@ -3,20 +3,11 @@
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
 from rarecxr.core.devices import to_device
-
-
-def seed_of(*key: int) -> int:
-    """A seed for torch's generators that depends on nothing but `key`, whole numbers from 0 on.
-
-    With a step's number in the key, a run that was interrupted draws for each step what an
-    unbroken one would.
-    """
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+from rarecxr.core.warp import warp
+from rarecxr.study.seeds import seed_for
 
 
 def transform(
@@ -42,7 +33,7 @@ def transform(
         (N, 1, H, W) in [0, 1].
     """
     n = len(images)
-    source = torch.Generator().manual_seed(seed_of(*key, 0))
+    source = torch.Generator().manual_seed(seed_for(*key, 0))
     draws = to_device(torch.rand(9, n, generator=source), images.device)
     angle, right, down, zoom, gamma, contrast, brightness = draws[:7] * 2 - 1
     mirrored, roughness = draws[7] < settings["flip"], draws[8]
@@ -51,19 +42,8 @@ def transform(
         angle = angle * math.radians(settings["rotation_deg"])
         zoom = torch.exp(-zoom * math.log1p(settings["scale"]))
         mirror = torch.where(mirrored, -1.0, 1.0)
-        # Where each output pixel comes from, in coordinates from -1 to 1 (so a side is 2 long).
-        matrix = torch.stack(
-            [
-                torch.stack([mirror * zoom * angle.cos(), -zoom * angle.sin()], 1),
-                torch.stack([mirror * zoom * angle.sin(), zoom * angle.cos()], 1),
-            ],
-            1,
-        )
         shift = torch.stack([right, down], 1) * 2 * settings["shift"]
-        grid = F.affine_grid(
-            torch.cat([matrix, shift[:, :, None]], 2), images.shape, align_corners=False
-        )
-        images = F.grid_sample(images, grid, align_corners=False)
+        images = warp(images, zoom * angle.cos(), zoom * angle.sin(), shift, mirror, "zeros")
 
     def each(values):
         return values.view(n, 1, 1, 1)
@@ -74,7 +54,7 @@ def transform(
         factor = each(torch.exp(contrast * settings["contrast"]))
         images = (images - 0.5) * factor + 0.5 + each(brightness * settings["brightness"])
     if settings["noise"]:
-        source = torch.Generator(images.device).manual_seed(seed_of(*key, 1))
+        source = torch.Generator(images.device).manual_seed(seed_for(*key, 1))
         grain = torch.randn(images.shape, generator=source, device=images.device)
         images = images + grain * each(roughness * settings["noise"])
     return images.clamp(0, 1)

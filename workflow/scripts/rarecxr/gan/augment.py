@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from rarecxr.gan.distributed import Ranks
+from rarecxr.core.warp import warp
+from rarecxr.gan.distributed import ProcessGroup
 from rarecxr.gan.settings import AdaSettings
 
 
@@ -29,12 +29,13 @@ class AdaptiveAugment:
         device: where the images are.
 
     Attributes:
-        ranks: the processes that share the minibatches; this one alone unless set.
+        p: 0-dimensional float32 tensor on the device, the probability of each transform.
+        group: the processes that share the minibatches; this one alone unless set.
     """
 
     def __init__(self, settings: AdaSettings, device: torch.device):
         self.settings = settings
-        self.ranks = Ranks(group_size=1)
+        self.group = ProcessGroup(group_size=1)
         self.p = torch.tensor(settings.start_p, dtype=torch.float32, device=device)
         self._signs = torch.zeros((), dtype=torch.float32, device=device)
         self._steps = 0
@@ -79,22 +80,15 @@ class AdaptiveAugment:
         settings, count = self.settings, len(images)
         angle = self._drawn(count, math.radians(settings.rotation_deg), random)
         scale = torch.exp(self._drawn(count, math.log1p(settings.scale), random))
-        # In units of half the image's side, which is what affine_grid counts in.
+        # In units of half the image's side, as `warp` has them.
         shift_x = self._drawn(count, 2 * settings.shift, random)
         shift_y = self._drawn(count, 2 * settings.shift, random)
         side = torch.ones_like(angle)
         if settings.flip:
             side = torch.where(self._chosen(count, random) & self._coin(count, random), -1.0, 1.0)
         cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
-        rows = [
-            torch.stack([side * cosine, -sine, shift_x], dim=1),
-            torch.stack([side * sine, cosine, shift_y], dim=1),
-        ]
-        matrices = torch.stack(rows, dim=1).to(images.dtype)
-        grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-        moved = F.grid_sample(
-            images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-        )
+        shift = torch.stack([shift_x, shift_y], dim=1)
+        moved = warp(images, cosine, sine, shift, side, "reflection")
         # An image that no transform was drawn for stays as it is to the bit.
         same = (angle == 0) & (scale == 1) & (shift_x == 0) & (shift_y == 0) & (side == 1)
         return torch.where(same.view(-1, 1, 1, 1), images, moved)
@@ -119,5 +113,5 @@ class AdaptiveAugment:
 
     def _uniform(self, count: int, random: torch.Generator) -> Tensor:
         """Numbers in [0, 1) for this rank's images, from those of all ranks; (count,)."""
-        total = count * self.ranks.count
-        return self.ranks.part(torch.rand(total, generator=random, device=self.p.device))
+        total = count * self.group.world_size
+        return self.group.shard(torch.rand(total, generator=random, device=self.p.device))

@@ -17,11 +17,11 @@ from torch import Tensor
 from rarecxr.core.tensors import from_bytes, to_bytes
 
 # The first rank may be busy for long between two steps, with saving or measuring. That a process
-# has died is noticed otherwise.
-_PATIENCE = datetime.timedelta(days=7)
+# has died is noticed in another way (`rarecxr.gan.workers`).
+_TIMEOUT = datetime.timedelta(days=7)
 
 
-class Ranks:
+class ProcessGroup:
     """The processes of one training, seen from one of them.
 
     With one process nothing is exchanged and no number changes.
@@ -29,47 +29,51 @@ class Ranks:
     Args:
         group_size: images that the critic's minibatch standard deviation compares.
         rank: this process's number, from 0.
-        count: number of processes.
+        world_size: number of processes.
     """
 
-    def __init__(self, group_size: int, rank: int = 0, count: int = 1):
+    def __init__(self, group_size: int, rank: int = 0, world_size: int = 1):
         self.group_size = group_size
         self.rank = rank
-        self.count = count
+        self.world_size = world_size
 
-    def part(self, batch: Tensor) -> Tensor:
-        """This rank's share of a minibatch, (N, …) -> (N / count, …).
+    def shard(self, batch: Tensor) -> Tensor:
+        """This rank's share of a minibatch, (N, …) -> (N / world_size, …).
 
         Images i, i + N/g, i + 2N/g, … make a group of the minibatch standard deviation. A share
         consists of whole groups and has the same layout, so that each score is what it would be
         in the whole minibatch.
         """
-        if self.count == 1:
+        if self.world_size == 1:
             return batch
         group = min(self.group_size, len(batch))
-        shares = batch.unflatten(0, (group, -1)).tensor_split(self.count, dim=1)
-        return shares[self.rank].flatten(0, 1)
+        shards = batch.unflatten(0, (group, -1)).tensor_split(self.world_size, dim=1)
+        return shards[self.rank].flatten(0, 1)
 
-    def average(self, tensors: list[Tensor]) -> None:
+    def all_reduce_mean(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its mean over the ranks, all in one exchange."""
-        if self.count == 1:
+        if self.world_size == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat)
-        flat /= self.count
+        flat /= self.world_size
         pieces = flat.split([tensor.numel() for tensor in tensors])
         means = [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
         torch._foreach_copy_(tensors, means)
 
-    def joined(self, tensor: Tensor) -> Tensor:
-        """The tensors (n, …) of all ranks, one after the other, without gradient: (n count, …)."""
-        if self.count == 1:
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """The tensors (n, …) of all ranks, one after the other, without gradient.
+
+        Returns:
+            (n world_size, …).
+        """
+        if self.world_size == 1:
             return tensor.detach()
-        parts = [torch.empty_like(tensor) for _ in range(self.count)]
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
         dist.all_gather(parts, tensor.detach().contiguous())
         return torch.cat(parts)
 
-    def told(self, content: Any = None) -> Any:
+    def broadcast(self, content: Any = None) -> Any:
         """What the first rank gives as `content` (tensors and plain values), for every rank."""
         if self.rank == 0:
             payload = torch.frombuffer(bytearray(to_bytes(content)), dtype=torch.uint8)
@@ -83,26 +87,28 @@ class Ranks:
         return from_bytes(payload.numpy().tobytes())
 
 
-def connected(
-    meeting_place: str | os.PathLike,
+def connect(
+    rendezvous: str | os.PathLike,
     group_size: int,
     rank: int,
-    count: int,
-    wait: Callable[[Callable[[int], bool]], None] = lambda has_come: None,
-) -> Ranks:
-    """The ranks of a training, when all of them are there.
+    world_size: int,
+    wait: Callable[[Callable[[int], bool]], None] = lambda is_present: None,
+) -> ProcessGroup:
+    """Connect this process with the others of its training; returns when all are connected.
 
     Args:
-        meeting_place: path of a file, the same for all, which is not there before.
-        group_size: see `Ranks`.
+        rendezvous: path of a file, the same for all ranks, which does not exist before.
+        group_size: see `ProcessGroup`.
         rank: this process's number, from 0.
-        count: number of processes.
+        world_size: number of processes.
         wait: called before the ranks connect, which takes as long as the slowest, with a function
-            that tells whether a rank has come.
+            that says whether a rank is present.
     """
-    store = dist.FileStore(str(meeting_place), count)
-    store.set(f"rank {rank}", "has come")
+    store = dist.FileStore(str(rendezvous), world_size)
+    store.set(f"rank {rank}", "present")
     wait(lambda other: store.check([f"rank {other}"]))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
-    return Ranks(group_size, rank, count)
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=world_size, timeout=_TIMEOUT
+    )
+    return ProcessGroup(group_size, rank, world_size)

@@ -24,7 +24,7 @@ _BATCH = 64
 _TRAINING_IMAGES = 2000
 
 
-class Watch:
+class Evaluation:
     """Measures a generator against real images of its finding.
 
     Latents and real images are the same each time, so that two measurements differ by the
@@ -95,7 +95,7 @@ class Watch:
         return {name: told[name] for name in names} | {"memorised": told["copies"]["share"]}
 
 
-class Best:
+class BestNetworks:
     """The networks with the lowest KID so far.
 
     Attributes:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarecxr.core.devices import to_device
+from rarecxr.core.order import EndlessPermutation
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.layers import downscale, upscale
 from rarecxr.gan.pixels import to_unit
@@ -47,21 +48,12 @@ class TrainingImages:
         self.count = len(labels)
         self.label_names = label_names
         self.device = device
-        self.seed = seed
         self.labels = torch.from_numpy(labels).to(device)
-        self._pass, self._order = -1, np.zeros(0, np.int64)
+        self._order = EndlessPermutation(self.count, seed)
 
     def positions(self, first: int, count: int) -> np.ndarray:
         """Which images are shown as number `first` to `first + count - 1` of a run, (count,)."""
-        parts, position = [], first
-        while position < first + count:
-            number, offset = divmod(position, self.count)
-            if number != self._pass:
-                self._pass = number
-                self._order = np.random.default_rng([self.seed, number]).permutation(self.count)
-            parts.append(self._order[offset : offset + first + count - position])
-            position += len(parts[-1])
-        return np.concatenate(parts)
+        return self._order.read(first, first + count)
 
     def batch(self, first: int, count: int, resolution: int, alpha: float = 1.0) -> Tensor:
         """Images number `first` to `first + count - 1` of a run, faded as the networks are.

@@ -1,13 +1,14 @@
 """Layers of the progressive GAN (Karras et al. 2018, arXiv 1710.10196)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOPE = 0.2  # of the leaky ReLU, paper appendix A
-EPSILON = 1e-8  # of the pixel norm, section 4.2
+from rarecxr.gan import fused, second_gradients
+from rarecxr.gan.fused import EPSILON, SLOPE
 
 
 class EqualizedConv2d(nn.Module):
@@ -42,17 +43,36 @@ class EqualizedConv2d(nn.Module):
         self.padding = kernel_size // 2
         self.resample = resample
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve `x` in its own type."""
+    def forward(self, x: Tensor, activation: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Convolve `x` in its own type; then `leaky_` or `leaky_pixel_norm_`, if asked for."""
+        if x.is_cuda and x.shape[1] == 1:
+            # With one channel both layouts are the same bytes, and cuDNN would take the other one.
+            x = x.reshape(len(x), *x.shape[2:], 1).permute(0, 3, 1, 2)
+        within = second_gradients.current()
+        if activation is not None and within is None:
+            norm = activation is leaky_pixel_norm_
+            if fused.possible(x, len(self.bias), norm):
+                return fused.activate_(self._convolve(x, None), self.bias, norm)
         bias = self.bias.to(x.dtype)
-        if self.resample is None:
-            weight = (self.weight * self.scale).to(x.dtype)
-            return F.conv2d(x, weight, bias, padding=self.padding)
+        if within is None:
+            y = self._convolve(x, bias)
+        else:
+            y = self._convolve(x, None, within) + bias.view(1, -1, 1, 1)
+        return y if activation is None else activation(y)
+
+    def _convolve(
+        self, x: Tensor, bias: Tensor | None, within: second_gradients.Pass | None = None
+    ) -> Tensor:
         if self.resample == "up":
             weight = merged_kernel(self.weight * self.scale).flip(2, 3).transpose(0, 1)
             return F.conv_transpose2d(x, weight.to(x.dtype), bias, stride=2, padding=1)
-        weight = merged_kernel(self.weight * (self.scale / 4))
-        return F.conv2d(x, weight.to(x.dtype), bias, stride=2, padding=1)
+        if self.resample is None:
+            weight, stride, padding = self.weight * self.scale, 1, self.padding
+        else:
+            weight, stride, padding = merged_kernel(self.weight * (self.scale / 4)), 2, 1
+        if within is not None:
+            return second_gradients.convolve(x, weight.to(x.dtype), stride, padding, within)
+        return F.conv2d(x, weight.to(x.dtype), bias, stride, padding)
 
 
 def merged_kernel(weight: Tensor) -> Tensor:

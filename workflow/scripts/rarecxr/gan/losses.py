@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rarecxr.gan.layers import widened
+from rarecxr.gan.second_gradients import second_gradients
 
 
 def critic_terms(real: Tensor, fake: Tensor, loss: str, drift: float) -> dict[str, Tensor]:
@@ -46,7 +47,7 @@ def wgan_penalty(critic, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         mix: (N, 1, 1, 1) in [0, 1]: share of the fake image in each mixture.
     """
     mixed = torch.lerp(real, fake, mix).detach().requires_grad_(True)
-    return (gradient_squares(critic(mixed), mixed).sqrt() - 1).square().mean()
+    return (gradient_squares(critic, mixed).sqrt() - 1).square().mean()
 
 
 def r1_penalty(critic, real: Tensor) -> Tensor:
@@ -59,38 +60,27 @@ def r1_penalty(critic, real: Tensor) -> Tensor:
         real: (N, 1, R, R).
     """
     real = real.detach().requires_grad_(True)
-    return gradient_squares(critic(real), real).mean() / 2
+    return gradient_squares(critic, real).mean() / 2
 
 
-def gradient_squares(scores: Tensor, images: Tensor) -> Tensor:
+def gradient_squares(critic, images: Tensor) -> Tensor:
     """Squared norm of each score's gradient in its image, (N,) float32, differentiable.
 
     With minibatch standard deviation an image's score depends on the others of its group
     too; as in the paper's code the gradient is that of the sum of scores.
     """
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    if _by_formula(images):
+        with second_gradients() as within:
+            scores = critic(images)
+            within.inputs_only = True
+            (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+            within.inputs_only = False
+    else:
+        (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
     # Far from zero the root's own gradient is finite, at zero it is not.
     return widened(gradient).square().sum(dim=(1, 2, 3)) + 1e-16
 
 
-def label_loss(logits: Tensor, labels: Tensor, known: Tensor | None = None) -> Tensor:
-    """Mean binary cross-entropy of the critic's label logits (auxiliary classifier).
-
-    Odena et al. 2017 (arXiv 1610.09585), for labels that do not exclude each other. A label
-    that is NaN is not known and does not count.
-
-    Args:
-        logits: (N, L).
-        labels: (N, L) in [0, 1] or NaN.
-        known: what the sum is divided by; None for the number of known labels.
-    """
-    finite = torch.isfinite(labels)
-    each = F.binary_cross_entropy_with_logits(
-        logits, torch.where(finite, labels, 0.0), reduction="none"
-    )
-    return (each * finite).sum() / (known_labels(labels) if known is None else known)
-
-
-def known_labels(labels: Tensor) -> Tensor:
-    """How many labels are not NaN, at least 1."""
-    return torch.isfinite(labels).sum().clamp(min=1)
+def _by_formula(images: Tensor) -> bool:
+    """Whether convolutions are differentiated twice by `rarecxr.gan.second_gradients`."""
+    return images.is_cuda

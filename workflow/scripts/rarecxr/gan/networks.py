@@ -108,12 +108,12 @@ class Generator(nn.Module):
         x = self.first(pixel_norm(x)).view(len(x), -1, 4, 4)
         x = x.to(dtype).contiguous(memory_format=torch.channels_last)
         x = leaky_pixel_norm_(x + self.first_bias.to(dtype).view(1, -1, 1, 1))
-        x = leaky_pixel_norm_(self.first_conv(x))
+        x = self.first_conv(x, leaky_pixel_norm_)
         before = x
         for side in resolutions_to(resolution)[1:]:
             before = x
             for conv in self.blocks[str(side)]:
-                x = leaky_pixel_norm_(conv(x))
+                x = conv(x, leaky_pixel_norm_)
         image = widened(self.to_grey[str(resolution)](x))
         if alpha < 1:
             old = upscale(widened(self.to_grey[str(resolution // 2)](before)))
@@ -182,15 +182,15 @@ class Critic(nn.Module):
         """
         resolution = images.shape[-1]
         images = images.to(dtype).contiguous(memory_format=torch.channels_last)
-        x = leaky_(self.from_grey[str(resolution)](images))
+        x = self.from_grey[str(resolution)](images, leaky_)
         for side in reversed(resolutions_to(resolution)[1:]):
             for conv in self.blocks[str(side)]:
-                x = leaky_(conv(x))
+                x = conv(x, leaky_)
             if side == resolution and alpha < 1:
-                old = leaky_(self.from_grey[str(side // 2)](downscale(images)))
+                old = self.from_grey[str(side // 2)](downscale(images), leaky_)
                 x = torch.lerp(old, x, alpha)
         x = torch.cat([minibatch_stddev(part, self.group_size) for part in x.chunk(parts)])
-        x = leaky_(self.last_conv(x))
+        x = self.last_conv(x, leaky_)
         x = leaky_(self.last_hidden(widened(x).flatten(1)))
         x = self.last(x)
         return x[:, 0], x[:, 1:] if self.label_size else None

@@ -1,46 +1,43 @@
-"""One progressive GAN in training: its networks, its step, and its state."""
+"""One training step of a progressive GAN, and the state that it changes."""
 
 import copy
-import logging
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rarecxr.core.devices import choose_precision
+from rarecxr.core.losses import count_known, masked_bce
 from rarecxr.gan.augment import AdaptiveAugment
-from rarecxr.gan.distributed import Ranks
+from rarecxr.gan.distributed import ProcessGroup
 from rarecxr.gan.images import TrainingImages, label_vectors
-from rarecxr.gan.layers import upscale
-from rarecxr.gan.losses import (
-    critic_terms,
-    generator_loss,
-    known_labels,
-    label_loss,
-    r1_penalty,
-    wgan_penalty,
-)
+from rarecxr.gan.losses import critic_terms, generator_loss, r1_penalty, wgan_penalty
 from rarecxr.gan.networks import Critic, Generator
-from rarecxr.gan.optimizer import Adam, average_into
-from rarecxr.gan.pixels import to_uint8
 from rarecxr.gan.schedule import Schedule
 from rarecxr.gan.settings import GanSettings
-from rarecxr.gan.training_log import NotFiniteError, TermRecord
+from rarecxr.gan.training_log import NotFiniteError, RunningMeans
 from rarecxr.study.seeds import seed_for
-
-_log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
-# Images a row of the sample sheet.
-SHEET_COLUMNS = 10
+# What has a state_dict of its own in `Trainer.state`.
+_STATEFUL = ("generator", "generator_ema", "critic", "generator_optimizer", "critic_optimizer")
 
 
 class Trainer:
-    """A generator, its moving average and a critic that learn from images.
+    """A generator and a critic that learn from images, and a moving average of the generator.
 
     What a step does depends on the weights, the seed and the number of images shown alone, so
     that a run that is loaded from `state()` goes on as if it had never stopped.
+
+    Attributes:
+        generator: the generator that is trained.
+        generator_ema: the exponential moving average of its weights, which samples and banks come
+            from.
+        critic: the critic.
+        images: number of real images that have been shown.
+        steps: number of steps.
+        means: means of the loss terms since the last line of training.csv.
 
     Args:
         settings: of the section `gan`.
@@ -69,37 +66,36 @@ class Trainer:
         form = {"device": device, "memory_format": torch.channels_last}
         self.generator = networks[0].to(**form)
         self.critic = networks[1].to(**form)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
+        self._weights = list(self.generator.parameters())
+        self._ema_weights = list(self.generator_ema.parameters())
         if finetune:
             freeze_lower_layers(self.critic, settings.freeze_d)
-        self._weights = list(self.generator.parameters())
-        self._averaged = list(self.average.parameters())
         ada = settings.ada_settings()
         self.augment = None if ada is None else AdaptiveAugment(ada, device)
         self.images = 0
         self.steps = 0
         self.phase = -1
-        self.record = TermRecord()
-        self.share(Ranks(settings.group_size))
-        self._sheet_latents = self.fixed_latents("sheet", SHEET_COLUMNS)
+        self.means = RunningMeans()
+        self.join(ProcessGroup(settings.group_size))
 
-    def share(self, ranks: Ranks) -> None:
+    def join(self, group: ProcessGroup) -> None:
         """Share each further minibatch with other processes, which hold the same as this one.
 
-        With several ranks, a step is for all of them to make at once.
+        With several processes, all of them must call `step` together.
         """
-        self.ranks = ranks
+        self.group = group
         if self.augment is not None:
-            self.augment.ranks = ranks
+            self.augment.group = group
 
     # One step
 
     def step(self) -> None:
-        """n_critic minibatches for the critic, one for the generator, and the average."""
+        """n_critic minibatches for the critic, one for the generator, and the moving average."""
         settings = self.settings
         moment = self.schedule.at(self.images)
         if moment.phase != self.phase:
-            self._enter(moment.phase, moment.resolution)
+            self._begin_phase(moment.phase, moment.resolution)
         size = settings.minibatch_at(moment.resolution)
         where = {"resolution": moment.resolution, "alpha": moment.alpha}
         random = torch.Generator(self.device)
@@ -107,7 +103,7 @@ class Trainer:
 
         for number in range(settings.n_critic):
             first = self.images
-            real = self.ranks.part(self.data.batch(first, size, **where))
+            real = self.group.shard(self.data.batch(first, size, **where))
             labels = self.data.batch_labels(first, size)
             latents, fake_labels = self._own_latents(size, random)
             # The generator's step may use the last fake images again, with their graph.
@@ -126,7 +122,7 @@ class Trainer:
         if self.augment is not None:
             fake = self.augment(fake, random)
         self._generator_step(fake, fake_labels, moment.alpha)
-        average_into(self._averaged, self._weights, self._decay(size))
+        self._update_ema(size)
         self.steps += 1
 
     def _critic_step(
@@ -150,12 +146,14 @@ class Trainer:
         if logits is not None:
             real_logits, fake_logits = logits.chunk(2)
             # So that the mean over the ranks is that over all known labels.
-            known = known_labels(labels) / self.ranks.count
-            both = label_loss(real_logits, self.ranks.part(labels), known) + label_loss(
+            known = count_known(labels) / self.group.world_size
+            # Auxiliary classifier (Odena et al. 2017, arXiv 1610.09585), for labels that do not
+            # exclude each other.
+            both = masked_bce(real_logits, self.group.shard(labels), known) + masked_bce(
                 fake_logits, fake_labels
             )
             terms["label"] = settings.label_weight * both
-        _backward(sum(terms.values()), self.critic_optimiser.parameters)
+        _backward(sum(terms.values()), self.critic_optimizer)
         logged = {
             "real_score": real_scores.mean(),
             "fake_score": fake_scores.mean(),
@@ -163,17 +161,17 @@ class Trainer:
             "critic_loss": terms["critic"],
         }
         if self.augment is not None:
-            every = (self.ranks.joined(real_scores), self.ranks.joined(fake_scores))
-            self.augment.adapt(*every, settings.loss)
+            scores = (self.group.all_gather(real_scores), self.group.all_gather(fake_scores))
+            self.augment.adapt(*scores, settings.loss)
             logged["ada_p"] = self.augment.p
         if "label" in terms:
             logged["label_loss"] = terms["label"]
 
         if settings.loss == "wgan-gp":
             mixes = torch.rand(
-                len(real) * self.ranks.count, 1, 1, 1, generator=random, device=self.device
+                len(real) * self.group.world_size, 1, 1, 1, generator=random, device=self.device
             )
-            logged["gradient_penalty"] = wgan_penalty(score, real, fake, self.ranks.part(mixes))
+            logged["gradient_penalty"] = wgan_penalty(score, real, fake, self.group.shard(mixes))
             weight = settings.gradient_penalty
         elif self.steps % settings.r1_interval == 0:
             # Lazy regularisation: seldom and therefore stronger (Karras et al. 2020, arXiv
@@ -181,31 +179,42 @@ class Trainer:
             logged["gradient_penalty"] = r1_penalty(score, real)
             weight = settings.r1_gamma * settings.r1_interval
         if "gradient_penalty" in logged:
-            _backward(weight * logged["gradient_penalty"], self.critic_optimiser.parameters)
-        self._learn(self.critic_optimiser, logged)
+            _backward(weight * logged["gradient_penalty"], self.critic_optimizer)
+        self._update(self.critic_optimizer, logged)
 
     def _generator_step(self, fake: Tensor, fake_labels: Tensor | None, alpha: float) -> None:
         scores, logits = self.critic(fake, alpha, self.dtype)
         loss = generator_loss(scores, self.settings.loss)
         logged = {"generator_loss": loss}
         if logits is not None:
-            loss = loss + self.settings.label_weight * label_loss(logits, fake_labels)
-        _backward(loss, self.generator_optimiser.parameters)
-        self._learn(self.generator_optimiser, logged)
+            loss = loss + self.settings.label_weight * masked_bce(logits, fake_labels)
+        _backward(loss, self.generator_optimizer)
+        self._update(self.generator_optimizer, logged)
 
-    def _learn(self, optimiser: Adam, logged: dict[str, Tensor]) -> None:
+    def _update(self, optimizer: torch.optim.Adam, logged: dict[str, Tensor]) -> None:
         """Change the weights by the mean gradient of all ranks, and note the means of the terms."""
         # Copies, since a term may be a tensor that is still in use.
         means = {name: value.detach().clone() for name, value in logged.items()}
-        gradients = [p.grad for p in optimiser.parameters if p.grad is not None]
-        self.ranks.average([*gradients, *means.values()])
-        self.record.add(self.images, **means)
-        optimiser.step()
+        gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
+        self.group.all_reduce_mean([*gradients, *means.values()])
+        self.means.add(self.images, **means)
+        optimizer.step()
+        # The other network's step need not find the gradients in its memory.
+        optimizer.zero_grad()
+
+    @torch.no_grad()
+    def _update_ema(self, minibatch: int) -> None:
+        """Move the average towards the generator's weights, by a decay a step or by images."""
+        half_life = self.settings.ema_half_life_kimg
+        decay = self.settings.ema_decay
+        if half_life is not None:
+            decay = 0.5 ** (minibatch / (1000 * half_life))
+        torch._foreach_lerp_(self._ema_weights, self._weights, 1 - decay)
 
     def _own_latents(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """This rank's share of a minibatch's latents and label vectors."""
         latents, labels = self._latents(count, random)
-        return self.ranks.part(latents), None if labels is None else self.ranks.part(labels)
+        return self.group.shard(latents), None if labels is None else self.group.shard(labels)
 
     def _latents(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor | None]:
         shape = (count, self.settings.latent_size)
@@ -214,42 +223,19 @@ class Trainer:
             return latents, None
         return latents, label_vectors(self.data.labels, count, random)
 
-    def _decay(self, minibatch: int) -> float:
-        half_life = self.settings.ema_half_life_kimg
-        if half_life is None:
-            return self.settings.ema_decay
-        return 0.5 ** (minibatch / (1000 * half_life))
-
-    def _enter(self, phase: int, resolution: int) -> None:
-        """Begin a phase of the schedule: another network, so other optimisers."""
+    def _begin_phase(self, phase: int, resolution: int) -> None:
+        """Begin a phase of the schedule: another network, so other optimizers."""
         settings = self.settings
-        lr = settings.lr_at(resolution)
         if self.phase < 0 or settings.reset_optimizer:
-            adam_settings = (lr, settings.beta1, settings.beta2, settings.epsilon)
-            self.generator_optimiser = Adam(self.generator, *adam_settings)
-            self.critic_optimiser = Adam(self.critic, *adam_settings)
-        self.generator_optimiser.lr = self.critic_optimiser.lr = lr
+            self.generator_optimizer = make_adam(self.generator, settings)
+            self.critic_optimizer = make_adam(self.critic, settings)
         self.phase = phase
+        self._set_lr(settings.lr_at(resolution))
 
-    # What it shows
-
-    @torch.no_grad()
-    def sheet_images(self, generator: Generator | None = None) -> Tensor:
-        """What a generator draws from latents that stay the same, as uint8 on the CPU.
-
-        Args:
-            generator: default: the average, at the resolution that training is at.
-
-        Returns:
-            (SHEET_COLUMNS, R, R) with R the final resolution; smaller images are enlarged.
-        """
-        latents, labels = self._sheet_latents
-        if generator is not None:
-            return to_uint8(generator(latents, labels)[:, 0]).cpu()
-        moment = self.schedule.at(self.images)
-        images = self.average(latents, labels, moment.resolution, moment.alpha)
-        images = upscale(images, self.settings.resolution // moment.resolution)
-        return to_uint8(images[:, 0]).cpu()
+    def _set_lr(self, lr: float) -> None:
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
 
     def fixed_latents(self, use: str, count: int) -> tuple[Tensor, Tensor | None]:
         """Latents (count, latent_size), and labels for a conditional GAN, that never change."""
@@ -266,7 +252,7 @@ class Trainer:
             NotFiniteError: says which term or weight, when, and what to try.
         """
         try:
-            self.record.check()
+            self.means.check()
             for name, network in (("generator", self.generator), ("critic", self.critic)):
                 norms = torch._foreach_norm(list(network.parameters()))
                 for (weight, _), norm in zip(network.named_parameters(), norms, strict=True):
@@ -287,12 +273,8 @@ class Trainer:
             "images": self.images,
             "steps": self.steps,
             "phase": self.phase,
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "average": self.average.state_dict(),
-            "generator_optimiser": self.generator_optimiser.state(),
-            "critic_optimiser": self.critic_optimiser.state(),
-            "record": self.record.state(),
+            **{name: getattr(self, name).state_dict() for name in _STATEFUL},
+            "means": self.means.state(),
             "augment": None if self.augment is None else self.augment.state(),
         }
 
@@ -300,14 +282,23 @@ class Trainer:
         """Go on from `state()`."""
         self.images, self.steps = state["images"], state["steps"]
         self.phase = -1
-        self._enter(state["phase"], self.schedule.at(self.images).resolution)
-        for name in ("generator", "critic", "average"):
+        self._begin_phase(state["phase"], self.schedule.at(self.images).resolution)
+        for name in _STATEFUL:
             getattr(self, name).load_state_dict(state[name])
-        for name in ("generator_optimiser", "critic_optimiser"):
-            getattr(self, name).load_state(state[name])
-        self.record.load_state(state["record"], self.device)
+        self.means.load_state(state["means"], self.device)
         if self.augment is not None:
             self.augment.load_state(state["augment"])
+
+
+def make_adam(network: nn.Module, settings: GanSettings) -> torch.optim.Adam:
+    """Adam over the parameters of a network that are trained, in one fused operation a step."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(
+        trained,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
 
 
 def freeze_lower_layers(critic: Critic, blocks: int) -> None:
@@ -325,6 +316,10 @@ def freeze_lower_layers(critic: Critic, blocks: int) -> None:
         critic.blocks[str(side)].requires_grad_(False)
 
 
-def _backward(loss: Tensor, parameters: list[Tensor]) -> None:
-    """Add the gradients of `loss` in `parameters` alone: no work for any other leaf."""
-    loss.backward(inputs=parameters)
+def _backward(loss: Tensor, optimizer: torch.optim.Adam) -> None:
+    """Add the gradients of `loss` in the optimizer's parameters alone: no work for other leaves."""
+    loss.backward(inputs=_parameters(optimizer))
+
+
+def _parameters(optimizer: torch.optim.Adam) -> list[Tensor]:
+    return optimizer.param_groups[0]["params"]

@@ -15,16 +15,16 @@ from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import digest, provenance, write_json
 from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
-from rarecxr.gan.distributed import connected
-from rarecxr.gan.evaluation import Watch
+from rarecxr.gan.distributed import connect
+from rarecxr.gan.evaluation import Evaluation
 from rarecxr.gan.images import TrainingImages, training_images
-from rarecxr.gan.loop import Run
+from rarecxr.gan.monitor import Monitor
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
-from rarecxr.gan.workers import begin_helping, end_helping, helped
+from rarecxr.gan.workers import begin_worker, end_worker, start_workers
 from rarecxr.study.seeds import seed_for
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def train(
     Raises:
         ValueError: settings, a training set or a base that cannot be used.
         NotFiniteError: a loss or weight was not finite; the last resume file stays.
-        HelperError: with several devices, the process of one has died; likewise.
+        WorkerError: with several devices, the process of one has died; likewise.
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
@@ -123,70 +123,67 @@ def train(
 
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(ResumeStore(state, identity, gan.resume_s, lock_wait_s))
-        trainer, label_names = stack.enter_context(_trainer(**task, scratch=store.scratch))
-        data = trainer.data
+        trainer, label_names = stack.enter_context(_open_trainer(**task, scratch=store.scratch))
         saved = store.load()
-        shown = 0 if saved is None else saved["trainer"]["images"]
-        if gan.devices > 1 and shown < trainer.schedule.images:
-            call = "from rarecxr.gan.training import help_training; help_training()"
-            helpers = helped(call, task, gan.group_size, gan.devices, store.scratch)
-            trainer.share(stack.enter_context(helpers))
-            trainer.ranks.told(None if saved is None else saved["trainer"])
-        scalars = ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None
-        watch = None
-        if (watched := gan.watch_settings()) is not None:
-            latents = trainer.fixed_latents("watch", watched.images)
-            watch = Watch(watched, images, validation_set, features, weights_dir, *latents)
-        title = f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients"
-        run = Run(trainer, Path(state), title, watch, on_tick, scalars)
+        if gan.devices > 1:
+            _join_workers(stack, trainer, task, store, saved)
+        monitor = Monitor(
+            trainer,
+            Path(state),
+            f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients",
+            _evaluation(trainer, images, validation_set, features, weights_dir),
+            on_tick,
+            ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None,
+        )
         if saved is not None:
-            run.load_state(saved)
+            trainer.load_state(saved["trainer"])
+            monitor.load_state(saved["monitor"])
             _log.info("going on at %.3f kimg", trainer.images / 1000)
-        _train(run, store, label=f"{recipe} {finding} {fraction:g} %")
-        kept = run.kept()
+        _training_loop(trainer, monitor, store, label=f"{recipe} {finding} {fraction:g} %")
+        final = monitor.final_networks()
 
-    write_rows(log_csv, run.rows)
-    run.write_sheet(samples, kept)
+    write_rows(log_csv, monitor.rows)
+    monitor.write_sheet(samples, final)
     settings_of_file = {
         **made_from,
         "label_size": len(label_names),
         "label_names": label_names,
     }
-    write_checkpoint(generator, kept.generator, kept.critic, settings_of_file, made_by)
+    write_checkpoint(generator, final.generator, final.critic, settings_of_file, made_by)
     write_json(
         metadata,
         {
             **made_by,
             "kimg": trainer.images / 1000,
-            "kept_kimg": kept.images / 1000,
-            "kept_kid": kept.kid,
-            "watch": None if watch is None else watch.about,
-            "training_images": data.count,
-            "generator_parameters": sum(p.numel() for p in trainer.average.parameters()),
+            "kept_kimg": final.images / 1000,
+            "kept_kid": final.kid,
+            "evaluation": None if monitor.evaluation is None else monitor.evaluation.about,
+            "training_images": trainer.data.count,
+            "generator_parameters": sum(p.numel() for p in trainer.generator_ema.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
             "generator_digest": sha256(generator),
         },
     )
 
 
-def help_training() -> None:
+def run_worker() -> None:
     """What the process of a further device does: its share of every step, and nothing else."""
-    task = begin_helping()
-    meeting = {name: task.pop(name) for name in ("meeting_place", "group_size", "rank", "count")}
-    rank = meeting["rank"]
-    scratch = Path(meeting["meeting_place"]).with_name(f"rank_{rank}")
-    with _trainer(**task, scratch=scratch, rank=rank) as (trainer, _):
-        trainer.share(connected(**meeting))
-        state = trainer.ranks.told()
+    task = begin_worker()
+    group = {name: task.pop(name) for name in ("rendezvous", "group_size", "rank", "world_size")}
+    rank = group["rank"]
+    scratch = Path(group["rendezvous"]).with_name(f"rank_{rank}")
+    with _open_trainer(**task, scratch=scratch, rank=rank) as (trainer, _):
+        trainer.join(connect(**group))
+        state = trainer.group.broadcast()
         if state is not None:
             trainer.load_state(state)
         while trainer.images < trainer.schedule.images:
             trainer.step()
-        end_helping()
+        end_worker()
 
 
 @contextlib.contextmanager
-def _trainer(
+def _open_trainer(
     images: str,
     base: str | None,
     settings: dict[str, Any],
@@ -216,23 +213,55 @@ def _trainer(
         yield Trainer(gan, data, networks, seed, finetune, device), label_names
 
 
-def _train(run: Run, store: ResumeStore, label: str) -> None:
+def _join_workers(
+    stack: contextlib.ExitStack,
+    trainer: Trainer,
+    task: dict[str, Any],
+    store: ResumeStore,
+    saved: dict[str, Any] | None,
+) -> None:
+    """Start the processes of the further devices, unless the training is over already."""
+    state = None if saved is None else saved["trainer"]
+    if state is not None and state["images"] >= trainer.schedule.images:
+        return
+    settings = trainer.settings
+    call = "from rarecxr.gan.training import run_worker; run_worker()"
+    workers = start_workers(call, task, settings.group_size, settings.devices, store.scratch)
+    trainer.join(stack.enter_context(workers))
+    trainer.group.broadcast(state)
+
+
+def _evaluation(
+    trainer: Trainer,
+    images: str | os.PathLike,
+    validation_set: str | os.PathLike | None,
+    features: str | os.PathLike | None,
+    weights_dir: str | os.PathLike | None,
+) -> Evaluation | None:
+    """What measures the generator while it trains; None where that is switched off."""
+    watch = trainer.settings.watch_settings()
+    if watch is None:
+        return None
+    latents = trainer.fixed_latents("watch", watch.images)
+    return Evaluation(watch, images, validation_set, features, weights_dir, *latents)
+
+
+def _training_loop(trainer: Trainer, monitor: Monitor, store: ResumeStore, label: str) -> None:
     """Steps until the schedule is over; the state is saved now and then, and at the end."""
-    trainer = run.trainer
     total = trainer.schedule.images
-    if not run.snapshots:
-        run.snapshot()
+    monitor.begin()
     with Progress(total / 1000, "kimg", label, done=trainer.images / 1000) as progress:
         while trainer.images < total:
             before = trainer.images
             trainer.step()
-            run.after_step()
+            monitor.after_step()
             progress.update((min(trainer.images, total) - before) / 1000)
             progress.note(f"{trainer.schedule.at(trainer.images).resolution} px")
             done = trainer.images >= total
             if done or store.due():
                 trainer.check()
-                store.save(run.state(), trainer.images, finished=done)
+                state = {"trainer": trainer.state(), "monitor": monitor.state()}
+                store.save(state, trainer.images, finished=done)
 
 
 def _base_networks(path: str | os.PathLike, settings: GanSettings, label_names: list[str]):

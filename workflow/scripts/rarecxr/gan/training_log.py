@@ -1,4 +1,4 @@
-"""What happened in training: terms summed without waiting for the device, and training.csv."""
+"""The log of a training: means of loss terms, and the file training.csv."""
 
 import csv
 import math
@@ -38,8 +38,11 @@ class NotFiniteError(RuntimeError):
     """A loss or a weight became infinite or not a number."""
 
 
-class TermRecord:
-    """Means of named terms over a tick, and where one was first not finite."""
+class RunningMeans:
+    """Means of named terms over a tick, and when one was first not finite.
+
+    Nothing waits for the device before a mean is asked for.
+    """
 
     def __init__(self):
         self._terms: dict[str, list] = {}  # name -> [sum, count, images at the first bad value]

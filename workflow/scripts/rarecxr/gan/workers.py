@@ -1,9 +1,9 @@
-"""Helper processes: one for each further device of a training, started and ended by the first.
+"""Worker processes: one for each further device of a training, started and ended by the first.
 
-The job's own process is the first rank: it alone gets signals, logs, saves and writes. A helper
+The job's own process is the first rank: it alone gets signals, logs, saves and writes. A worker
 is a plain new process of this Python that calls one function (a process of `multiprocessing` would
 run the script of a Snakemake job once more). It ends when its standard input is closed, so
-that none is left behind however the first process ends, by SIGKILL too.
+that none is left behind however the first process ends, even by SIGKILL.
 """
 
 import contextlib
@@ -22,52 +22,64 @@ from typing import Any
 
 import torch.distributed as dist
 
-from rarecxr.gan.distributed import Ranks, connected
+from rarecxr.gan.distributed import ProcessGroup, connect
 
 _log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGURG)
-# Seconds that the first process has to end by itself once a helper is dead, before it is ended: a
-# GPU's exchange with a dead process never returns.
-_GRACE_S = 60.0
 
 
-class HelperError(RuntimeError):
-    """A helper process has died."""
+class WorkerError(RuntimeError):
+    """A worker process has died."""
 
 
 @contextlib.contextmanager
-def helped(
-    call: str, task: dict[str, Any], group_size: int, count: int, folder: str | os.PathLike
-) -> Iterator[Ranks]:
-    """Helpers at work: the first rank of `count`, which is connected with all others.
+def start_workers(
+    call: str,
+    task: dict[str, Any],
+    group_size: int,
+    world_size: int,
+    folder: str | os.PathLike,
+    grace_s: float = 60.0,
+) -> Iterator[ProcessGroup]:
+    """Start the workers of a training; yields the process group of the first rank.
 
     Args:
-        call: Python code that a helper runs; what it calls begins with `begin_helping`.
-        task: plain values for `begin_helping`.
-        group_size: see `Ranks`.
-        count: number of processes, this one included.
+        call: Python code that a worker runs; the function that it calls begins with
+            `begin_worker`.
+        task: plain values for `begin_worker`; `threads` is the number of CPU threads of each.
+        group_size: see `ProcessGroup`.
+        world_size: number of processes, this one included.
         folder: where the processes may meet by a file.
+        grace_s: seconds that this process has to end by itself once a worker is dead, before it is
+            ended: an exchange of a GPU with a dead process never returns.
 
     Raises:
-        HelperError: a helper has died, when the processes connect or within the block.
+        WorkerError: a worker has died, when the processes connect or within the block.
     """
-    meeting_place = Path(folder) / "meeting_place"
-    meeting_place.parent.mkdir(parents=True, exist_ok=True)
-    meeting_place.unlink(missing_ok=True)
-    task = {**task, "meeting_place": str(meeting_place), "count": count, "group_size": group_size}
+    rendezvous = Path(folder) / "rendezvous"
+    rendezvous.parent.mkdir(parents=True, exist_ok=True)
+    rendezvous.unlink(missing_ok=True)
+    task = {
+        **task,
+        "rendezvous": str(rendezvous),
+        "world_size": world_size,
+        "group_size": group_size,
+    }
     processes, over = [], threading.Event()
     try:
-        for rank in range(1, count):
-            processes.append(_started(call, {**task, "rank": rank}))
-        threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
-        yield connected(
-            meeting_place, group_size, 0, count, functools.partial(_wait_for, processes)
+        for rank in range(1, world_size):
+            processes.append(_start_process(call, {**task, "rank": rank}))
+        watchdog = threading.Thread(
+            target=_end_with_a_dead_worker, args=(processes, over, grace_s), daemon=True
         )
+        watchdog.start()
+        wait = functools.partial(_wait_for, processes)
+        yield connect(rendezvous, group_size, 0, world_size, wait)
     except RuntimeError as error:
         # Whatever an exchange with a dead process is called, this is its cause.
         if _dead(processes, within_s=5.0):
-            raise HelperError(_what_died(processes)) from error
+            raise WorkerError(_death_of(processes)) from error
         raise
     finally:
         if dist.is_initialized():
@@ -83,24 +95,24 @@ def helped(
                 process.wait()
 
 
-def begin_helping() -> dict[str, Any]:
-    """The task of this helper process, which from now on lives no longer than the first process.
+def begin_worker() -> dict[str, Any]:
+    """The task of this worker process, which from now on lives no longer than the first process.
 
     Returns:
-        The task, with rank, count, group_size and meeting_place, for `connected`.
+        The task, with rank, world_size, group_size and rendezvous, for `connect`.
     """
-    # A scheduler signals every process of a job; what is to be done is up to the first one.
+    # A scheduler signals every process of a job; the first process decides what is done.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # What is worth a line in the log is the first process's to say; errors come as tracebacks.
+    # The first process logs what is worth a line; errors come as tracebacks.
     logging.disable(logging.WARNING)
     task = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     return task
 
 
-def end_helping() -> None:
-    """Part from the other ranks, and stay until the first process is done with them."""
+def end_worker() -> None:
+    """Leave the process group, and stay until the first process is done with its workers."""
     dist.destroy_process_group()
     threading.Event().wait()
 
@@ -110,15 +122,15 @@ def _end_with_the_first() -> None:
     os._exit(0)
 
 
-def _started(call: str, task: dict[str, Any]) -> subprocess.Popen:
+def _start_process(call: str, task: dict[str, Any]) -> subprocess.Popen:
     threads = str(task["threads"])
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "OMP_NUM_THREADS": threads,
     }
-    # Signals are blocked in a new process until it ignores them, or one that comes meanwhile
-    # would end it.
+    # Signals are blocked in a new process until it ignores them: one that arrives in between would
+    # end it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         process = subprocess.Popen(
@@ -131,23 +143,25 @@ def _started(call: str, task: dict[str, Any]) -> subprocess.Popen:
     return process
 
 
-def _wait_for(processes: list[subprocess.Popen], has_come: Callable[[int], bool]) -> None:
-    while not all(has_come(rank) for rank in range(1, len(processes) + 1)):
+def _wait_for(processes: list[subprocess.Popen], is_present: Callable[[int], bool]) -> None:
+    while not all(is_present(rank) for rank in range(1, len(processes) + 1)):
         if _dead(processes):
-            raise HelperError(_what_died(processes))
+            raise WorkerError(_death_of(processes))
         time.sleep(0.02)
 
 
-def _watch(processes: list[subprocess.Popen], over: threading.Event) -> None:
-    """End this process some time after a helper has died, if it has not ended by itself."""
-    while not over.wait(1.0):
-        if _dead(processes) and not over.wait(_GRACE_S):
-            _log.critical("%s", _what_died(processes))
+def _end_with_a_dead_worker(
+    processes: list[subprocess.Popen], over: threading.Event, grace_s: float
+) -> None:
+    """End this process some time after a worker has died, if it has not ended by itself."""
+    while not over.wait(min(1.0, grace_s)):
+        if _dead(processes) and not over.wait(grace_s):
+            _log.critical("%s", _death_of(processes))
             os._exit(1)
 
 
 def _dead(processes: list[subprocess.Popen], within_s: float = 0.0) -> list[int]:
-    """Ranks of the helpers that have ended, or end within some seconds."""
+    """Ranks of the workers that have ended, or end within some seconds."""
     end = time.monotonic() + within_s
     while True:
         dead = [rank for rank, process in enumerate(processes, 1) if process.poll() is not None]
@@ -156,12 +170,12 @@ def _dead(processes: list[subprocess.Popen], within_s: float = 0.0) -> list[int]
         time.sleep(0.05)
 
 
-def _what_died(processes: list[subprocess.Popen]) -> str:
+def _death_of(processes: list[subprocess.Popen]) -> str:
     rank = _dead(processes)[0]
     status = processes[rank - 1].returncode
     how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     return (
-        f"the helper process of device {rank} has died ({how}); what it said stands above in the "
-        "log. The last resume file is kept: start again to go on from it. If it ran out of memory, "
-        "give a smaller gan.minibatch, more memory to the job, or gan.devices 1"
+        f"the worker process of device {rank} has died ({how}); its own messages stand above in "
+        "the log. The last resume file is kept: start again to go on from it. If it ran out of "
+        "memory, give a smaller gan.minibatch, more memory to the job, or gan.devices 1"
     )

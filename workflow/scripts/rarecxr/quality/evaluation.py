@@ -3,7 +3,7 @@
 import numpy as np
 
 from rarecxr.quality import metrics
-from rarecxr.quality.two_sample_test import told_apart
+from rarecxr.quality.two_sample_test import c2st
 
 # Random halvings of the real images that are averaged.
 _HALVINGS = 4
@@ -29,7 +29,7 @@ def against_floor(
 
     Returns:
         `images`, the number in each set; `bank` and `floor`, each with kid, precision, recall,
-        density, coverage and told_apart (AUROC, 0.5 is best; NaN with fewer than five patients
+        density, coverage and c2st (AUROC, 0.5 is best; NaN with fewer than five patients
         in a half). Only `too_few_images: True` where a set would have fewer than `FEWEST`.
     """
     generator = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def _compare(first, second, first_groups, second_groups, seed):
     return {
         "kid": metrics.kid(first, second),
         **{name: near[name] for name in ("precision", "recall", "density", "coverage")},
-        "told_apart": told_apart(first, second, first_groups, second_groups, seed),
+        "c2st": c2st(first, second, first_groups, second_groups, seed),
     }
 
 

@@ -11,7 +11,7 @@ _FOLDS = 5
 _PENALTY = 1000.0
 
 
-def told_apart(
+def c2st(
     first: np.ndarray,
     second: np.ndarray,
     first_groups: np.ndarray | None = None,

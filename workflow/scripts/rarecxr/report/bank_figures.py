@@ -21,7 +21,7 @@ TRAINING = {
     "memorised": "memorised",
 }
 # What the quality of a bank is shown by: low KID, and 0.5 where nothing gives an image away.
-QUALITY = {"kid": "KID", "told_apart": "told apart (AUROC)"}
+QUALITY = {"kid": "KID", "c2st": "two-sample test (AUROC)"}
 
 
 def training(tables: Sequence[tuple[str, pd.DataFrame]], finding: str, name: str) -> str:

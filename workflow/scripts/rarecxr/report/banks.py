@@ -18,7 +18,7 @@ MEASURES = {
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "told_apart": "told apart",
+    "c2st": "two-sample test",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
 }
