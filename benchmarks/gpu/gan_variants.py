@@ -1,14 +1,19 @@
-"""The PGGAN's step in other ways: cuDNN's search, CUDA graphs, torch.compile; and a profile.
+"""The PGGAN's step in other ways: without fused operations, CUDA graphs, torch.compile; a profile.
 
-All with lazy R1 and bf16, without the penalty of every 16th step, so that one number tells.
+All with lazy R1 and bf16; steps with the penalty, every 16th, and without it apart.
 """
 
+import contextlib
 import copy
+import os
 from dataclasses import replace
 
 import torch
 from gan_step import full_trainer
 from shared import Results, options, peak_memory_gib, seconds_each, seconds_left, synchronize
+
+from rarecxr.gan import fused, losses, second_gradients
+from rarecxr.gan.fused import SWITCH
 
 CASES = [(256, 32), (64, 16), (128, 32)]
 TINY = [(16, 8)]
@@ -17,31 +22,49 @@ TINY = [(16, 8)]
 def main():
     asked = options(__doc__.splitlines()[0])
     results = Results(asked, "gan_variants")
-    enough = 0.1 if asked.tiny else 0.8
+    enough = 0.1 if asked.tiny else 0.6
     cases = TINY if asked.tiny else CASES
     for resolution, batch in cases:
         trainer = make(asked, resolution, batch)
         case = {"resolution": resolution, "batch": batch}
 
-        def note(name, way, case=case, trainer=trainer):
-            results.attempt("variants", lambda: measured(name, case, way(), trainer, enough))
+        def note(step, way, work, case=case, trainer=trainer):
+            about = {"step": step, "way": way, **case}
+            results.attempt("variants", lambda: measured(about, work(), trainer, enough))
 
-        note("eager", lambda: eager(trainer))  # noqa: B023
-        results.attempt("profiles", lambda: case | profile(eager(trainer), asked))  # noqa: B023
+        for step in ("plain", "penalty"):
+            os.environ[SWITCH] = "0"
+            with pytorch_penalties():
+                note(step, "PyTorch's operations", lambda: steps_of(trainer, step))  # noqa: B023
+            os.environ[SWITCH] = "1"
+            note(step, "fused; penalty by formula", lambda: steps_of(trainer, step))  # noqa: B023
         if asked.device.type == "cuda":
-            note("CUDA graph", lambda: graphed(trainer))  # noqa: B023
-        torch.backends.cudnn.benchmark = True
-        note("cudnn.benchmark", lambda: eager(trainer))  # noqa: B023
-        torch.backends.cudnn.benchmark = False
-    for resolution, batch in cases[:1]:
-        if seconds_left() < 30 and not asked.tiny:
-            return
+            note("plain", "fused, CUDA graph", lambda: graphed(trainer))  # noqa: B023
+    for resolution, batch in cases[:2]:
         trainer = make(asked, resolution, batch)
-        case = {"resolution": resolution, "batch": batch}
-        results.attempt(
-            "variants",
-            lambda: measured("torch.compile", case, compiled(trainer), trainer, enough),  # noqa: B023
-        )
+        for step in ("plain", "penalty"):
+            about = {"step": step, "resolution": resolution, "batch": batch}
+            results.attempt(
+                "profiles",
+                lambda: about | profile(steps_of(trainer, step), asked),  # noqa: B023
+            )
+    if seconds_left() < 25 or asked.tiny:
+        return
+    resolution, batch = cases[0]
+    trainer = make(asked, resolution, batch)
+    about = {"step": "plain", "way": "torch.compile", "resolution": resolution, "batch": batch}
+    results.attempt("variants", lambda: measured(about, compiled(trainer), trainer, enough))
+
+
+@contextlib.contextmanager
+def pytorch_penalties():
+    """Penalties that PyTorch differentiates, as on the CPU."""
+    before = losses._by_formula
+    losses._by_formula = lambda images: False
+    try:
+        yield
+    finally:
+        losses._by_formula = before
 
 
 def make(asked, resolution, batch):
@@ -50,25 +73,21 @@ def make(asked, resolution, batch):
     return trainer
 
 
-def measured(name, case, work, trainer, enough_s):
+def measured(about, work, trainer, enough_s):
     device = trainer.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     work()
     synchronize(device)
     each = seconds_each(work, device, enough_s)
-    return {
-        "way": name,
-        **case,
-        "ms_per_step": 1000 * each,
-        "s_per_kimg": 1000 * each / case["batch"],
-        "peak_memory_gib": peak_memory_gib(device),
-    }
+    return {**about, "ms_per_step": 1000 * each, "peak_memory_gib": peak_memory_gib(device)}
 
 
-def eager(trainer):
+def steps_of(trainer, step):
+    """Steps that are all with the penalty, or all without."""
+
     def work():
-        trainer.steps = 1
+        trainer.steps = {"plain": 1, "penalty": 0}[step]
         trainer.step()
 
     return work
@@ -118,13 +137,18 @@ def graphed(trainer):
 
 
 def compiled(trainer):
-    """Generator and critic through torch.compile; the penalty needs second gradients, so not it."""
+    """Generator and critic through torch.compile; the last way, since it is not taken back.
+
+    The penalty is not among it: it needs second gradients.
+    """
     trainer.step()
-    generator, critic = trainer.generator, trainer.critic
-    fast = torch.compile(generator), torch.compile(critic)
+    # What the compiler cannot look into; it is to fuse by itself.
+    fused.possible = lambda *about: False
+    second_gradients.current = lambda: None
     twin = copy.copy(trainer)
-    twin.generator, twin.critic = fast
-    return eager(twin)
+    twin.generator = torch.compile(trainer.generator, dynamic=False)
+    twin.critic = torch.compile(trainer.critic, dynamic=False)
+    return steps_of(twin, "plain")
 
 
 def profile(work, asked, steps=3):

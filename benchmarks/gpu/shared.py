@@ -81,18 +81,22 @@ class Results:
         self.content = {"device": device_name(asked.device), "torch": torch.__version__}
 
     def __setitem__(self, key, value):
+        self._keep(key, value)
+        print(key, json.dumps(value)[:1000], flush=True)
+
+    def _keep(self, key, value):
         self.content[key] = value
         temporary = self.path.with_suffix(".writing")
         temporary.write_text(json.dumps(self.content, indent=1))
         temporary.replace(self.path)
-        print(key, json.dumps(value)[:2000], flush=True)
 
     def __getitem__(self, key):
         return self.content[key]
 
     def append(self, key, value):
         """Add to a list of results."""
-        self[key] = [*self.content.get(key, []), value]
+        self._keep(key, [*self.content.get(key, []), value])
+        print(key, json.dumps(value)[:300], flush=True)
 
     def attempt(self, key, work):
         """Note what `work()` returns, or how it failed: one failure must not cost the others."""

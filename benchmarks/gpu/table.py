@@ -111,26 +111,27 @@ def short_training(part):
 
 
 def bank_speed(part):
-    yield "\nbank    px  images  generator alone  into the bank  read back (images/s)   MiB"
+    yield "\nbank, images/s"
+    yield "        px  images  generator alone  into the bank  read back  to begin, s    MiB"
     for row in part.get("banks", []):
         yield (
             f"     {row['resolution']:5d} {row['images']:7d} {row['generator_images_per_s']:16.0f} "
-            f"{row['written_images_per_s']:14.0f} {row['read_images_per_s']:21.0f} "
-            f"{row['mib']:6.0f}"
+            f"{row['written_images_per_s']:14.0f} {row['read_images_per_s']:10.0f} "
+            f"{row['seconds_of_few']:12.2f} {row['mib']:6.0f}"
         )
     yield from failed(part)
 
 
 def gan_variants(part):
-    yield "\nPGGAN's step without penalty, R1, bf16    px batch  ms/step  s/kimg    GiB"
+    yield "\nPGGAN's step, R1, bf16                                       px batch  ms/step    GiB"
     for row in part.get("variants", []):
         yield (
-            f"  {row['way']:36s} {row['resolution']:5d} {row['batch']:5d} "
-            f"{row['ms_per_step']:8.2f} {row['s_per_kimg']:7.3f} {row['peak_memory_gib']:6.2f}"
+            f"  {row['step']:8s} {row['way']:46s} {row['resolution']:5d} {row['batch']:5d} "
+            f"{row['ms_per_step']:8.2f} {row['peak_memory_gib']:6.2f}"
         )
     for row in part.get("profiles", []):
         yield (
-            f"  kernels at {row['resolution']} px, batch {row['batch']}: "
+            f"  kernels at {row['resolution']} px, batch {row['batch']}, {row['step']}: "
             f"{row['kernel_ms_per_step']:.2f} ms and {row['kernels_per_step']:.0f} launches a step"
         )
         for name, ms, count in row["kernels"][:10]:
