@@ -235,7 +235,7 @@ def run(asked, work, name, base, threads, settings):
         "kimg": about["kimg"],
         "kept_kimg": about["kept_kimg"],
         "kept_kid": about["kept_kid"],
-        "watch": about["watch"],
+        "watch": about["evaluation"],
         "curve": curve,
     }
 
