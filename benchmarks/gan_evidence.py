@@ -51,13 +51,14 @@ GAN = {
     "latent_size": 128,
     "fmap_base": 256,
     "fmap_max": 32,
-    "lr": 0.004,
+    "learning_rate": 0.004,
     "ema_half_life_kimg": 0.5,
-    "minibatch": 16,
+    "batch_size": 16,
     "tick_kimg": 1.0,
+    "fresh_latents": True,
     "r1_gamma": 1.0,
     "device": "cpu",
-    "watch": {"space": "classifier", "images": 200, "min_reference": 30, "keep": "best"},
+    "evaluation": {"space": "classifier", "images": 200, "min_reference": 30, "keep": "best"},
 }
 ADA = {"kimg": 10}
 
@@ -212,9 +213,9 @@ def prepare(arguments, work):
         split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
         state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
         threads=1, architecture="resnet18", weights=None, weights_dir=None,
-        resolution=RESOLUTION, batch=32, epochs=6, epoch_images="real", patience=None,
+        resolution=RESOLUTION, batch_size=32, epochs=6, epoch_images="real", patience=None,
         learning_rate=0.001, schedule="cosine", precision="auto", device="cpu",
-        memory_limit_mb=4000, **common,
+        pixel_memory_mib=4000, **common,
     )  # fmt: skip
 
 

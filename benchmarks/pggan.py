@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 from rarecxr.core.files import written_whole
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import DTYPES, Trainer
+from rarecxr.study.configuration.gan import GanSettings
 
 
 def main():
@@ -106,7 +106,7 @@ def make_trainer(arguments, loss, precision, device):
         latent_size=arguments.latent_size,
         fmap_base=arguments.fmap_base,
         fmap_max=arguments.fmap_max,
-        minibatch=arguments.batch,
+        batch_size=arguments.batch,
         loss=loss,
         precision=precision,
         fresh_latents=arguments.fresh_latents,

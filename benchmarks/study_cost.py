@@ -28,7 +28,8 @@ from rarecxr.classifier.networks import build
 from rarecxr.data.image_file import read_columns
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.schedule import Schedule
-from rarecxr.gan.settings import GanSettings
+from rarecxr.study.configuration.bank import BankSettings
+from rarecxr.study.configuration.gan import GanSettings
 
 ROOT = Path(__file__).parents[1]
 # Frontal images of CheXpert's train.csv, and images labelled 1 (docs/phantoms.md has the shares).
@@ -42,11 +43,15 @@ class Plan:
     def __init__(self, config: dict):
         self.units = collections.Counter()
         self.bytes = collections.Counter()
-        dataset, gan, bank = config["dataset"], config["gan"], config["bank"]
+        dataset, gan, bank = (
+            config["dataset"],
+            GanSettings(**config["gan"]),
+            BankSettings(**config["bank"]),
+        )
         share = 1 - (dataset["test_percent"] + dataset["validation_percent"]) / 100
         arms = [config["arms"][name] for name in config["classifier"]["arms"]]
         recipes = dict.fromkeys(arm["recipe"] for arm in arms if "recipe" in arm)
-        pixels, gan_pixels = dataset["resolution"] ** 2, gan["resolution"] ** 2
+        pixels, gan_pixels = dataset["resolution"] ** 2, gan.resolution**2
         networks = checkpoint_bytes(gan)
         runs = len(arms) * config["classifier"]["seeds"]
         classifier = saved_bytes(build(config["classifier"]["architecture"], 14, 224, 1))
@@ -61,7 +66,7 @@ class Plan:
             cells = config["draws"]
             inside = share * percent / 100
             real = {name: count * inside for name, count in POSITIVES.items()}
-            drawn = {name: real[name] * by_finding(bank["ratio"], name) for name in real}
+            drawn = {name: bank.size(name, count) for name, count in real.items()}
             trainings = [(IMAGES - sum(POSITIVES.values())) * inside]
             banks = [sum(drawn.values())]
             for recipe in recipes:
@@ -69,7 +74,7 @@ class Plan:
                 trainings += [count * copies for count in real.values()]
                 banks += drawn.values()
             for number, (images, synthetic) in enumerate(zip(trainings, banks, strict=True)):
-                kimg = Schedule(gan_settings(gan), finetune=number > 0).images / 1000
+                kimg = Schedule(gan, finetune=number > 0).images / 1000
                 self.add("make_training_set", cells, images, images * gan_pixels)
                 self.add("train_gan", cells, kimg, networks)
                 self.add("make_bank", cells, synthetic, synthetic * gan_pixels)
@@ -89,17 +94,6 @@ class Plan:
         self.bytes[rule] += times * size
 
 
-def by_finding(ratio, finding: str) -> float:
-    if isinstance(ratio, list):
-        ratio = max(ratio)
-    return ratio.get(finding, ratio["default"]) if isinstance(ratio, dict) else ratio
-
-
-def gan_settings(gan: dict) -> GanSettings:
-    others = ("seed", "threads")
-    return GanSettings(**{key: value for key, value in gan.items() if key not in others})
-
-
 def saved_bytes(*networks: torch.nn.Module) -> int:
     """Size of a file that holds these networks' weights."""
     with tempfile.TemporaryFile() as file:
@@ -107,9 +101,9 @@ def saved_bytes(*networks: torch.nn.Module) -> int:
         return file.tell()
 
 
-def checkpoint_bytes(gan: dict) -> int:
+def checkpoint_bytes(gan: GanSettings) -> int:
     """Averaged generator and critic; and the resume file that stays until `clean_states`."""
-    generator, critic = build_networks(gan_settings(gan).plain(), 0, 1)
+    generator, critic = build_networks(gan.plain(), 0, 1)
     kept = saved_bytes(generator, critic)
     # The resume file has the generator twice, the critic, and Adam's two averages of both.
     return kept + saved_bytes(generator) + 3 * kept

@@ -65,7 +65,7 @@ def drawn_and_read(asked, side, count):
             recipe="plain",
             fraction=100.0,
             draw=0,
-            batch=BATCH,
+            batch_size=BATCH,
             threads=1 if asked.tiny else 16,
             number=number,
             device=asked.device.type,

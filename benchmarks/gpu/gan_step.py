@@ -7,7 +7,6 @@ product rate, peak memory. The operations are those of convolutions and matrix p
 
 import contextlib
 from argparse import Namespace
-from dataclasses import replace
 
 import torch
 from benchmarks.pggan import count_operations, make_trainer
@@ -20,6 +19,8 @@ from shared import (
     seconds_left,
     synchronize,
 )
+
+from rarecxr.study.values import ByResolution
 
 # The most telling ones first: time may run out.
 CASES = [
@@ -107,7 +108,7 @@ def full_trainer(asked, resolution, loss, precision="bf16", fresh_latents=False)
 
 def step(trainer, batch, enough_s, results):
     """One case: a step with the penalty and, with lazy R1, one without it, weighted."""
-    trainer.settings = replace(trainer.settings, minibatch=batch)
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": ByResolution(batch)})
     settings, device = trainer.settings, trainer.device
     forget_memory(device)
     interval = settings.r1_interval if settings.loss == "r1" else 1

@@ -6,7 +6,6 @@ All with lazy R1 and bf16; steps with the penalty, every 16th, and without it ap
 import contextlib
 import copy
 import os
-from dataclasses import replace
 
 import torch
 from gan_step import full_trainer
@@ -14,6 +13,7 @@ from shared import Results, options, peak_memory_gib, seconds_each, seconds_left
 
 from rarecxr.gan import fused, losses, second_gradients
 from rarecxr.gan.fused import SWITCH
+from rarecxr.study.values import ByResolution
 
 CASES = [(256, 32), (64, 16), (128, 32)]
 TINY = [(16, 8)]
@@ -69,7 +69,7 @@ def pytorch_penalties():
 
 def make(asked, resolution, batch):
     trainer = full_trainer(asked, resolution, "r1")
-    trainer.settings = replace(trainer.settings, minibatch=batch)
+    trainer.settings = trainer.settings.model_copy(update={"batch_size": ByResolution(batch)})
     return trainer
 
 
@@ -94,7 +94,7 @@ def steps_of(trainer, step):
 
 
 def fixed_inputs(trainer):
-    size, resolution = trainer.settings.minibatch, trainer.settings.resolution
+    size, resolution = trainer.settings.batch_size.default, trainer.settings.resolution
     real = trainer.data.batch(0, size, resolution)
     latents = torch.randn(size, trainer.settings.latent_size, device=trainer.device)
     return real, trainer.data.batch_labels(0, size), latents
@@ -127,7 +127,7 @@ def graphed(trainer):
     random = torch.Generator(trainer.device)
 
     def work():
-        size, resolution = trainer.settings.minibatch, trainer.settings.resolution
+        size, resolution = trainer.settings.batch_size.default, trainer.settings.resolution
         static[0].copy_(trainer.data.batch(trainer.images, size, resolution))
         static[2].copy_(torch.randn(static[2].shape, generator=random, device=trainer.device))
         graph.replay()

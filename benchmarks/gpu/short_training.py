@@ -26,10 +26,10 @@ from rarecxr.data.training_set import make_training_set
 from rarecxr.data.validation_set import make_validation_set
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.findings import FINDINGS
 
 FINDING = "Lung Lesion"
@@ -119,9 +119,9 @@ def prepare(asked, work, side, threads):
         split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
         state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
         threads=threads, architecture="resnet18", weights=None, weights_dir=None, resolution=side,
-        batch=32, epochs=1 if asked.tiny else 6, epoch_images="real", patience=None,
+        batch_size=32, epochs=1 if asked.tiny else 6, epoch_images="real", patience=None,
         learning_rate=0.001, schedule="cosine", precision="auto", device=asked.device.type,
-        memory_limit_mb=4000, **common,
+        pixel_memory_mib=4000, **common,
     )  # fmt: skip
 
 
@@ -137,13 +137,13 @@ def chosen_settings(asked, side, seconds):
             "loss": "r1",
             "r1_gamma": 0.5,
             "fresh_latents": False,
-            "lr": 0.002,
+            "learning_rate": 0.002,
             "ema_half_life_kimg": 3.0,
-            "minibatch": {"default": 64, "64px": 32, "128px": 32},
+            "batch_size": {"default": 64, "64px": 32, "128px": 32},
             "precision": "auto",
             "device": asked.device.type,
             "snapshots": 6,
-            "resume_s": 1e6,
+            "resume_interval_s": 86_400.0,
         }
         sides = [side >> place for place in range(int(math.log2(side)) - 2)]
         speed = {str(one): measured_speed(asked, settings, one) for one in sides}
@@ -166,13 +166,18 @@ def chosen_settings(asked, side, seconds):
 
 def measured_speed(asked, settings, resolution):
     """Seconds a thousand images at one resolution, as at its middle: the penalty now and then."""
-    plain = GanSettings(**(settings | {"resolution": resolution, "ada": {}}))
     count, device = 256, asked.device
     pixels = torch.randint(
         0, 256, (count, 1, resolution, resolution), dtype=torch.uint8, device=device
     )
     labels = np.zeros((count, 0), np.float32)
-    plain = GanSettings(**{**plain.plain(), "start_resolution": resolution})
+    changes = {
+        "resolution": resolution,
+        "start_resolution": resolution,
+        "batch_size": GanSettings(**settings).batch_size.at(resolution),
+        "ada": {},
+    }
+    plain = GanSettings(**(settings | changes))
     data = TrainingImages({resolution: pixels}, labels, [], device, seed=1)
     trainer = Trainer(plain, data, build_networks(plain.plain()), 1, False, device)
     interval = 2 if asked.tiny else plain.r1_interval
@@ -182,7 +187,7 @@ def measured_speed(asked, settings, resolution):
             trainer.step()
 
     each = seconds_each(steps, device, 0.1 if asked.tiny else 0.5, least=1) / interval
-    return 1000 * each / plain.minibatch_at(resolution)
+    return 1000 * each / plain.batch_size.at(resolution)
 
 
 def run(asked, work, name, base, threads, settings):
@@ -220,7 +225,11 @@ def run(asked, work, name, base, threads, settings):
         base=base,
         validation_set=work / f"validation_{name}.h5",
         features=work / "features.pt",
-        watch={"space": "classifier", "images": 50 if asked.tiny else 500, "min_reference": 20},
+        evaluation={
+            "space": "classifier",
+            "images": 50 if asked.tiny else 500,
+            "min_reference": 20,
+        },
         on_tick=on_tick,
         **settings,
     )

@@ -67,18 +67,18 @@ class Study:
             study="slurm",
             dataset__fractions=[100],
             classifier__arms=["none", "filtered_gan"],
-            classifier__memory_limit_mb=0,
-            features__memory_limit_mb=0,
+            classifier__pixel_memory_mib=0,
+            features__pixel_memory_mib=0,
             jobs={"memory_mb": MEMORY_MB, "minutes": MINUTES},
             # Long enough to be cut off several times.
             gan__final_kimg=20,
             gan__finetune_kimg=14,
             gan__tick_kimg=5,
-            gan__resume_s=0.5,
+            gan__resume_interval_s=0.5,
             # Two processes in one task that ask for two GPUs.
             gan__devices=2,
             # Fewer minutes; nothing of it is another on a cluster.
-            gan__watch=None,
+            gan__evaluation=None,
             quality__spaces=["pixels"],
             # A GPU is asked for, and there is none behind it.
             **{

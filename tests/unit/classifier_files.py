@@ -19,7 +19,7 @@ SETTINGS = {
     "weights": None,
     "weights_dir": None,
     "resolution": 32,
-    "batch": 16,
+    "batch_size": 16,
     "epochs": 2,
     "epoch_images": "real",
     "patience": None,
@@ -29,7 +29,7 @@ SETTINGS = {
     "finetune_rate": 0.1,
     "precision": "fp32",
     "device": "cpu",
-    "memory_limit_mb": 100,
+    "pixel_memory_mib": 100,
 }
 
 

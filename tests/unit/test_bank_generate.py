@@ -31,7 +31,7 @@ def bank(study, path, **changes):
         "training_set": study / "training_set.h5",
         "bank": path,
         "ratio": 2.5,
-        "batch": 4,
+        "batch_size": 4,
         "seed": 5,
         "study": "test",
         "finding": "Lung Lesion",

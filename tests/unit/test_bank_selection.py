@@ -122,7 +122,7 @@ def bank(study, path, **changes):
         "training_set": study / "training_set.h5",
         "bank": path,
         "number": 24,
-        "batch": 8,
+        "batch_size": 8,
         "seed": 5,
         "study": "test",
         "finding": "Lung Lesion",

@@ -252,7 +252,7 @@ def test_transforms_change_what_is_trained_on_and_nothing_else(study, tmp_path):
 def test_where_pixels_lie_changes_no_weight(study, banks, tmp_path):
     arm = {"recipe": "plain", "negatives": True}
     held, mapped = (
-        run(study, tmp_path / str(limit), arm=arm, epochs=1, memory_limit_mb=limit, **banks)
+        run(study, tmp_path / str(limit), arm=arm, epochs=1, pixel_memory_mib=limit, **banks)
         for limit in (100, 0)
     )
     assert contents(held) == contents(mapped)
@@ -272,7 +272,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     }
     unbroken = contents(run(study, tmp_path / "unbroken", **settings))
 
-    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
+    study = {**study, "resume_interval_s": 0}
     step = fitting.Fit._step
     # Steps that are made before the machine is lost: within the first epoch, at its end, in the
     # second phase (9 steps an epoch).
@@ -293,17 +293,17 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
 
 
-def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(study, tmp_path, monkeypatch):
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(study, tmp_path):
     """It saves before every step, so many of the kills hit the writing."""
     whole = contents(run(study, tmp_path / "whole"))
-    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
+    study = {**study, "resume_interval_s": 0}
     broken = tmp_path / "broken"
     run_under_kills(broken / "state", lambda: child(run, study, broken), longest_s=1.0)
     assert contents(outputs_in(broken)) == whole
 
 
 def test_other_settings_do_not_go_on_from_an_old_state(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "SAVE_INTERVAL_S", 0)
+    study = {**study, "resume_interval_s": 0}
     judge = fitting.Fit._judge
     monkeypatch.setattr(fitting.Fit, "_judge", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -57,6 +57,17 @@ def test_comments_docstrings_and_layout_do_not_count(project):
     assert code_digest(project / "a.py") == before
 
 
+def test_text_below_a_setting_does_not_count(project):
+    (project / "lib/deep.py").write_text("class Section:\n    size: int = 1\n", encoding="utf-8")
+    before = code_digest(project / "a.py")
+    described = 'class Section:\n    size: int = 1\n    """How large."""\n'
+    (project / "lib/deep.py").write_text(described, encoding="utf-8")
+    assert code_digest(project / "a.py") == before
+    changed = described.replace("= 1", "= 'How large.'")
+    (project / "lib/deep.py").write_text(changed, encoding="utf-8")
+    assert code_digest(project / "a.py") != before
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("VALUE = 1", "VALUE = 2"), ("VALUE = 1", "VALUE = 1.0"), ("VALUE = 1", "VALUE = -1")],

@@ -1,15 +1,24 @@
 """A wrong configuration is refused with the key, what it got and what it takes."""
 
 import copy
+import math
+import re
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
+import jsonschema
 import pytest
 import yaml
 
-from rarecxr.study.configuration import check
+from rarecxr.study.architectures import ARCHITECTURES
+from rarecxr.study.check import RENAMED, check
+from rarecxr.study.configuration.study import Configuration, doubts
+from rarecxr.study.documents import reference, schema_text
+from rarecxr.study.schema import json_schema
+from rarecxr.study.values import ByFinding, ByResolution, NoEffect, Section
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "config/schema.yaml"
 REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
 # Each with the files that it is given after.
 STUDIES = {
@@ -36,23 +45,40 @@ def nested(key, value):
     return value
 
 
-def refusal(key, value):
+def refusal(key, value, base=REFERENCE):
+    """The lines that a wrong value is refused with."""
     with pytest.raises(ValueError, match="the configuration cannot be used") as caught:
-        check(merged(REFERENCE, nested(key, value)), SCHEMA)
-    return str(caught.value).splitlines()[1:]
+        check(merged(base, nested(key, value)))
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-def test_the_reference_is_accepted():
-    check(REFERENCE, SCHEMA)
+# The files that are made from the model
+
+
+def test_the_reference_is_accepted_and_says_what_the_model_has_as_defaults():
+    assert check(REFERENCE) == Configuration()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("config.yaml", reference), ("schema.yaml", schema_text)]
+)
+def test_the_files_made_from_the_model_are_up_to_date(name, text):
+    found = (ROOT / "config" / name).read_text(encoding="utf-8")
+    assert found == text(), (
+        f"config/{name} is not what the model says: python workflow/scripts/write_config.py"
+    )
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
     below = REFERENCE
     for other in STUDIES[name]:
-        below = merged(below, yaml.safe_load((ROOT / "config" / other).read_text(encoding="utf-8")))
+        text = (ROOT / "config" / other).read_text(encoding="utf-8")
+        below = merged(below, yaml.safe_load(text))
     study = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
-    check(merged(below, study), SCHEMA)
+    check(merged(below, study))
+    # Editors check files against the schema.
+    jsonschema.Draft202012Validator(json_schema()).validate(merged(below, study))
 
     def repeated(changes, base):
         for key, value in changes.items():
@@ -64,62 +90,253 @@ def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
     assert list(repeated(study, below)) == []
 
 
+# Every key in turn
+
+
+def fields(kind, path=()):
+    """Place and field of every setting of a section, those of its parts included."""
+    for name, field in kind.model_fields.items():
+        place = (*path, name)
+        held = next((part for part in parts(field.annotation) if is_section(part)), None)
+        by_name = getattr(field.annotation, "__origin__", None) is dict
+        if held is None:
+            yield place, field
+        elif by_name:
+            entry = next(iter(REFERENCE[name]))
+            for part in filter(is_section, parts(field.annotation)):
+                kinds = {"Gaussian": "gaussian", "Unsharp": "unsharp", "Minimum": "minimum"}
+                yield from fields(part, (*place, kinds.get(part.__name__, entry)))
+        else:
+            yield place, field
+            yield from fields(held, place)
+
+
+def parts(annotation):
+    yield annotation
+    for part in get_args(annotation):
+        yield from parts(part)
+
+
+def is_section(part):
+    return isinstance(part, type) and issubclass(part, Section)
+
+
+FIELDS = {"/".join(place): field for place, field in fields(Configuration)}
+# With all parts that are null in the reference.
+FULL = merged(REFERENCE, {"gan": {"ada": {}}, "arms": {"none": {}}})
+
+
+def node_of(key):
+    """What the schema says of one key, null left out."""
+    schema = json_schema()
+    node = schema
+    for part in key.split("/"):
+        found = {}
+        for one in alternatives(schema, node):
+            found = one.get("properties", {}).get(part, found)
+            found = found or one.get("additionalProperties", {}) or found
+            for inner in one.get("patternProperties", {}).values():
+                found = found or inner
+        node = found
+    return [one for one in alternatives(schema, node) if one.get("type") != "null"]
+
+
+def alternatives(schema, node):
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    inner = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    return [part for one in inner for part in alternatives(schema, one)] if inner else [node]
+
+
+def wrong_values(key, field):
+    """Values that one key must refuse."""
+    kinds = {one.get("type") for one in node_of(key)}
+    yield {"nonsense": 1}
+    yield [{"nonsense": 1}]
+    yield [[1]]
+    yield math.nan
+    yield math.inf
+    yield -math.inf
+    if NoneType not in get_args(field.annotation):
+        yield None
+    if "boolean" not in kinds:
+        yield True
+    if "string" not in kinds:
+        yield "text"
+        yield "1"
+    else:
+        yield "no\nline end"
+        if not kinds & {"integer", "number"}:
+            yield 1
+    if "number" not in kinds and "integer" not in kinds:
+        yield 0.5
+    for one in node_of(key):
+        step = 1 if one.get("type") == "integer" else 1e-6
+        for name, beyond in (("minimum", -step), ("maximum", step)):
+            if name in one:
+                yield one[name] + beyond
+        for name in ("exclusiveMinimum", "exclusiveMaximum"):
+            if name in one:
+                yield one[name]
+        if one.get("minItems"):
+            yield []
+        if one.get("minLength"):
+            yield ""
+        if one.get("uniqueItems"):
+            given = flat(REFERENCE, key)
+            yield [given[0], given[0]] if isinstance(given, list) and given else [2.0, 2.0]
+
+
+def flat(config, key):
+    for part in key.split("/"):
+        config = (config or {}).get(part)
+    return config or []
+
+
+def test_the_walk_meets_every_section():
+    names = {key.split("/")[0] for key in FIELDS}
+    assert names == set(Configuration.model_fields)
+    assert {"gan/ada/kimg", "bank/select/copies", "filters/unsharp/amount"} <= set(FIELDS)
+    assert {"arms/none/ratio", "transforms/standard/noise", "report/statistics/margin"} <= set(
+        FIELDS
+    )
+    assert len(FIELDS) > 150
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_a_wrong_value_of_any_key_is_refused_by_its_name(key):
+    free_text = (
+        "dataset/name",
+        "dataset/terms",
+        "report/title",
+        "report/introduction",
+        "container",
+    )
+    dotted = key.replace("/", ".")
+    tried = 0
+    for value in wrong_values(key, FIELDS[key]):
+        if value == "no\nline end" and key in free_text:
+            continue
+        config = copy.deepcopy(FULL)
+        below = config
+        *place, last = key.split("/")
+        for part in place:
+            below = below.setdefault(part, {})
+        # Replaced, not merged: a whole section at times.
+        below[last] = value
+        with pytest.raises(ValueError, match="the configuration cannot be used") as caught:
+            check(config)
+        lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
+        assert any(line.startswith(dotted) for line in lines), (value, lines)
+        assert "pydantic" not in str(caught.value)
+        tried += 1
+    assert tried > 6
+
+
+@pytest.mark.parametrize("key", [key for key in FIELDS if "/" in key])
+def test_a_misspelt_key_is_refused_with_the_nearest_one(key):
+    *place, last = key.split("/")
+    wrong = f"{last[:-1]}x{last[-1]}"
+    lines = refusal("/".join([*place, wrong]), 1, FULL)
+    assert f"{'.'.join([*place, wrong])}: no such key; did you mean {last}?" in lines
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_key_has_a_description_and_a_place_in_the_reference(key):
+    assert FIELDS[key].description or is_section(FIELDS[key].annotation), key
+    name = key.split("/")[-1]
+    text = (ROOT / "config/config.yaml").read_text(encoding="utf-8")
+    assert re.search(rf"^ *(#   )?{name}\b", text, re.M) or f"{name}:" in text
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_key_that_had_another_name_is_told(old):
+    section, name = old.split(".")
+    (line,) = refusal(f"{section}/{name}", 1)
+    assert line == f"{old}: no such key any more; it is called {RENAMED[old]}"
+    assert RENAMED[old] in REFERENCE[section]
+
+
+# What is said
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("dataset/fractoins", [1], "dataset.fractoins: no such key; did you mean fractions?"),
         ("stduy", "x", "stduy: no such key; did you mean study?"),
-        ("gan/lrr", 0.1, "gan.lrr: no such key; did you mean lr?"),
-        ("dataset/seed", "one", "dataset.seed: got 'one'; takes a whole number, at least 0"),
+        ("gan/evaluation/imges", 8, "gan.evaluation.imges: no such key; did you mean images?"),
+        (
+            "dataset/seed",
+            "one",
+            "dataset.seed: got 'one'; takes a whole number from 0 to 4,294,967,295 (Seed of",
+        ),
         ("dataset/watch_images", 1, "dataset.watch_images: got 1; takes true or false"),
+        (
+            "dataset/test_percent",
+            50,
+            "dataset.test_percent: got 50; takes a number above 0 and below",
+        ),
+        ("gan/beta1", 1.0, "gan.beta1: got 1.0; takes a number at least 0 and below 1"),
         (
             "dataset/findings",
             ["Fracture", "Lung Leison"],
-            "dataset.findings[1]: got 'Lung Leison'; takes one of",
+            "dataset.findings[1]: got 'Lung Leison'; takes one of No Finding, Enlarged",
         ),
-        (
-            "dataset/target_findings",
-            ["Fracture", "Nodule"],
-            "dataset.target_findings[1]: got 'Nodule'; takes one of dataset.findings: No Finding,",
-        ),
-        (
-            "dataset/planned_findings",
-            ["Nodule"],
-            "dataset.planned_findings[0]: got 'Nodule'; takes one of dataset.findings: No Finding,",
-        ),
-        ("dataset/fractions", [10, 0], "dataset.fractions[1]: got 0; takes a number, above 0"),
-        ("dataset/fractions", [10, 100.5], "dataset.fractions[1]: got 100.5; takes a number"),
-        ("dataset/resolution", 100, "dataset.resolution: got 100; takes one of 8, 16, 32, 64"),
-        ("gan/resolution", 48, "gan.resolution: got 48; takes one of 8, 16, 32, 64"),
-        (
-            "arms/gan/recipe",
-            "sharpened",
-            "arms.gan.recipe: got 'sharpened'; takes one of recipes: plain, filtered",
-        ),
+        ("dataset/findings", ["Lung Leison"], "; did you mean Lung Lesion?"),
         (
             "classifier/arms",
-            ["none", "cutmix"],
-            "classifier.arms[1]: got 'cutmix'; takes one of arms: none,",
+            ["none", "none"],
+            "classifier.arms: got [none, none], which has none twice; takes a list, not empty, "
+            "without repetition",
         ),
+        ("gan/resolution", 48, "gan.resolution: got 48; takes one of 8, 16, 32, 64, 128, 256, 512"),
+        ("gan/evaluation", 3, "gan.evaluation: got 3; takes a section, or null"),
+        ("gan/evaluation/images", 3, "gan.evaluation.images: got 3; takes a whole number from 4"),
+        ("gan/learning_rate", "1e-3", "gan.learning_rate: got '1e-3'; takes a number above 0 and"),
+        ("bank/ratio", [0.5, "x"], "bank.ratio[1]: got 'x'; takes a number from 0.01 to 1000"),
         (
-            "recipes/filtered",
-            ["gaussian", "median"],
-            "recipes.filtered: got the filter 'median'; takes names from filters: gaussian,",
+            "classifier/epoch_images",
+            1.5,
+            "classifier.epoch_images: got 1.5; takes one of real, all, or a whole number from 1",
         ),
-        ("filters/gaussian/size_px", 4, "filters.gaussian.size_px: got 4; takes one of 3, 5"),
-        ("filters/gaussian/amount", 1, "filters.gaussian.amount: no such key"),
-        ("dataset/uncertain/Edema", "maybe", "dataset.uncertain.Edema: got 'maybe'; takes one of"),
-        ("dataset/thin/Oedema", 0.5, "dataset.thin.Oedema: no such finding; takes one of"),
-        ("dataset/thin/Edema", 0, "dataset.thin.Edema: got 0; takes a number, above 0"),
-        ("bank/ratio", [0.5, 0], "bank.ratio"),
-        ("dataset/uncertain/Oedema", "ones", "dataset.uncertain.Oedema: no such finding"),
-        (
-            "classifier/learning_rate",
-            "1e-3",
-            "classifier.learning_rate: got '1e-3'; takes a number",
-        ),
+        ("classifier/architecture", "densnet121", "; did you mean densenet121?"),
+        ("study", "연구", "study: got '연구'; takes text, at most 100 characters, letters, digits"),
         ("study", "../elsewhere", "study: got '../elsewhere'; takes text"),
-        ("draws", 0, "draws: got 0; takes a whole number, at least 1"),
+        ("study", "demo\n", 'study: got "demo\\n"; takes text'),
+        ("study", "x" * 101, "study: got 'xxxx"),
+        ("arms/a@1", {}, "arms: got the name 'a@1'; takes letters, digits and _"),
+        (
+            "recipes/Plain",
+            [],
+            "recipes: got the name 'Plain'; takes lower-case letters, digits and _",
+        ),
+        ("filters/a", {"kind": "median"}, "filters.a.kind: got 'median'; takes one of gaussian,"),
+        ("filters/a", {}, "filters.a.kind: missing; takes one of gaussian, unsharp, minimum"),
+        ("filters/a", {"kind": "minimum"}, "filters.a.size_px: missing; takes one of 3, 5"),
+        (
+            "filters/gaussian/amount",
+            1,
+            "filters.gaussian.amount: no such key; known are kind, size",
+        ),
+        ("filters/gaussian/size_px", 4, "filters.gaussian.size_px: got 4; takes one of 3, 5, 7"),
+        ("dataset/root", "/data/{x}", "dataset.root: got '/data/{x}', which holds braces"),
+        (
+            "dataset/root",
+            "$NOWHERE_/x",
+            "dataset.root: got '$NOWHERE_/x', which names the variable",
+        ),
+        (
+            "dataset/train_csv",
+            "/train.csv",
+            "dataset.train_csv: got '/train.csv'; takes text, a path",
+        ),
+        (
+            "jobs/memory_mb/train_gna",
+            9,
+            "jobs.memory_mb.train_gna: no such rule; did you mean train",
+        ),
+        ("draws", 0, "draws: got 0; takes a whole number from 1 to 1000"),
     ],
     ids=lambda value: value if isinstance(value, str) and "/" in value else "",
 )
@@ -129,78 +346,363 @@ def test_a_wrong_setting_is_named_with_what_it_got_and_takes(key, value, message
     assert message in lines[0]
 
 
-def test_a_cache_below_the_gans_resolution_is_refused():
-    wrong = merged(REFERENCE, {"dataset": {"resolution": 32}, "gan": {"resolution": 64}})
-    with pytest.raises(ValueError, match=r"dataset\.resolution: got 32; takes a power of two not"):
-        check(wrong, SCHEMA)
+def test_all_mistakes_are_told_at_once():
+    """Those of the sections, of keys that do not fit each other, and between sections."""
+    wrong = {
+        "draws": 0,
+        "dataset": {"seed": -1},
+        "gan": {"start_resolution": 128},
+        "bank": {"select": {"implausible": 0.8}},
+        "classifier": {"arms": ["none", "cutmix"]},
+    }
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        check(merged(REFERENCE, wrong))
+    lines = [line.strip().split(":")[0] for line in str(caught.value).splitlines()[1:]]
+    assert sorted(lines) == [
+        "bank.select.max_candidates",
+        "classifier.arms[1]",
+        "dataset.seed",
+        "draws",
+        "gan.start_resolution",
+    ]
 
 
-def test_a_list_of_ratios_beside_a_number_is_refused():
-    wrong = merged(REFERENCE, {"bank": {"ratio": [0.5, 2.0], "number": 30}})
-    with pytest.raises(
-        ValueError, match=r"bank\.number: got 30 beside a list of ratios; takes null"
-    ):
-        check(wrong, SCHEMA)
-    check(merged(REFERENCE, {"bank": {"ratio": [0.5, 2.0]}}), SCHEMA)
+# Contradictions
+
+CONTRADICTIONS = {
+    "a batch that groups cannot share": (
+        {"gan": {"batch_size": 6}},
+        "gan.batch_size: got 6 at 8, 16, 32, 64 px; takes a multiple of gan.group_size (4)",
+    ),
+    "at one resolution": (
+        {"gan": {"batch_size": {"default": 16, "32px": 10}}},
+        "gan.batch_size: got 10 at 32 px; takes a multiple of gan.group_size (4)",
+    ),
+    "a batch that devices cannot share": (
+        {"gan": {"devices": 3}},
+        "gan.batch_size: got 16 at 8, 16, 32, 64 px: 4 group(s) of gan.group_size 4 cannot be "
+        "shared by gan.devices 3; takes a multiple of 12",
+    ),
+    "fewer images than a group and two devices": (
+        {"gan": {"batch_size": 2, "devices": 2}},
+        "gan.batch_size: got 2 at 8, 16, 32, 64 px: 1 group(s)",
+    ),
+    "a resolution without a value": (
+        {"gan": {"batch_size": {"8px": 16}}},
+        "gan.batch_size: has no value for 16px, 32px, 64px; add 16px or default",
+    ),
+    "a resolution that is not trained at": (
+        {"gan": {"fade_kimg": {"default": 1, "128px": 2}}},
+        "gan.fade_kimg: names 128px, and the networks are trained at 8px, 16px, 32px, 64px",
+    ),
+    "a resolution that there is not": (
+        {"gan": {"batch_size": {"default": 16, "65px": 8}}},
+        "gan.batch_size.65px: no such resolution; did you mean 64px?",
+    ),
+    "a start above the end": (
+        {"gan": {"start_resolution": 128}},
+        "gan.start_resolution: got 128; takes at most gan.resolution (64)",
+    ),
+    "a start above the most": (
+        {"gan": {"ada": {"start_p": 0.7, "max_p": 0.5}}},
+        "gan.ada.start_p: got 0.7; takes at most gan.ada.max_p (0.5)",
+    ),
+    "more frozen blocks than there are": (
+        {"gan": {"freeze_d": 5}},
+        "gan.freeze_d: got 5; takes at most 4, the blocks of a critic of 64 px",
+    ),
+    "a cache below the GAN's images": (
+        {"dataset": {"resolution": 32}},
+        "dataset.resolution: got 32; takes a power of two not below gan.resolution (64)",
+    ),
+    "a bank without a size": (
+        {"bank": {"ratio": None}},
+        "bank.ratio: got null, and so is bank.number; one of them has to say a bank's size",
+    ),
+    "a finding without a size": (
+        {"bank": {"ratio": {"Lung Lesion": 2.0}}},
+        "bank.ratio: says no size for Pleural Other, Fracture; add them or default",
+    ),
+    "a misspelt finding": (
+        {"bank": {"ratio": {"default": 1, "Lung Leison": 3}}},
+        "bank.ratio.Lung Leison: no such finding; did you mean Lung Lesion?",
+    ),
+    "a finding's name in paths": (
+        {"bank": {"number": {"default": 1, "lung_lesion": 3}}},
+        "bank.number.lung_lesion: no such finding; did you mean Lung Lesion?",
+    ),
+    "and of an arm": (
+        {"arms": {"gan": {"ratio": {"default": 1, "Lung-Lesion": 1}}}},
+        "arms.gan.ratio.Lung-Lesion: no such finding; did you mean Lung Lesion?",
+    ),
+    "and of a policy": (
+        {"dataset": {"uncertain": {"Oedema": "ones"}}},
+        "dataset.uncertain.Oedema: no such finding; did you mean Edema?",
+    ),
+    "and of what is made rare": (
+        {"dataset": {"thin": {"Oedema": 0.5}}},
+        "dataset.thin.Oedema: no such finding; did you mean Edema?",
+    ),
+    "a finding that is not the study's": (
+        {
+            "dataset": {
+                "findings": ["Lung Lesion", "Pleural Other", "Fracture"],
+                "uncertain": {"Edema": "zeros"},
+            }
+        },
+        "dataset.uncertain.Edema: no such finding of the study; known are Lung Lesion,",
+    ),
+    "a target that is not predicted": (
+        {"dataset": {"findings": ["Lung Lesion", "Fracture"]}},
+        "dataset.target_findings[1]: got 'Pleural Other'; takes one of dataset.findings: Lung",
+    ),
+    "a planned finding that is not predicted": (
+        {
+            "dataset": {
+                "findings": REFERENCE["dataset"]["findings"][1:],
+                "planned_findings": ["No Finding"],
+            }
+        },
+        "dataset.planned_findings[0]: got 'No Finding'; takes one of dataset.findings: Enlarged",
+    ),
+    "sizes two ways": (
+        {"bank": {"ratio": [0.5, 2.0], "number": 30}},
+        "bank.number: got 30 beside a list of ratios; takes null",
+    ),
+    "fewer candidates than a bank needs": (
+        {"bank": {"select": {"implausible": 0.8, "max_candidates": 4}}},
+        "bank.select.max_candidates: got 4 with implausible 0.8, which leaves 0.8 of a bank;",
+    ),
+    "more than the bank holds": (
+        {"arms": {"gan": {"ratio": 3}}},
+        "arms.gan.ratio: got 3 for Lung Lesion, Pleural Other, Fracture; takes at most what",
+    ),
+    "a ratio of an arm that adds nothing": (
+        {"arms": {"standard": {"ratio": 1}}},
+        "arms.standard.ratio: got a ratio, and the arm adds no positives",
+    ),
+    "negatives without a recipe": (
+        {"arms": {"standard": {"negatives": True}}},
+        "arms.standard.negatives: got true without a recipe; name the arm's recipe too",
+    ),
+    "pretraining without a recipe": (
+        {"arms": {"standard": {"pretrain": True}}},
+        "arms.standard.pretrain: got true without a recipe; name the arm's recipe too",
+    ),
+    "one epoch in two phases": (
+        {"classifier": {"arms": ["none", "pretrained_gan"], "epochs": 1}},
+        "classifier.epochs: got 1, and the arm pretrained_gan pretrains; takes 2 or more",
+    ),
+    "an arm that is not declared": (
+        {"classifier": {"arms": ["none", "cutmix"]}},
+        "classifier.arms[1]: got 'cutmix'; takes one of arms: none,",
+    ),
+    "a headline arm that is not declared": (
+        {"report": {"headline_arms": ["best_gan"]}},
+        "report.headline_arms[0]: got 'best_gan'; takes one of arms: none,",
+    ),
+    "a headline arm without synthetic images": (
+        {"report": {"headline_arms": ["standard"]}},
+        "report.headline_arms[0]: got 'standard', which adds no synthetic images",
+    ),
+    "a baseline that is not declared": (
+        {"report": {"baseline": "real"}},
+        "report.baseline: got 'real'; takes one of arms: none,",
+    ),
+    "a baseline with synthetic images": (
+        {"arms": {"none": {"recipe": "plain"}}},
+        "report.baseline: got 'none', which adds images; takes an arm without recipe",
+    ),
+    "a baseline with repeated images": (
+        {"report": {"baseline": "oversample"}},
+        "report.baseline: got 'oversample', which adds images",
+    ),
+    "a control that repeats nothing": (
+        {"report": {"control": "standard"}},
+        "report.control: got 'standard'; takes an arm with oversample and without a recipe,",
+    ),
+    "a control with synthetic images": (
+        {"arms": {"oversample": {"recipe": "plain"}}},
+        "report.control: got 'oversample'; takes an arm with oversample and without a recipe",
+    ),
+    "a recipe that there is not": (
+        {"arms": {"gan": {"recipe": "sharpened"}}},
+        "arms.gan.recipe: got 'sharpened'; takes one of recipes: plain, filtered, conditional",
+    ),
+    "transforms that there are not": (
+        {"arms": {"standard": {"transforms": "strong"}}},
+        "arms.standard.transforms: got 'strong'; takes one of transforms: standard",
+    ),
+    "a filter that there is not": (
+        {"recipes": {"filtered": ["gaussian", "median"]}},
+        "recipes.filtered: got the filter 'median'; takes names from filters: gaussian,",
+    ),
+    "a filter called none": (
+        {"filters": {"none": {"kind": "minimum", "size_px": 3}}},
+        "filters.none: this name means an image that went through no filter; takes another",
+    ),
+    "a recipe called base": ({"recipes": {"base": []}}, "recipes.base: this name is the GAN of"),
+    "a recipe called conditional": (
+        {"recipes": {"conditional": []}},
+        "recipes.conditional: this name is the one GAN of all images with their labels",
+    ),
+    "a recipe called as a folder": (
+        {"recipes": {"filter_leak": []}},
+        "recipes.filter_leak: this name is the folder of measurements; takes another",
+    ),
+    "an arm called default": (
+        {"arms": {"default": {}}},
+        "arms.default: this name stands for all that is not named; takes another",
+    ),
+    "fractions with one name": (
+        {"dataset": {"fractions": [33.3333, 33.33330000001]}},
+        "dataset.fractions[1]: got 33.33330000001 beside 33.3333; both would be called 33.3333",
+    ),
+    "a fraction of too many digits": (
+        {"dataset": {"fractions": [33.3333333]}},
+        "dataset.fractions[0]: got 33.3333333, which paths would call 33.3333; takes six digits",
+    ),
+    "one file twice": (
+        {"dataset": {"expert_csv": "train.csv"}},
+        "dataset.expert_csv: got train.csv, which is train_csv too; takes another file, or null",
+    ),
+    "more labels than rows": (
+        {"phantom": {"prevalence": {"Edema": 0.97}}},
+        "phantom.prevalence.Edema: Edema would be positive in 0.970 and uncertain in 0.058",
+    ),
+    "scaled to more labels than rows": (
+        {"phantom": {"prevalence": {"scale": 1.9}}},
+        "phantom.prevalence: Support Devices would be positive in 0.987",
+    ),
+    "ages that do not rise": (
+        {"report": {"statistics": {"age_bands": [60, 40]}}},
+        "report.statistics.age_bands[1]: got 40 after 60; takes rising ages",
+    ),
+}
 
 
-def test_several_mistakes_are_told_at_once():
-    wrong = merged(REFERENCE, {"draws": 0, "dataset": {"seed": -1}})
-    with pytest.raises(ValueError, match=r"(?s)dataset\.seed: got -1.*draws: got 0"):
-        check(wrong, SCHEMA)
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_keys_that_do_not_fit_each_other_are_refused(case):
+    changes, message = CONTRADICTIONS[case]
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        check(merged(REFERENCE, changes))
+    lines = [line.strip() for line in str(caught.value).splitlines()[1:]]
+    assert any(line.startswith(message) for line in lines), lines
+    assert len(lines) == 1
 
 
-def keys_of(schema, path=""):
-    """Dotted name and schema of every key of the sections."""
-    for name, part in schema.get("properties", {}).items():
-        yield f"{path}{name}", part
-        # Shares by finding are optional, each by itself.
-        if part.get("additionalProperties") is False and name != "prevalence":
-            yield from keys_of(part, f"{path}{name}.")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gan": {"batch_size": 8, "devices": 2}},
+        {"gan": {"batch_size": {"default": 16, "64px": 8}, "group_size": 8}},
+        {"bank": {"ratio": None, "number": {"default": 30, "Fracture": 20}}},
+        {"bank": {"ratio": [0.5, 2.0]}},
+        {"bank": {"number": 30}},
+        {"bank": {"ratio": {"Lung Lesion": 1, "Pleural Other": 2, "Fracture": 3}}},
+        {"dataset": {"fractions": [33.3333, 33.3334]}},
+        {"dataset": {"uncertain": "ignore"}},
+        {"dataset": {"root": "~/data/"}},
+        {"arms": {"mine": {"recipe": "plain", "oversample": True, "ratio": 0.5}}},
+        {"classifier": {"arms": ["standard"]}, "report": {"baseline": "standard", "control": None}},
+        {"report": {"statistics": {"age_bands": []}}},
+        {"recipes": {"plain": []}, "filters": {"nones": {"kind": "minimum", "size_px": 3}}},
+        {"container": "docker://example/{x}"},
+    ],
+    ids=str,
+)
+def test_what_fits_is_accepted(changes):
+    check(merged(REFERENCE, changes))
 
 
-def test_every_key_has_a_place_in_the_reference_and_a_description():
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    for key, part in keys_of(schema):
-        value = REFERENCE
-        for name in key.split("."):
-            assert name in value, f"{key} is not in config.yaml"
-            value = value[name]
-        assert part.get("description"), f"{key} has no description"
+# Doubts
 
 
-def test_every_key_has_its_value_in_the_reference_as_default():
-    for key, part in keys_of(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))):
-        # Sections hold keys; what a study names itself (arms, filters and so on) is shown there.
-        if "properties" in part or ("propertyNames" in part and "." not in key):
-            continue
-        value = REFERENCE
-        for name in key.split("."):
-            value = value[name]
-        assert part.get("default", "nothing") == value, key
+def test_the_reference_gives_no_doubt():
+    assert list(doubts(Configuration())) == []
 
 
-def test_every_key_of_the_reference_has_a_comment_above_or_on_its_line():
-    lines = (ROOT / "config/config.yaml").read_text(encoding="utf-8").splitlines()
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    for key, _ in keys_of(schema):
-        depth, name = key.count("."), key.split(".")[-1]
-        at = [i for i, line in enumerate(lines) if line.startswith("  " * depth + f"{name}:")]
-        assert at, key
-        commented = any(
-            "#" in lines[i] or lines[i - 1].strip().startswith("#") or _in_group(lines, i)
-            for i in at
-        )
-        assert commented, f"{key} has no comment"
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"classifier": {"resolution": 96}},
+            "classifier.resolution (96) is above gan.resolution (64)",
+        ),
+        ({"classifier": {"arms": ["oversample", "gan"]}}, "leaves out the baseline none"),
+        ({"classifier": {"arms": ["none", "gan"]}}, "leaves out the control oversample"),
+    ],
+    ids=str,
+)
+def test_what_was_hardly_meant_is_said(changes, words):
+    (doubt,) = doubts(check(merged(REFERENCE, changes)))
+    assert words in doubt
 
 
-def _in_group(lines, at):
-    """Whether only keys of the same depth stand between line `at` and a comment above."""
-    depth = len(lines[at]) - len(lines[at].lstrip())
-    while at > 0 and lines[at].strip():
-        at -= 1
-        if lines[at].strip().startswith("#"):
-            return True
-        if len(lines[at]) - len(lines[at].lstrip()) != depth:
-            return False
-    return False
+# Values
+
+
+def test_paths_of_one_folder_are_one_setting(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("DATA", "/home/someone/data")
+    written = [
+        "/home/someone/data",
+        "/home/someone/data/",
+        "~/data",
+        "$HOME/data",
+        "${DATA}",
+        "$DATA/.",
+    ]
+    roots = {check(merged(REFERENCE, {"dataset": {"root": root}})).dataset.root for root in written}
+    assert roots == {"/home/someone/data"}
+
+
+def test_a_value_by_finding_has_one_lookup():
+    by_finding = ByFinding(1.0, {"Fracture": 2.0})
+    assert by_finding.get("Fracture") == 2.0
+    assert by_finding.get("Edema") == 1.0
+    assert ByFinding(None, {"Fracture": 2.0}).get("Edema") is None
+    assert ByFinding(3.0).plain() == 3.0
+
+
+def test_a_value_by_resolution_has_one_lookup():
+    by_resolution = ByResolution(16, {"32px": 8})
+    assert [by_resolution.at(side) for side in (16, 32)] == [16, 8]
+
+
+def test_a_whole_number_is_a_number_and_nothing_else_is_converted():
+    gan = check(merged(REFERENCE, {"gan": {"drift": 1, "fade_kimg": 2}})).gan
+    assert gan.plain()["drift"] == 1.0
+    assert isinstance(gan.drift, float)
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Configuration().gan.resolution = 32
+
+
+def test_plain_values_make_the_same_section_again():
+    configuration = Configuration()
+    for name, field in Configuration.model_fields.items():
+        if is_section(field.annotation):
+            section = getattr(configuration, name)
+            assert type(section)(**section.plain()) == section
+            assert section.with_effect().keys().isdisjoint(section.without_effect())
+            assert section.with_effect() | section.without_effect() == section.plain()
+
+
+def test_what_changes_no_result_is_marked():
+    marked = {
+        key
+        for key, field in FIELDS.items()
+        if any(isinstance(mark, NoEffect) for mark in field.metadata)
+    }
+    names = {"device", "pixel_memory_mib", "resume_interval_s", "tensorboard", "weights_dir"}
+    assert {key.split("/")[-1] for key in marked} == names
+    assert len(marked) == 14
+
+
+def test_architectures_are_torchvisions():
+    import torchvision
+
+    assert tuple(torchvision.models.list_models(module=torchvision.models)) == ARCHITECTURES

@@ -31,10 +31,10 @@ from rarecxr.gan.checkpoint import read_checkpoint
 from rarecxr.gan.images import training_images
 from rarecxr.gan.losses import critic_terms, generator_loss, r1_penalty, wgan_penalty
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import AdaSettings, GanSettings
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
 from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.study.configuration.gan import AdaSettings, GanSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
@@ -173,9 +173,9 @@ def test_fused_operations_are_used_and_right(norm, dtype):
 
 def trainer_on(device, path, folder, **changes):
     # At the full resolution from its first step.
-    changes = {"start_resolution": 16, "watch": None, **changes}
+    changes = {"start_resolution": 16, "evaluation": None, **changes}
     settings = GanSettings(**{**SETTINGS, **changes, "device": device.type})
-    images = training_images(path, 16, 16, device, 7, folder, settings.resident_gib)
+    images = training_images(path, 16, 16, device, 7, folder, settings.pixel_memory_mib)
     with images as data:
         networks = build_networks(settings.plain(), seed=3)
         return Trainer(settings, data, networks, 1, False, device)
@@ -257,7 +257,7 @@ def test_a_run_on_the_gpu_goes_on_where_it_was_stopped(training_set, tmp_path):
         if row["kimg"] >= 0.048:
             raise Stopped
 
-    settings = {"device": "cuda", "resume_s": 0.0}
+    settings = {"device": "cuda", "resume_interval_s": 0.0}
     train(**arguments(training_set, tmp_path / "whole", **settings))
     with pytest.raises(Stopped):
         train(**arguments(training_set, tmp_path / "part", **settings, on_tick=stop))
@@ -295,7 +295,7 @@ def test_a_bank_drawn_on_the_gpu_is_that_of_the_cpu(training_set, tmp_path):
             recipe="plain",
             fraction=10.0,
             draw=0,
-            batch=16,
+            batch_size=16,
             threads=1,
             number=50,
             device=device,

@@ -18,12 +18,13 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 # Import names that differ from PyPI's.
 IMPORT_NAMES = {
     "PIL": "pillow",
+    "pydantic_core": "pydantic",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 # Only the main process uses these, beside Snakemake, which brings them along.
-MAIN_PROCESS = {"jsonschema", "pyyaml"}
+MAIN_PROCESS = {"pyyaml"}
 
 
 def locked():

@@ -31,8 +31,8 @@ def light_or_dark(path):
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conditional")
     images = light_or_dark(folder / "training_set.h5")
-    settings = {"conditioning": "labels", "start_resolution": 16, "lr": 0.01}
-    settings |= {"final_kimg": 0.6, "ema_half_life_kimg": 0.03, "label_weight": 1.0}
+    settings = {"recipe": "conditional", "start_resolution": 16, "learning_rate": 0.01}
+    settings |= {"final_kimg": 1.5, "ema_half_life_kimg": 0.03, "label_weight": 5.0}
     train(**arguments(images, folder, **settings))
     return folder
 
@@ -68,7 +68,7 @@ def test_a_bank_holds_the_label_vectors_of_real_positives(study, tmp_path):
         labels_from=positives,
         bank=tmp_path / "bank.h5",
         ratio=10,
-        batch=8,
+        batch_size=8,
         seed=1,
         study="test",
         finding="Edema",
@@ -87,11 +87,11 @@ def test_a_bank_holds_the_label_vectors_of_real_positives(study, tmp_path):
 
 def test_a_conditional_gan_needs_labels(tmp_path):
     images = write_training_set(tmp_path / "set.h5")
-    with pytest.raises(ValueError, match="gan.conditioning is labels, but the file has no labels"):
-        train(**arguments(images, tmp_path, conditioning="labels"))
+    with pytest.raises(ValueError, match="conditional needs labels, and the file has none"):
+        train(**arguments(images, tmp_path, recipe="conditional"))
 
 
-def test_labels_without_conditioning_are_left_out(study, tmp_path):
+def test_labels_of_other_recipes_are_left_out(study, tmp_path):
     train(**arguments(study / "training_set.h5", tmp_path, final_kimg=0.008))
     content = read_checkpoint(tmp_path / "generator.pt")
     assert content["settings"]["label_names"] == []

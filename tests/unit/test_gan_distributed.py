@@ -16,32 +16,34 @@ from rarecxr.gan.distributed import ProcessGroup, connect
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.layers import minibatch_stddev
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
 from rarecxr.gan.workers import WorkerError, begin_worker, end_worker, start_workers
+from rarecxr.study.configuration.gan import GanSettings
 
 CPU = torch.device("cpu")
 
 # Two groups of four images a minibatch. With a large epsilon Adam's steps are smooth in the
 # gradients, and rounding stays what it is.
-SHARED = {**SETTINGS, "minibatch": 8, "epsilon": 1e-3, "lr": 0.01}
+SHARED = {**SETTINGS, "batch_size": 8, "epsilon": 1e-3, "learning_rate": 0.01}
 ADA = {"kimg": 0.05, "interval": 1, "start_p": 0.3, "flip": True}
 CASES = {
     "wgan-gp": {"loss": "wgan-gp"},
     "wgan-gp, ADA, labels": {
         "loss": "wgan-gp",
         "ada": ADA,
-        "conditioning": "labels",
+        "labels": True,
         "fresh_latents": False,
     },
-    "r1, labels": {"loss": "r1", "conditioning": "labels", "n_critic": 2},
+    "r1, labels": {"loss": "r1", "labels": True, "n_critic": 2},
     "r1, ADA": {"loss": "r1", "ada": ADA, "fresh_latents": False, "group_size": 2},
 }
 
 
 def trained(changes, group=None):
     """A trainer after seven steps, the last four of which fade a resolution in."""
+    changes = dict(changes)
+    size = 3 if changes.pop("labels", False) else 0
     settings = GanSettings(**(SHARED | changes))
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (20, 1, 16, 16), dtype=np.uint8)
@@ -49,7 +51,6 @@ def trained(changes, group=None):
         side: torch.from_numpy(images[..., ::step, ::step]) for side, step in ((16, 1), (8, 2))
     }
     labels = random.choice([0, 1, np.nan], (20, 3), p=[0.3, 0.3, 0.4]).astype(np.float32)
-    size = 3 if settings.conditioning == "labels" else 0
     data = TrainingImages(levels, labels, ["a", "b", "c"][:size], CPU, seed=1)
     networks = build_networks(settings.plain(), size, seed=2)
     trainer = Trainer(settings, data, networks, 3, False, CPU)
@@ -124,7 +125,7 @@ def images(tmp_path_factory):
 
 
 def keywords(images, folder, **changes):
-    return arguments(images, folder, minibatch=8, devices=2, **changes)
+    return arguments(images, folder, batch_size=8, devices=2, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ def is_over(process_id, within_s=20.0):
 
 def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together.pt"
-    train(**arguments(images, alone, minibatch=8))
+    train(**arguments(images, alone, batch_size=8))
     together.write_bytes(whole)
     wanted, found = read_checkpoint(alone / "generator.pt"), read_checkpoint(together)
     for name, weight in wanted["generator"].items():
@@ -171,7 +172,7 @@ def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
 
 
 def test_a_killed_run_leaves_no_worker_and_goes_on_to_the_byte(images, whole, tmp_path):
-    run = keywords(images, tmp_path, resume_s=0)
+    run = keywords(images, tmp_path, resume_interval_s=0)
     process = child(train, **run, on_tick=lambda trainer, row: time.sleep(0.3))
     while not list((tmp_path / "state").glob("resume_*.pt")):
         assert process.is_alive()
@@ -199,7 +200,7 @@ def test_a_dead_worker_ends_the_run_with_an_error_and_a_good_state(images, whole
         if row["kimg"] > 0.04:
             os.kill(worker_of(os.getpid()), signal.SIGKILL)
 
-    run = keywords(images, tmp_path, resume_s=0)
+    run = keywords(images, tmp_path, resume_interval_s=0)
     with pytest.raises(WorkerError, match=r"device 1 has died \(SIGKILL\)"):
         train(**run, on_tick=kill)
     ticks = []

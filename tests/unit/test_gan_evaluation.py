@@ -11,9 +11,9 @@ from gan_files import arguments, write_training_set
 
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.evaluation import BestNetworks, Evaluation
-from rarecxr.gan.settings import WatchSettings
 from rarecxr.gan.training import train
 from rarecxr.quality import metrics
+from rarecxr.study.configuration.gan import EvaluationSettings
 
 COLUMNS = ["kid", "precision", "recall", "density", "coverage", "memorised"]
 SETTINGS = {"space": "pixels", "images": 32, "min_reference": 20}
@@ -37,7 +37,7 @@ def evaluation_on(folder, count=24, validation=None, **settings):
     reference = None
     if validation is not None:
         reference = write_training_set(folder / "validation.h5", count=validation)
-    chosen = WatchSettings(**{**SETTINGS, **settings})
+    chosen = EvaluationSettings(**{**SETTINGS, **settings})
     latents = torch.zeros(chosen.images, 8)
     return Evaluation(chosen, training, reference, None, None, latents, None), training
 
@@ -74,7 +74,7 @@ def test_filtered_copies_are_no_reference(tmp_path):
     filters = ["none"] * 12 + ["gaussian"] * 12
     path = write_training_set(tmp_path / "set.h5", count=24, filters=filters)
     evaluation = Evaluation(
-        WatchSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None
+        EvaluationSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None
     )
     assert evaluation.about["reference_images"] == 12
 
@@ -147,13 +147,13 @@ def test_the_kid_of_the_log_is_that_of_the_kept_generator(tmp_path):
 
 def test_the_last_networks_are_kept_where_that_is_asked_for(tmp_path):
     watch = {"space": "pixels", "images": 16, "min_reference": 4, "keep": "last"}
-    rows, about, weights, content = train_and_read(tmp_path, watch=watch)
+    rows, about, weights, content = train_and_read(tmp_path, evaluation=watch)
     assert about["kept_kimg"] == pytest.approx(rows["kimg"].iloc[-1])
     assert torch.equal(content["generator"]["first.weight"], weights[-1]["first.weight"])
 
 
 def test_nothing_is_measured_where_that_is_not_asked_for(tmp_path):
-    rows, about, weights, content = train_and_read(tmp_path, watch=None)
+    rows, about, weights, content = train_and_read(tmp_path, evaluation=None)
     assert rows[COLUMNS].isna().all(axis=None)
     assert about["evaluation"] is None
     assert torch.equal(content["generator"]["first.weight"], weights[-1]["first.weight"])

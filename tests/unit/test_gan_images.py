@@ -22,10 +22,10 @@ def load(tmp_path):
     """Writes images into a file and gives them as `TrainingImages`."""
     with contextlib.ExitStack() as stack:
 
-        def loaded(images, seed=1, start=4, resident_gib=1.0, side=None, **datasets):
+        def loaded(images, seed=1, start=4, pixel_memory_mib=1024, side=None, **datasets):
             path = write(tmp_path / "set.h5", images, **datasets)
             side = side or images.shape[-1]
-            context = training_images(path, side, start, CPU, seed, tmp_path, resident_gib)
+            context = training_images(path, side, start, CPU, seed, tmp_path, pixel_memory_mib)
             return stack.enter_context(context)
 
         yield loaded
@@ -108,7 +108,7 @@ def test_labels_have_names_and_a_file_without_labels_has_none(load):
 
 def test_images_beyond_the_limit_are_mapped_from_files_and_the_same(load, tmp_path):
     images = pictures(2000)
-    resident, mapped = load(images), load(images, resident_gib=0)
+    resident, mapped = load(images), load(images, pixel_memory_mib=0)
     assert sorted(path.name for path in tmp_path.glob("*.npy")) == [
         "images_16px.npy",
         "images_4px.npy",
@@ -121,7 +121,7 @@ def test_images_beyond_the_limit_are_mapped_from_files_and_the_same(load, tmp_pa
 
 def test_mapped_files_are_removed_at_the_end(tmp_path):
     path = write(tmp_path / "set.h5", pictures(3))
-    with training_images(path, 16, 8, CPU, 1, tmp_path / "state", resident_gib=0):
+    with training_images(path, 16, 8, CPU, 1, tmp_path / "state", pixel_memory_mib=0):
         assert len(list((tmp_path / "state").iterdir())) == 2
     assert not list((tmp_path / "state").iterdir())
 

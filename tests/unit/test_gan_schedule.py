@@ -3,7 +3,7 @@
 import pytest
 
 from rarecxr.gan.schedule import Schedule
-from rarecxr.gan.settings import GanSettings
+from rarecxr.study.configuration.gan import GanSettings
 
 
 def settings(**changes):
@@ -46,7 +46,15 @@ def test_the_last_moment_holds_after_the_end():
 
 def test_the_published_schedule_reaches_256_pixels_after_7200_kimg():
     """600 kimg for each fade and each resolution from 4x4 (appendix A)."""
-    schedule = Schedule(GanSettings(resolution=256))
+    schedule = Schedule(
+        GanSettings(
+            resolution=256,
+            start_resolution=4,
+            fade_kimg=600,
+            stabilise_kimg=600,
+            final_kimg=4800,
+        )
+    )
     assert schedule.at(7_199_999).alpha < 1
     assert schedule.at(7_200_000).resolution == 256
     assert schedule.at(7_200_000).alpha == 1

@@ -9,8 +9,8 @@ from gan_files import SETTINGS
 
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.trainer import Trainer, make_adam
+from rarecxr.study.configuration.gan import GanSettings
 
 CPU = torch.device("cpu")
 
@@ -51,7 +51,7 @@ def test_adam_has_the_settings_of_the_section():
 
 @pytest.mark.parametrize(
     ("changes", "decay"),
-    [({"ema_decay": 0.75}, 0.75), ({"ema_half_life_kimg": 0.002, "minibatch": 4}, 0.25)],
+    [({"ema_decay": 0.75}, 0.75), ({"ema_half_life_kimg": 0.002, "batch_size": 4}, 0.25)],
 )
 def test_the_average_moves_by_a_decay_a_step_or_by_images(changes, decay):
     run = trainer(**changes)
@@ -87,7 +87,7 @@ def test_a_trainer_goes_on_from_its_state_to_the_bit():
 
 
 def test_the_learning_rate_is_that_of_the_resolution():
-    run = trainer(lr={"default": 0.001, "16px": 1e-12})
+    run = trainer(learning_rate={"default": 0.001, "16px": 1e-12})
     before = weights(run.generator)
     run.step()
     for old, new in zip(before, weights(run.generator), strict=True):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rarecxr.phantoms.labels import COUNTS, ROWS, make_rates, sample_studies
+from rarecxr.phantoms.labels import make_rates, sample_studies
+from rarecxr.phantoms.prevalence import COUNTS, ROWS
 from rarecxr.study.findings import FINDINGS
 
 N = 6000

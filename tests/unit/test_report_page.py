@@ -219,7 +219,7 @@ def test_the_methods_say_what_was_thinned_and_selected(study, tmp_path):
     settings = study.make_report()["settings"]
     settings["dataset"]["thin"] = {"Fracture": 0.03}
     settings["bank"]["select"] |= {"implausible": 0.1}
-    settings["gan"]["watch"]["keep"] = "last"
+    settings["gan"]["evaluation"]["keep"] = "last"
     page = page_of(study, tmp_path, settings=settings)
     assert "Of the training patients with Fracture 3 % were kept" in page.replace("\u00a0", " ")
     assert "and the 10 % in which a classifier" in page.replace("\u00a0", " ")

@@ -8,7 +8,7 @@ from simulated_study import TARGETS, SimulatedStudy
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.statistics.evaluation import evaluate
-from rarecxr.study.arms import at_doses, largest
+from rarecxr.study.arms import at_doses
 
 DOSES = {
     "oversample": {"oversample@0.5": 0.5, "oversample": 2.0},
@@ -149,7 +149,6 @@ def test_arms_that_add_images_get_a_run_a_dose_and_the_others_none():
     assert definitions["gan@0.5"] == {"recipe": "plain", "ratio": 0.5}
     # The arm by its own name uses all of the bank, as it does without a sweep.
     assert {name: definitions[name] for name in arms} == arms
-    assert largest([2, 0.5, 1]) == 2
 
 
 @pytest.mark.parametrize("ratio", [2.0, [2.0], {"default": 2.0}, None])

@@ -42,7 +42,14 @@ SHEETS = {"describe_bank", "make_report"}
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
     "rarecxr.core.code_digest": set(),
-    "rarecxr.study.configuration": set(),
+    "rarecxr.study.architectures": set(),
+    "rarecxr.study.check": set(),
+    "rarecxr.study.configuration.": set(),
+    "rarecxr.study.configuration.gan": {"train_gan"},
+    "rarecxr.study.documents": set(),
+    "rarecxr.study.recipes": {"train_gan"},
+    "rarecxr.study.schema": set(),
+    "rarecxr.study.values": {"train_gan"},
     "rarecxr.core.devices": TORCH,
     "rarecxr.study.arms": set(),
     "rarecxr.core.files": ALL,
@@ -75,6 +82,7 @@ REACH = {
     },
     "rarecxr.data.pixel_cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
+    "rarecxr.data.csv_file": {"index_images"},
     "rarecxr.data.decode": CACHE,
     "rarecxr.data.image_bytes": CACHE,
     "rarecxr.data.png16": CACHE,
@@ -84,6 +92,7 @@ REACH = {
         "index_images",
         "label_images",
         "make_bank",
+        "train_gan",
         "measure_filters",
         "describe_bank",
         "check_leakage",
@@ -225,7 +234,7 @@ def downstream(rules):
 @pytest.mark.parametrize(
     "module",
     [
-        "study.configuration",
+        "study.check",
         "phantoms.dataset",
         "data.labels",
         "bank.generate",

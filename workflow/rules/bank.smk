@@ -18,14 +18,14 @@ rule make_bank:
     priority: 20
     conda:
         "../../envs/torch.yaml"
-    threads: config["bank"]["threads"]
+    threads: CONFIG.bank.threads
     resources:
         gpu=gpus("bank"),
         mem_mb=memory("make_bank"),
         runtime=minutes("make_bank"),
     params:
         bank=bank_settings(),
-        weights_dir=config["features"]["weights_dir"],
+        without_effect=without_effect("bank", weights_dir=CONFIG.features.weights_dir),
         study=STUDY,
         code=code("make_bank.py"),
     script:
@@ -48,14 +48,16 @@ rule measure_bank:
         "<benchmarks>/measure_bank/{recipe}/{fraction}/draw{draw}/{finding}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: config["quality"]["threads"]
+    threads: CONFIG.quality.threads
     resources:
         gpu=gpus("quality"),
         mem_mb=memory("measure_bank"),
         runtime=minutes("measure_bank"),
     params:
         quality=settings("quality"),
-        weights_dir=config["features"]["weights_dir"],
+        without_effect=without_effect(
+            "quality", weights_dir=CONFIG.features.weights_dir
+        ),
         study=STUDY,
         code=code("measure_bank.py"),
     script:
@@ -81,11 +83,8 @@ rule measure_filters:
         runtime=minutes("measure_filters"),
     params:
         banks=bank_names(),
-        filters={
-            name: _sorted(config["filters"][name])
-            for name in sorted(config["filters"])
-        },
-        max_images=config["quality"]["max_images"],
+        filters=filter_settings(sorted(CONFIG.filters)),
+        max_images=CONFIG.quality.max_images,
         study=STUDY,
         code=code("measure_filters.py"),
     script:
@@ -123,9 +122,9 @@ rule describe_bank:
         runtime=minutes("describe_bank"),
     params:
         filters=recipe_filters,
-        source=DATASET["name"],
-        terms=DATASET["terms"],
-        phantom=DATASET["root"] is None,
+        source=DATASET.name,
+        terms=DATASET.terms,
+        phantom=DATASET.root is None,
         code=code("describe_bank.py"),
     script:
         "../scripts/describe_bank.py"

@@ -5,7 +5,7 @@
 rule train_classifier:
     """Train one classifier on what an arm adds to a fraction's real images, and let it predict."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
         draw_csv="<dataset>/draw{draw}.csv",
@@ -23,21 +23,18 @@ rule train_classifier:
     priority: 10
     conda:
         "../../envs/torch.yaml"
-    threads: config["classifier"]["threads"]
+    threads: CONFIG.classifier.threads
     resources:
         gpu=gpus("classifier"),
-        mem_mb=memory(
-            "train_classifier", beside=config["classifier"]["memory_limit_mb"]
-        ),
+        mem_mb=memory("train_classifier", beside=CONFIG.classifier.pixel_memory_mib),
         runtime=minutes("train_classifier"),
-        # Where the pixels lie changes the speed and no result: no param.
-        pixel_mb=config["classifier"]["memory_limit_mb"],
     params:
-        classifier=settings("classifier", without=("arms", "seeds", "memory_limit_mb")),
+        classifier=settings("classifier", without=("arms", "seeds")),
+        without_effect=without_effect("classifier"),
         arm=arm_definition,
         transforms=arm_transforms,
         repetition=arm_repetition,
-        findings=DATASET["findings"],
+        findings=DATASET.findings,
         target_findings=TARGETS,
         state=f"results/{STUDY}/state/classifier/{{arm}}/{{fraction}}/draw{{draw}}/seed{{seed}}",
         study=STUDY,

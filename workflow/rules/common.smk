@@ -2,9 +2,11 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import update_config
 
 ROOT = Path(workflow.current_basedir).parents[1].resolve()
@@ -12,10 +14,12 @@ SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from rarecxr.core.code_digest import code_digest
-from rarecxr.study.configuration import check
-from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
 from rarecxr.data.fingerprint import image_fingerprint
-from rarecxr.study.arms import at_doses, largest
+from rarecxr.study.arms import at_doses
+from rarecxr.study.check import check
+from rarecxr.study.configuration.study import doubts
+from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
+from rarecxr.study.recipes import BASE, CONDITIONAL
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
 # where Python would end the workflow with a UnicodeEncodeError.
@@ -30,33 +34,42 @@ update_config(_reference, config)
 config.update(_reference)
 
 try:
-    check(config, ROOT / "config/schema.yaml")
+    CONFIG = check(config)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
-STUDY = config["study"]
-DATASET = config["dataset"]
-DRAWS = range(config["draws"])
-SEEDS = range(config["classifier"]["seeds"])
+# Said once, not by every job that reads this file again.
+if workflow.is_main_process:
+    for _doubt in doubts(CONFIG):
+        logger.warning(_doubt)
+
+STUDY = CONFIG.study
+DATASET = CONFIG.dataset
+DRAWS = range(CONFIG.draws)
+SEEDS = range(CONFIG.classifier.seeds)
 # As they stand in paths: 1, not 1.0.
-FRACTIONS = [format(fraction, "g") for fraction in DATASET["fractions"]]
-TARGETS = DATASET["target_findings"]
+FRACTIONS = [format(fraction, "g") for fraction in DATASET.fractions]
+TARGETS = DATASET.target_findings
 # What patients are shared out by and negatives are free of: those that may be added later, too.
-RECKONED = sorted({*TARGETS, *DATASET["planned_findings"]})
-# Recipes that start from nothing: what all others start from, and one GAN of all findings.
-BASE, CONDITIONAL = "base", "conditional"
+RECKONED = sorted({*TARGETS, *DATASET.planned_findings})
 # Every arm's definition, and the doses that each has where bank.ratio is a list; ARMS are those that run.
-DEFINITIONS, DOSES = at_doses(config["arms"], config["bank"]["ratio"])
+DEFINITIONS, DOSES = at_doses(
+    {
+        name: arm.model_dump(mode="json", exclude_defaults=True)
+        for name, arm in CONFIG.arms.items()
+    },
+    CONFIG.bank.ratio,
+)
 ARMS = {
     run: DEFINITIONS[run]
-    for name in config["classifier"]["arms"]
+    for name in CONFIG.classifier.arms
     for run in DOSES.get(name, [name])
 }
 
 
-if config["container"]:
+if CONFIG.container:
 
-    container: config["container"]
+    container: CONFIG.container
 
 
 wildcard_constraints:
@@ -70,21 +83,28 @@ wildcard_constraints:
 
 
 def settings(section, without=()):
-    """One section of the configuration as a param: plain values in a fixed order of keys.
+    """What of a section can change a result, as a param: plain values in a fixed order of keys.
 
     Snakemake compares params by their text, so the order of keys must not count.
     """
-    return {
-        key: _sorted(config[section][key])
-        for key in sorted(config[section])
-        if key not in without
-    }
+    chosen = getattr(CONFIG, section).with_effect()
+    return {key: value for key, value in chosen.items() if key not in without}
 
 
-def _sorted(value):
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return value
+def without_effect(section, **more):
+    """What of a section changes no result: Snakemake compares no params of such a type."""
+    return SimpleNamespace(**getattr(CONFIG, section).without_effect(), **more)
+
+
+def chosen_settings(section, keys):
+    """Some settings of a section, as plain values."""
+    plain = getattr(CONFIG, section).plain()
+    return {key: plain[key] for key in keys}
+
+
+def filter_settings(names):
+    """The filters of these names, as plain values."""
+    return {name: CONFIG.filters[name].plain() for name in names}
 
 
 def code(script):
@@ -96,7 +116,7 @@ def finding_name(wildcards):
     """The finding's name as the labels have it; negatives and all keep theirs."""
     if wildcards.finding in (NEGATIVES, ALL):
         return wildcards.finding
-    return unslug(wildcards.finding, DATASET["findings"])
+    return unslug(wildcards.finding, DATASET.findings)
 
 
 def own_file(path):
@@ -106,9 +126,8 @@ def own_file(path):
 
 def gpus(section):
     """GPUs that a job of this section asks for."""
-    return (
-        0 if config[section]["device"] == "cpu" else config[section].get("devices", 1)
-    )
+    chosen = getattr(CONFIG, section)
+    return 0 if chosen.device == "cpu" else getattr(chosen, "devices", 1)
 
 
 def memory(rule, beside=0):
@@ -122,9 +141,8 @@ def minutes(rule):
 
 
 def _asked(what, rule, beside=0):
-    jobs = config["jobs"]
-    first = jobs[what].get(rule, jobs[what]["default"]) + beside
-    most = jobs[f"max_{what}"] or float("inf")
+    first = getattr(CONFIG.jobs, what).get(rule) + beside
+    most = getattr(CONFIG.jobs, f"max_{what}") or float("inf")
     return lambda wildcards, attempt: min(first * attempt, most)
 
 

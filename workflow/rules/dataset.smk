@@ -1,6 +1,6 @@
 # From the raw CSV and images (or the embedded phantoms) to labels, split and cached pixels.
 
-RESOLUTION = DATASET["resolution"]
+RESOLUTION = DATASET.resolution
 
 
 rule make_phantoms:
@@ -44,7 +44,7 @@ rule index_images:
         mem_mb=memory("index_images"),
         runtime=minutes("index_images"),
     params:
-        views=DATASET["views"],
+        views=DATASET.views,
         code=code("index_images.py"),
     script:
         "../scripts/index_images.py"
@@ -66,8 +66,8 @@ rule label_images:
         mem_mb=memory("label_images"),
         runtime=minutes("label_images"),
     params:
-        uncertain=_sorted(DATASET["uncertain"]),
-        blank=DATASET["blank"],
+        uncertain=DATASET.uncertain.mapping(),
+        blank=DATASET.blank,
         code=code("label_images.py"),
     script:
         "../scripts/label_images.py"
@@ -89,15 +89,10 @@ rule split_patients:
         mem_mb=memory("split_patients"),
         runtime=minutes("split_patients"),
     params:
-        split={
-            key: DATASET[key]
-            for key in (
-                "seed",
-                "test_percent",
-                "validation_percent",
-            )
-        }
-        | {"target_findings": RECKONED, "thin": _sorted(DATASET["thin"])},
+        split=chosen_settings(
+            "dataset", ("seed", "test_percent", "thin", "validation_percent")
+        )
+        | {"target_findings": RECKONED},
         code=code("split_patients.py"),
     script:
         "../scripts/split_patients.py"
@@ -120,7 +115,7 @@ rule draw_patients:
         mem_mb=memory("draw_patients"),
         runtime=minutes("draw_patients"),
     params:
-        draws={key: DATASET[key] for key in ("min_positive_patients", "seed")}
+        draws=chosen_settings("dataset", ("min_positive_patients", "seed"))
         | {"target_findings": RECKONED},
         code=code("draw_patients.py"),
     script:
@@ -145,10 +140,10 @@ rule decode_images:
         mem_mb=memory("decode_images"),
         runtime=minutes("decode_images"),
     params:
-        cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
+        cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
         root=dataset_root(),
         watched=watched_images,
-        shards=DATASET["shards"],
+        shards=DATASET.shards,
         code=code("decode_images.py"),
     script:
         "../scripts/decode_images.py"
@@ -160,11 +155,11 @@ rule cache_pixels:
         images="<dataset>/images.parquet",
         shards=[
             f"<dataset>/pixels_{RESOLUTION}/{shard}.h5"
-            for shard in range(DATASET["shards"])
+            for shard in range(DATASET.shards)
         ],
         left_out=[
             f"<dataset>/pixels_{RESOLUTION}/{shard}_rejected.csv"
-            for shard in range(DATASET["shards"])
+            for shard in range(DATASET.shards)
         ],
     output:
         pixels=f"<dataset>/pixels_{RESOLUTION}.h5",
@@ -179,7 +174,7 @@ rule cache_pixels:
         mem_mb=memory("cache_pixels"),
         runtime=minutes("cache_pixels"),
     params:
-        cache={key: DATASET[key] for key in ("max_rejected", "resolution", "square")},
+        cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
         root=dataset_root(),
         study=STUDY,
         code=code("cache_pixels.py"),

@@ -5,7 +5,7 @@
 rule make_training_set:
     """Gather one finding's training images of one fraction, with their filtered copies."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
         draw_csv="<dataset>/draw{draw}.csv",
@@ -23,10 +23,10 @@ rule make_training_set:
         runtime=minutes("make_training_set"),
     params:
         finding=finding_name,
-        findings=DATASET["findings"],
+        findings=DATASET.findings,
         filters=recipe_filters,
         target_findings=RECKONED,
-        resolution=config["gan"]["resolution"],
+        resolution=CONFIG.gan.resolution,
         study=STUDY,
         code=code("make_training_set.py"),
     script:
@@ -36,7 +36,7 @@ rule make_training_set:
 rule make_validation_set:
     """Gather one finding's validation images, which synthetic ones are measured against."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
     output:
@@ -54,7 +54,7 @@ rule make_validation_set:
     params:
         finding=finding_name,
         target_findings=RECKONED,
-        resolution=config["gan"]["resolution"],
+        resolution=CONFIG.gan.resolution,
         study=STUDY,
         code=code("make_validation_set.py"),
     script:
@@ -64,7 +64,7 @@ rule make_validation_set:
 rule train_features:
     """Train the network whose features synthetic images are measured in, on a fraction's real ones."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET['resolution']}.h5",
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
         draw_csv="<dataset>/draw{draw}.csv",
@@ -79,15 +79,15 @@ rule train_features:
     priority: 20
     conda:
         "../../envs/torch.yaml"
-    threads: config["features"]["threads"]
+    threads: CONFIG.features.threads
     resources:
         gpu=gpus("features"),
-        mem_mb=memory("train_features", beside=config["features"]["memory_limit_mb"]),
+        mem_mb=memory("train_features", beside=CONFIG.features.pixel_memory_mib),
         runtime=minutes("train_features"),
-        pixel_mb=config["features"]["memory_limit_mb"],
     params:
-        features=settings("features", without=("memory_limit_mb",)),
-        findings=DATASET["findings"],
+        features=settings("features"),
+        without_effect=without_effect("features"),
+        findings=DATASET.findings,
         target_findings=RECKONED,
         state=f"results/{STUDY}/state/features/{{fraction}}/draw{{draw}}",
         study=STUDY,
@@ -125,7 +125,7 @@ rule train_gan:
     priority: 20
     conda:
         "../../envs/torch.yaml"
-    threads: config["gan"]["threads"]
+    threads: CONFIG.gan.threads
     resources:
         # One task for all of them, which starts the processes of further GPUs itself: never `tasks`,
         # with which SLURM would start the script once a GPU.
@@ -134,7 +134,7 @@ rule train_gan:
         runtime=minutes("train_gan"),
     params:
         gan=gan_settings,
-        weights_dir=config["features"]["weights_dir"],
+        without_effect=without_effect("gan", weights_dir=CONFIG.features.weights_dir),
         state=f"results/{STUDY}/state/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
         study=STUDY,
         code=code("train_gan.py"),

@@ -7,20 +7,20 @@
 
 def dataset_root():
     """The folder with train.csv and the images: the user's, or the phantoms'."""
-    return DATASET["root"] or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
+    return DATASET.root or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
 
 
 def dataset_csv(key):
     """One of the data set's CSV files; an empty list where there is none."""
-    if DATASET["root"] is None:
+    if DATASET.root is None:
         return f"{dataset_root()}/{'train.csv' if key == 'train_csv' else 'valid.csv'}"
-    if DATASET[key] is None:
+    if getattr(DATASET, key) is None:
         return []
-    path = f"{dataset_root()}/{DATASET[key]}"
+    path = f"{dataset_root()}/{getattr(DATASET, key)}"
     if not Path(dataset_root()).is_dir():
         raise WorkflowError(
             f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
-            f"{DATASET['train_csv']}, or null for the embedded phantoms"
+            f"{DATASET.train_csv}, or null for the embedded phantoms"
         )
     if not Path(path).is_file():
         raise WorkflowError(
@@ -34,14 +34,14 @@ def watched_images(wildcards):
 
     Phantoms are a rule's output and need no watching.
     """
-    if DATASET["root"] is None or not DATASET["watch_images"]:
+    if DATASET.root is None or not DATASET.watch_images:
         return None
     return image_fingerprint(dataset_root())
 
 
 def shard_file(path):
     """An output that is removed when the cache is there, unless the study keeps its shards."""
-    return path if DATASET["keep_shards"] else temp(path)
+    return path if DATASET.keep_shards else temp(path)
 
 
 # gan
@@ -49,10 +49,7 @@ def shard_file(path):
 
 def recipe_filters(wildcards):
     """The filters of a recipe, by name, with their parameters."""
-    return {
-        name: _sorted(config["filters"][name])
-        for name in config["recipes"].get(wildcards.recipe, [])
-    }
+    return filter_settings(CONFIG.recipes.get(wildcards.recipe, []))
 
 
 def gan_file(wildcards, name, recipe=None, finding=None):
@@ -72,13 +69,12 @@ def gan_settings(wildcards):
     """The section `gan`, without what concerns finding GANs alone where none is trained."""
     from_scratch = wildcards.recipe in (BASE, CONDITIONAL)
     only_findings = ("finetune_kimg", "freeze_d") if from_scratch else ()
-    conditioning = "labels" if wildcards.recipe == CONDITIONAL else "none"
-    return {"conditioning": conditioning} | settings("gan", without=only_findings)
+    return settings("gan", without=only_findings)
 
 
 def watch_reference(wildcards):
     """The validation images that a GAN is measured against while it trains."""
-    if config["gan"]["watch"] is None:
+    if CONFIG.gan.evaluation is None:
         return []
     return f"results/{STUDY}/dataset/validation/{wildcards.finding}.h5"
 
@@ -94,7 +90,7 @@ def features_model(wildcards, spaces):
 
 def watch_spaces():
     """The feature space that GANs are measured in while they train, as a list."""
-    return [(config["gan"]["watch"] or {}).get("space")]
+    return [] if CONFIG.gan.evaluation is None else [CONFIG.gan.evaluation.space]
 
 
 def watch_features(wildcards):
@@ -114,14 +110,16 @@ def bank_recipes():
 
 def bank_settings():
     """The section `bank`, with the largest of several ratios: smaller doses use a part of the bank."""
-    return settings("bank") | {"ratio": _sorted(largest(config["bank"]["ratio"]))}
+    return CONFIG.bank.model_copy(
+        update={"ratio": CONFIG.bank.largest_ratio()}
+    ).with_effect()
 
 
 def positives_recipe():
     """The recipe whose training sets stand for a finding's real positives: all have the same."""
     return next(
         (recipe for recipe in bank_recipes() if recipe != CONDITIONAL),
-        next(iter(config["recipes"])),
+        next(iter(CONFIG.recipes)),
     )
 
 
@@ -164,11 +162,11 @@ def bank_sizes(wildcards):
 
 def selection_spaces():
     """The feature spaces that banks' images are selected in; the network that judges them is one."""
-    select = config["bank"]["select"]
+    select = CONFIG.bank.select
     if select is None:
         return []
-    spaces = [] if select["copies"] is None else [select["space"]]
-    return [*spaces, "classifier"] if select["implausible"] else spaces
+    spaces = [] if select.copies is None else [select.space]
+    return [*spaces, "classifier"] if select.implausible else spaces
 
 
 def selection_features(wildcards):
@@ -178,7 +176,7 @@ def selection_features(wildcards):
 
 def quality_features(wildcards):
     """The network whose features a bank is measured in."""
-    return features_model(wildcards, config["quality"]["spaces"])
+    return features_model(wildcards, CONFIG.quality.spaces)
 
 
 def bank_names():
@@ -225,13 +223,13 @@ def arm_negatives(wildcards):
 
 def arm_definition(wildcards):
     """An arm's definition, in a fixed order of keys."""
-    return _sorted(DEFINITIONS[wildcards.arm])
+    return dict(sorted(DEFINITIONS[wildcards.arm].items()))
 
 
 def arm_transforms(wildcards):
     """The settings of an arm's random transforms, or none."""
     name = DEFINITIONS[wildcards.arm].get("transforms")
-    return None if name is None else _sorted(config["transforms"][name])
+    return None if name is None else CONFIG.transforms[name].plain()
 
 
 def arm_repetition(wildcards):
@@ -245,7 +243,7 @@ def arm_repetition(wildcards):
 
 def own_weights(section):
     """A file of pretrained weights that is the user's own, not one of torchvision's."""
-    weights = config[section]["weights"]
+    weights = getattr(CONFIG, section).weights
     return [] if weights in (None, "imagenet") else weights
 
 
@@ -322,6 +320,32 @@ def place(gan):
 def files(kind, gans):
     """One file of each GAN or bank, as in gan/{}/generator.pt."""
     return [f"results/{STUDY}/{kind.format(place(gan))}" for gan in gans]
+
+
+def reported_settings():
+    """The sections that the report quotes, by name."""
+    sections = (
+        "arms",
+        "bank",
+        "classifier",
+        "dataset",
+        "filters",
+        "gan",
+        "recipes",
+        "transforms",
+    )
+    plain = CONFIG.plain()
+    return {
+        name: (
+            settings(name)
+            if hasattr(getattr(CONFIG, name), "with_effect")
+            else plain[name]
+        )
+        for name in sections
+    } | {
+        "arms": {name: DEFINITIONS[name] for name in sorted(CONFIG.arms)},
+        "dataset": settings("dataset") | {"uncertain": DATASET.uncertain.mapping()},
+    }
 
 
 # states

@@ -11,7 +11,7 @@ rule check_leakage:
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
         draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
-        rejected=f"<dataset>/pixels_{DATASET['resolution']}_rejected.csv",
+        rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
         training_set=files("gan/{}/training_set.h5", gans()),
         generator=files("gan/{}/generator.pt", gans()),
         metadata=files("gan/{}/generator.json", gans()),
@@ -49,7 +49,7 @@ rule evaluate:
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
         draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
-        rejected=f"<dataset>/pixels_{DATASET['resolution']}_rejected.csv",
+        rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
         predictions=predictions(),
         # Not read: no result is written of a study that leaks.
         leakage="<report>/leakage.csv",
@@ -87,11 +87,11 @@ rule evaluate:
         runtime=minutes("evaluate"),
     params:
         runs=runs(),
-        doses={arm: DOSES[arm] for arm in config["classifier"]["arms"] if arm in DOSES},
+        doses={arm: DOSES[arm] for arm in CONFIG.classifier.arms if arm in DOSES},
         target_findings=TARGETS,
-        baseline="none",
-        control="oversample",
         statistics=settings("report")["statistics"],
+        baseline=CONFIG.report.baseline,
+        control=CONFIG.report.control,
         code=code("evaluate.py"),
     script:
         "../scripts/evaluate.py"
@@ -158,24 +158,12 @@ rule make_report:
         gans=SHOWN_BANKS,
         banks=banks(),
         study=STUDY,
-        phantom=DATASET["root"] is None,
-        baseline="none",
-        control="oversample",
-        settings={
-            name: settings(name)
-            for name in (
-                "arms",
-                "bank",
-                "classifier",
-                "dataset",
-                "filters",
-                "gan",
-                "recipes",
-                "transforms",
-            )
-        },
+        phantom=DATASET.root is None,
+        settings=reported_settings(),
         statistics=settings("report")["statistics"],
-        report=settings("report", without=("statistics",)),
+        baseline=CONFIG.report.baseline,
+        control=CONFIG.report.control,
+        report=settings("report", without=("baseline", "control", "statistics")),
         code=code("make_report.py"),
     script:
         "../scripts/make_report.py"

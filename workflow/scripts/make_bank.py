@@ -12,7 +12,6 @@ make_bank(
     sizes_from=list(snakemake.input.sizes_from),
     labels_from=snakemake.input.labels_from or None,
     features=snakemake.input.features or None,
-    weights_dir=snakemake.params.weights_dir,
     bank=snakemake.output.bank,
     study=snakemake.params.study,
     finding=snakemake.wildcards.finding,
@@ -21,4 +20,5 @@ make_bank(
     draw=int(snakemake.wildcards.draw),
     code=snakemake.params.code,
     **snakemake.params.bank,
+    **vars(snakemake.params.without_effect),
 )

@@ -13,8 +13,8 @@ measure(
     validation_set=snakemake.input.validation_set,
     features=snakemake.input.features or None,
     quality=snakemake.output.quality,
-    weights_dir=snakemake.params.weights_dir,
     study=snakemake.params.study,
     code=snakemake.params.code,
     **snakemake.params.quality,
+    **vars(snakemake.params.without_effect),
 )

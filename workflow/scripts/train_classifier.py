@@ -25,7 +25,7 @@ train(
     fraction=float(snakemake.wildcards.fraction),
     draw=int(snakemake.wildcards.draw),
     seed=int(snakemake.wildcards.seed),
-    memory_limit_mb=snakemake.resources.pixel_mb,
+    **vars(snakemake.params.without_effect),
     code=snakemake.params.code,
     **snakemake.params.repetition,
     **snakemake.params.classifier,

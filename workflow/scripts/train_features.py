@@ -19,7 +19,7 @@ train_features(
     study=snakemake.params.study,
     fraction=float(snakemake.wildcards.fraction),
     draw=int(snakemake.wildcards.draw),
-    memory_limit_mb=snakemake.resources.pixel_mb,
+    **vars(snakemake.params.without_effect),
     code=snakemake.params.code,
     **snakemake.params.features,
 )

@@ -11,7 +11,6 @@ train(
     base=snakemake.input.base or None,
     validation_set=snakemake.input.validation_set or None,
     features=snakemake.input.features or None,
-    weights_dir=snakemake.params.weights_dir,
     generator=snakemake.output.generator,
     log_csv=snakemake.output.training,
     samples=snakemake.output.samples,
@@ -24,4 +23,5 @@ train(
     draw=int(snakemake.wildcards.draw),
     code=snakemake.params.code,
     **snakemake.params.gan,
+    **vars(snakemake.params.without_effect),
 )

@@ -41,7 +41,7 @@ def make_bank(
     recipe: str,
     fraction: float,
     draw: int,
-    batch: int,
+    batch_size: int,
     threads: int,
     labels_from: str | os.PathLike | None = None,
     ratio: ByFinding = None,
@@ -66,7 +66,7 @@ def make_bank(
         recipe: name of the recipe.
         fraction: percent of the training patients.
         draw: number of the draw.
-        batch: images a forward pass.
+        batch_size: images a forward pass.
         threads: CPU threads.
         ratio: synthetic images for each real positive; see `bank_size`.
         number: synthetic images; takes the place of `ratio` where it is given.
@@ -112,11 +112,11 @@ def make_bank(
     judged = None
     if select is not None:
         # Images are drawn twice, first to be judged, so that none need be held in memory.
-        drawn = _batches(network, most, own_seed, batch, labels, where)
+        drawn = _batches(network, most, own_seed, batch_size, labels, where)
         judged = _judge(drawn, size, select, training_set, finding, features, weights_dir, where)
 
     settings = {
-        "batch": batch,
+        "batch_size": batch_size,
         "number": size,
         "seed": seed,
         "finding": finding,
@@ -147,7 +147,7 @@ def make_bank(
         kept = np.flatnonzero(judged.fate == KEPT)
         attributes["selection"] = {**judged.counts(), **dict(select)}
     with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
-        drawn = _batches(network, most, own_seed, batch, labels, where)
+        drawn = _batches(network, most, own_seed, batch_size, labels, where)
         write_bank(
             bank,
             size,

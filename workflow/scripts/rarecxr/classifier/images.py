@@ -113,7 +113,7 @@ def load_images(
     parts: Sequence[Part],
     resolution: int,
     device: torch.device,
-    memory_limit_mb: float,
+    pixel_memory_mib: float,
     scratch: Path,
 ) -> DeviceImages | MappedImages:
     """All images of the parts, one after the other.
@@ -122,11 +122,11 @@ def load_images(
         parts: what to load.
         resolution: side of the images that come out, in pixels.
         device: where they are used.
-        memory_limit_mb: size up to which they are held in the device's memory, in MiB.
+        pixel_memory_mib: size up to which they are held in the device's memory, in MiB.
         scratch: folder for unpacked files where they are not.
     """
     size = sum(len(part.rows) for part in parts) * resolution**2
-    if size <= memory_limit_mb * 2**20:
+    if size <= pixel_memory_mib * 2**20:
         return DeviceImages(parts, resolution, device)
     log.info("%d MiB of pixels are more than the limit: mapped from disk", size >> 20)
     return MappedImages(parts, resolution, device, scratch)

@@ -28,9 +28,6 @@ from rarecxr.study.findings import NEGATIVES
 
 log = logging.getLogger(__name__)
 
-# Seconds of work that a lost machine may cost.
-SAVE_INTERVAL_S = 120.0
-
 
 def train(
     *,
@@ -59,7 +56,7 @@ def train(
     weights: str | None,
     weights_dir: str | os.PathLike | None,
     resolution: int,
-    batch: int,
+    batch_size: int,
     epochs: int,
     epoch_images: str | int,
     patience: int | None,
@@ -69,7 +66,8 @@ def train(
     finetune_rate: float,
     precision: str,
     device: str,
-    memory_limit_mb: float,
+    pixel_memory_mib: float,
+    resume_interval_s: float = 120.0,
     code: str | None = None,
     lock_wait_s: float = 120.0,
 ) -> None:
@@ -105,7 +103,7 @@ def train(
         weights: pretrained weights: imagenet, a path, or None for none.
         weights_dir: folder of weight files, or None.
         resolution: side in pixels of the images that the network sees.
-        batch: images of one step.
+        batch_size: images of one step.
         epochs: number of epochs at most, of both phases together where an arm pretrains.
         epoch_images: images of an epoch: `real`, `all` or a number.
         patience: epochs without a better one after which training ends, or None.
@@ -115,7 +113,8 @@ def train(
         finetune_rate: learning rate of the fine-tuning, as a multiple of `learning_rate`.
         precision: fp32, bf16 or auto.
         device: cpu, cuda or auto.
-        memory_limit_mb: size up to which pixels are held in the device's memory, in MiB.
+        pixel_memory_mib: size up to which pixels are held in the device's memory, in MiB.
+        resume_interval_s: seconds between two saves of the resume file.
         code: digest of the code, for the provenance.
         lock_wait_s: how long to wait for another process that trains in `state`.
 
@@ -156,7 +155,7 @@ def train(
     }
     positives = {finding: int(np.sum(parts["train"][finding] == 1)) for finding in target_findings}
     added = {}
-    if "ratio" in arm:
+    if arm.get("ratio") is not None:
         added = added_positives(positives, arm["ratio"])
     elif arm.get("oversample"):
         added = added_positives(positives, ratio, number)
@@ -169,7 +168,7 @@ def train(
         if negatives
         else None,
         repeated=added if arm.get("oversample") else {},
-        dose=added if "ratio" in arm else None,
+        dose=added if arm.get("ratio") is not None else None,
         seed=seed,
     )
     for finding, counts in examples.counts(findings).items():
@@ -185,7 +184,7 @@ def train(
     settings = {
         "arm": dict(arm),
         "architecture": architecture,
-        "batch": batch,
+        "batch_size": batch_size,
         "draw": draw,
         "epoch_images": epoch_images,
         "epochs": epochs,
@@ -213,13 +212,13 @@ def train(
     origin["inputs"]["pixels"] = digest(table[["image", "digest"]].to_numpy().tolist())
     identity = digest({"origin": origin, "findings": list(findings), "device": where.type})
 
-    with ResumeStore(state, identity, SAVE_INTERVAL_S, lock_wait_s) as store:
+    with ResumeStore(state, identity, resume_interval_s, lock_wait_s) as store:
         sources = [Part(pixels, parts["train"]["place"].to_numpy())]
         sources += [Part(opened[f].path, np.arange(n)) for f, n in examples.used.items() if f]
         if negatives:
             sources.append(Part(negatives, np.arange(examples.used[None])))
         sources.append(Part(pixels, parts["val"]["place"].to_numpy()))
-        images = load_images(sources, resolution, where, memory_limit_mb, store.scratch / "train")
+        images = load_images(sources, resolution, where, pixel_memory_mib, store.scratch / "train")
         validation = Validation(
             places=np.arange(len(images) - len(parts["val"]), len(images)),
             labels=known["val"],
@@ -227,8 +226,8 @@ def train(
         )
         manner = Manner(
             architecture=architecture,
-            batch=batch,
-            epoch_length=epoch_length(epoch_images, len(parts["train"]), len(examples), batch),
+            batch=batch_size,
+            epoch_length=epoch_length(epoch_images, len(parts["train"]), len(examples), batch_size),
             patience=patience,
             schedule=schedule,
             transforms=transforms,
@@ -253,7 +252,7 @@ def train(
             [Part(pixels, judged["place"].to_numpy())],
             resolution,
             where,
-            memory_limit_mb,
+            pixel_memory_mib,
             store.scratch / "judged",
         )
         batches = seen.batches(np.arange(len(judged)), BATCH)

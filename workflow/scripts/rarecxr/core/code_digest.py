@@ -15,8 +15,8 @@ from pathlib import Path
 def code_digest(script: Path) -> str:
     """Digest of what a script does, with the project modules that it imports.
 
-    Comments, docstrings and layout do not count. Hashed are node names and non-empty
-    fields of the syntax tree, which Python 3.9 to 3.13 agree on.
+    Comments, docstrings (those below a setting, too) and layout do not count. Hashed are node
+    names and non-empty fields of the syntax tree, which Python 3.9 to 3.13 agree on.
 
     Args:
         script: the script; modules beside it, or in packages beside it, are the project's.
@@ -86,9 +86,9 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 def _written_out(node: ast.AST, depth: int = 0) -> Iterator[str]:
     yield f"{depth} {type(node).__name__}"
     for field, value in ast.iter_fields(node):
-        if field == "body" and _has_docstring(node):
-            value = value[1:]
         for item in value if isinstance(value, list) else [value]:
+            if _is_text_alone(item):
+                continue
             if isinstance(item, ast.AST):
                 yield f"{depth} {field}:"
                 yield from _written_out(item, depth + 1)
@@ -96,6 +96,7 @@ def _written_out(node: ast.AST, depth: int = 0) -> Iterator[str]:
                 yield f"{depth} {field}={item!r}"
 
 
-def _has_docstring(node: ast.AST) -> bool:
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None
+def _is_text_alone(node: object) -> bool:
+    """Whether this is a statement that is nothing but text: it does nothing."""
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return text and isinstance(node.value.value, str)

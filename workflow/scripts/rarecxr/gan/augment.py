@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rarecxr.core.warp import warp
 from rarecxr.gan.distributed import ProcessGroup
-from rarecxr.gan.settings import AdaSettings
+from rarecxr.study.configuration.gan import AdaSettings
 
 
 class AdaptiveAugment:

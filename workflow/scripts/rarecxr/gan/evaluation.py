@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from rarecxr.gan.pixels import to_uint8
-from rarecxr.gan.settings import WatchSettings
 from rarecxr.quality.comparison import FEWEST, Comparison, evenly
 from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.study.configuration.gan import EvaluationSettings
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Evaluation:
     real training images otherwise (filtered copies are left out of both); never test images.
 
     Args:
-        settings: of the section `gan.watch`.
+        settings: of the section `gan.evaluation`.
         training_set: training_set.h5 of this GAN.
         validation_set: validation images of the finding (HDF5), or None.
         model: for the feature space `classifier`: its model.pt.
@@ -47,7 +47,7 @@ class Evaluation:
 
     def __init__(
         self,
-        settings: WatchSettings,
+        settings: EvaluationSettings,
         training_set: str | os.PathLike,
         validation_set: str | os.PathLike | None,
         model: str | os.PathLike | None,

@@ -91,7 +91,7 @@ def training_images(
     device: torch.device,
     seed: int,
     folder: str | os.PathLike,
-    resident_gib: float = 16.0,
+    pixel_memory_mib: float = 8192,
 ) -> Iterator[TrainingImages]:
     """The images of a training set, checked, at every resolution.
 
@@ -104,8 +104,8 @@ def training_images(
         seed: of their order.
         folder: where the images are kept, as files that are mapped into memory, if they are too
             large for the device. The files are removed at the end.
-        resident_gib: size of the images of all resolutions up to which they are kept on the
-            device.
+        pixel_memory_mib: size of the images of all resolutions up to which they are kept on
+            the device.
 
     Raises:
         ValueError: another resolution or type, fewer than two images, or only equal images.
@@ -117,7 +117,7 @@ def training_images(
         with h5py.File(path) as file:
             images = file["images"]
             count = _checked_count(path, images, resolution)
-            if sum(count * side**2 for side in sides) <= resident_gib * 2**30:
+            if sum(count * side**2 for side in sides) <= pixel_memory_mib * 2**20:
                 levels = {
                     side: torch.empty((count, 1, side, side), dtype=torch.uint8, device=device)
                     for side in sides

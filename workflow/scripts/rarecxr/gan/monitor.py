@@ -107,7 +107,7 @@ class Monitor:
 
         Only fully grown networks are measured, so that none from before is ever kept.
         """
-        trainer, watch = self.trainer, self.trainer.settings.watch_settings()
+        trainer, watch = self.trainer, self.trainer.settings.evaluation
         if watch is None or watch.keep == "last" or not self.best.networks:
             kid = self.rows[-1].get("kid")
             return FinalNetworks(trainer.generator_ema, trainer.critic, trainer.images, kid)
@@ -162,8 +162,8 @@ class Monitor:
             "kimg": trainer.images / 1000,
             "resolution": moment.resolution,
             "alpha": moment.alpha,
-            "minibatch": settings.minibatch_at(moment.resolution),
-            "lr": settings.lr_at(moment.resolution),
+            "minibatch": settings.batch_size.at(moment.resolution),
+            "lr": settings.learning_rate.at(moment.resolution),
             **trainer.means.means(),
             "s_per_kimg": self._elapsed() / kimg,
         }

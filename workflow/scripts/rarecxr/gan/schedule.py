@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rarecxr.gan.settings import GanSettings, by_resolution
+from rarecxr.study.configuration.gan import GanSettings
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Schedule:
         else:
             for resolution in settings.resolutions():
                 if resolution > settings.start_resolution:
-                    fade = by_resolution("fade_kimg", settings.fade_kimg, resolution)
+                    fade = settings.fade_kimg.at(resolution)
                     self.phases.append((resolution, _images(fade), True))
                 kimg = (
                     settings.final_kimg
                     if resolution == settings.resolution
-                    else by_resolution("stabilise_kimg", settings.stabilise_kimg, resolution)
+                    else settings.stabilise_kimg.at(resolution)
                 )
                 self.phases.append((resolution, _images(kimg), False))
         self.images = sum(images for _, images, _ in self.phases)

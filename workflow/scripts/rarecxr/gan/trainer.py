@@ -14,8 +14,8 @@ from rarecxr.gan.images import TrainingImages, label_vectors
 from rarecxr.gan.losses import critic_terms, generator_loss, r1_penalty, wgan_penalty
 from rarecxr.gan.networks import Critic, Generator
 from rarecxr.gan.schedule import Schedule
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.training_log import NotFiniteError, RunningMeans
+from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.seeds import seed_for
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -71,7 +71,7 @@ class Trainer:
         self._ema_weights = list(self.generator_ema.parameters())
         if finetune:
             freeze_lower_layers(self.critic, settings.freeze_d)
-        ada = settings.ada_settings()
+        ada = settings.ada
         self.augment = None if ada is None else AdaptiveAugment(ada, device)
         self.images = 0
         self.steps = 0
@@ -96,7 +96,7 @@ class Trainer:
         moment = self.schedule.at(self.images)
         if moment.phase != self.phase:
             self._begin_phase(moment.phase, moment.resolution)
-        size = settings.minibatch_at(moment.resolution)
+        size = settings.batch_size.at(moment.resolution)
         where = {"resolution": moment.resolution, "alpha": moment.alpha}
         random = torch.Generator(self.device)
         random.manual_seed(seed_for(self.seed, "step", self.steps))
@@ -230,7 +230,7 @@ class Trainer:
             self.generator_optimizer = make_adam(self.generator, settings)
             self.critic_optimizer = make_adam(self.critic, settings)
         self.phase = phase
-        self._set_lr(settings.lr_at(resolution))
+        self._set_lr(settings.learning_rate.at(resolution))
 
     def _set_lr(self, lr: float) -> None:
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
@@ -263,8 +263,9 @@ class Trainer:
                         )
         except NotFiniteError as error:
             raise NotFiniteError(
-                f"{error}. The last resume file is from before and is kept. Try a smaller gan.lr, "
-                "a larger gan.r1_gamma or gan.gradient_penalty, or gan.precision fp32"
+                f"{error}. The last resume file is from before and is kept. Try a smaller "
+                "gan.learning_rate, a larger gan.r1_gamma or gan.gradient_penalty, or "
+                "gan.precision fp32"
             ) from None
 
     def state(self) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from rarecxr.gan.evaluation import Evaluation
 from rarecxr.gan.images import TrainingImages, training_images
 from rarecxr.gan.monitor import Monitor
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.settings import GanSettings
 from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
 from rarecxr.gan.workers import begin_worker, end_worker, start_workers
+from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.recipes import CONDITIONAL
 from rarecxr.study.seeds import seed_for
 
 _log = logging.getLogger(__name__)
@@ -76,12 +77,12 @@ def train(
         threads: CPU threads, shared among the devices; another number can change the last bits.
         code: digest of the code.
         base: generator.pt to start from at full resolution; None to train from scratch.
-        validation_set: validation images of the finding, for `gan.watch`; None for none.
-        features: model.pt of the classifier whose features `gan.watch` may use.
+        validation_set: validation images of the finding, for `gan.evaluation`; None for none.
+        features: model.pt of the classifier whose features `gan.evaluation` may use.
         weights_dir: folder of weights of other networks whose features it may use.
         on_tick: called after every tick with the trainer and the row of training.csv.
         lock_wait_s: how long to wait for another process that trains in `state`.
-        **settings: the section `gan`, see `GanSettings`.
+        **settings: the section `gan`, see `rarecxr.study.configuration.gan`.
 
     Raises:
         ValueError: settings, a training set or a base that cannot be used.
@@ -90,7 +91,7 @@ def train(
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
-    gan = GanSettings(**settings)
+    gan = GanSettings(seed=seed, threads=threads, **settings)
     device = choose_devices(gan.device, gan.devices)[0]
     inputs = {
         "images": images,
@@ -101,6 +102,7 @@ def train(
     inputs = {name: path for name, path in inputs.items() if path is not None}
     made_from = {
         **gan.with_effect(),
+        "conditioning": "labels" if recipe == CONDITIONAL else "none",
         "precision": choose_precision(gan.precision, device),
         "finding": finding,
         "recipe": recipe,
@@ -117,12 +119,14 @@ def train(
         "images": os.fspath(images),
         "base": base if base is None else os.fspath(base),
         "settings": gan.plain(),
+        "conditional": recipe == CONDITIONAL,
         "seed": own_seed,
         "threads": max(1, threads // gan.devices),
     }
 
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(ResumeStore(state, identity, gan.resume_s, lock_wait_s))
+        store = ResumeStore(state, identity, gan.resume_interval_s, lock_wait_s)
+        stack.enter_context(store)
         trainer, label_names = stack.enter_context(_open_trainer(**task, scratch=store.scratch))
         saved = store.load()
         if gan.devices > 1:
@@ -187,6 +191,7 @@ def _open_trainer(
     images: str,
     base: str | None,
     settings: dict[str, Any],
+    conditional: bool,
     seed: int,
     threads: int,
     scratch,
@@ -202,9 +207,9 @@ def _open_trainer(
     start = gan.resolution if finetune else gan.start_resolution
     order = seed_for(seed, "order")
     with training_images(
-        images, gan.resolution, start, device, order, scratch, gan.resident_gib
+        images, gan.resolution, start, device, order, scratch, gan.pixel_memory_mib
     ) as data:
-        label_names = _label_names(images, data, gan)
+        label_names = _label_names(images, data, gan, conditional)
         if finetune:
             networks = _base_networks(base, gan, label_names)
         else:
@@ -239,7 +244,7 @@ def _evaluation(
     weights_dir: str | os.PathLike | None,
 ) -> Evaluation | None:
     """What measures the generator while it trains; None where that is switched off."""
-    watch = trainer.settings.watch_settings()
+    watch = trainer.settings.evaluation
     if watch is None:
         return None
     latents = trainer.fixed_latents("watch", watch.images)
@@ -286,9 +291,11 @@ def _base_networks(path: str | os.PathLike, settings: GanSettings, label_names: 
     return networks_from(content)
 
 
-def _label_names(path: str | os.PathLike, data: TrainingImages, settings: GanSettings) -> list[str]:
+def _label_names(
+    path: str | os.PathLike, data: TrainingImages, settings: GanSettings, conditional: bool
+) -> list[str]:
     """Names of the labels that the GAN is conditioned on; warns of a small training set."""
-    size = settings.minibatch_at(settings.resolution)
+    size = settings.batch_size.at(settings.resolution)
     if data.count < size:
         _log.warning(
             "%s holds %d images, fewer than a minibatch of %d: a minibatch holds some of them "
@@ -297,8 +304,8 @@ def _label_names(path: str | os.PathLike, data: TrainingImages, settings: GanSet
             data.count,
             size,
         )
-    if settings.conditioning == "none":
+    if not conditional:
         return []
     if not data.label_names:
-        raise ValueError(f"{path}: gan.conditioning is labels, but the file has no labels")
+        raise ValueError(f"{path}: the recipe {CONDITIONAL} needs labels, and the file has none")
     return data.label_names

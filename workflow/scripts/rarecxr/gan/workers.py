@@ -177,5 +177,5 @@ def _death_of(processes: list[subprocess.Popen]) -> str:
     return (
         f"the worker process of device {rank} has died ({how}); its own messages stand above in "
         "the log. The last resume file is kept: start again to go on from it. If it ran out of "
-        "memory, give a smaller gan.minibatch, more memory to the job, or gan.devices 1"
+        "memory, give a smaller gan.batch_size, more memory to the job, or gan.devices 1"
     )

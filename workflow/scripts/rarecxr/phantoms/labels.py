@@ -1,8 +1,4 @@
-"""Which findings a patient has in each study, and what a report's labels say of them.
-
-Rates are those of CheXpert's train.csv (223,414 rows; Irvin et al. 2019, arXiv 1901.07031,
-whose table 1 counts the same labels by study).
-"""
+"""Which findings a patient has in each study, and what a report's labels say of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,26 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from rarecxr.phantoms.prevalence import COUNTS, DRAWN, ROWS, label_shares
 from rarecxr.study.findings import FINDINGS
-
-ROWS = 223_414
-
-# Rows of train.csv labelled 1, 0 and -1; the others are blank.
-COUNTS = {
-    "Enlarged Cardiomediastinum": (10_798, 21_638, 12_403),
-    "Cardiomegaly": (27_000, 11_116, 8_087),
-    "Lung Opacity": (105_581, 6_599, 5_598),
-    "Lung Lesion": (9_186, 1_270, 1_488),
-    "Edema": (52_246, 20_726, 12_984),
-    "Consolidation": (14_783, 28_097, 27_742),
-    "Pneumonia": (6_039, 2_799, 18_770),
-    "Atelectasis": (33_376, 1_328, 33_739),
-    "Pneumothorax": (19_448, 56_341, 3_145),
-    "Pleural Effusion": (86_187, 35_396, 11_628),
-    "Pleural Other": (3_523, 316, 2_653),
-    "Fracture": (9_040, 2_512, 642),
-    "Support Devices": (116_001, 6_137, 1_079),
-}
 
 # How strongly a finding goes with the severity of illness, and how much of it stays from one
 # study to the next (both correlations of latent normal variables).
@@ -124,21 +102,14 @@ def make_rates(
         ValueError: an unknown name, No Finding (it follows from the others), or shares that do
             not fit into 1.
     """
-    drawn = tuple(COUNTS)
     for name in prevalence:
-        if name != "scale" and name not in drawn:
+        if name != "scale" and name not in DRAWN:
             reason = "follows from the other findings" if name in FINDINGS else "is no finding"
             raise ValueError(
-                f"phantom.prevalence: {name!r} {reason}; give 'scale' or one of {', '.join(drawn)}"
+                f"phantom.prevalence: {name!r} {reason}; give 'scale' or one of {', '.join(DRAWN)}"
             )
-    scale = float(prevalence.get("scale", 1.0))
     positive, unsure, negative = {}, {}, {}
-    for finding, (ones, zeros, questions) in COUNTS.items():
-        share = float(prevalence.get(finding, scale * ones / ROWS))
-        # Of a finding made rarer than it is, fewer reports are in doubt.
-        doubt = uncertain * questions / ROWS
-        if share < ones / ROWS:
-            doubt *= share * ROWS / ones
+    for finding, (share, doubt) in label_shares(prevalence, uncertain).items():
         if not 0 <= share <= 1 or share + doubt > 0.98:
             raise ValueError(
                 f"phantom.prevalence: {finding} would be positive in {share:.3f} and uncertain in "
@@ -146,7 +117,7 @@ def make_rates(
                 "'scale', the finding's share or phantom.uncertain"
             )
         positive[finding], unsure[finding] = share, doubt
-        negative[finding] = min(zeros / ROWS, 0.9 * (1 - share - doubt))
+        negative[finding] = min(COUNTS[finding][1] / ROWS, 0.9 * (1 - share - doubt))
     return Rates(positive, unsure, negative, uncertain_present)
 
 

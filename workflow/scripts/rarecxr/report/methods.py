@@ -49,8 +49,8 @@ def methods(
         f"Classifiers ({classifier['architecture']}, {_weights(classifier['weights'])},"
         f" {classifier['resolution']} pixels) were trained with a masked binary cross-entropy and"
         f" Adam (learning rate {classifier['learning_rate']:g}, {classifier['schedule']}; batches"
-        f" of {classifier['batch']}; at most {words.plural(classifier['epochs'], 'epoch')}) with"
-        f" {words.plural(seeds, 'seed')} a draw in {words.plural(len(arms), 'arm')}"
+        f" of {classifier['batch_size']}; at most {words.plural(classifier['epochs'], 'epoch')})"
+        f" with {words.plural(seeds, 'seed')} a draw in {words.plural(len(arms), 'arm')}"
         f" ({', '.join(arms)}). The epoch with the best mean AUROC of the target findings on the"
         " validation patients was kept.",
     ]
@@ -135,7 +135,7 @@ def _weights(weights):
 
 def _kept(gan):
     """Which networks of a training were kept."""
-    watch = gan["watch"]
+    watch = gan["evaluation"]
     if watch is None or watch["keep"] == "last":
         return "The last networks of each training were kept."
     return (

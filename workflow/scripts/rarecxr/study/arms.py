@@ -8,11 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def largest(ratio: Any) -> Any:
-    """The ratio that the bank is drawn for: the largest of a list, anything else as it is."""
-    return max(ratio) if isinstance(ratio, list) else ratio
-
-
 def at_doses(
     arms: Mapping[str, Mapping[str, Any]], ratio: Any
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:

@@ -1,0 +1,131 @@
+"""The classifiers, and the networks in whose features synthetic images are measured."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from rarecxr.study.architectures import ARCHITECTURES
+from rarecxr.study.values import (
+    DISTINCT,
+    NO_EFFECT,
+    ArmName,
+    Device,
+    PixelMemory,
+    Precision,
+    ResumeInterval,
+    Section,
+    Seed,
+    Threads,
+    UserPath,
+)
+
+
+def _kind_of_length(value: Any) -> str:
+    return "word" if isinstance(value, str) else "number"
+
+
+class RunSettings(Section):
+    """Which arms run, and how often."""
+
+    arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
+        "none",
+        "oversample",
+        "filtered_gan",
+        "balanced_gan",
+    ]
+    """The arms that run, by their names in the section `arms`.
+
+    The report compares each with report.baseline and report.control.
+    """
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """Runs of each arm on each draw, numbered from 0; they differ in initialization and order.
+
+    1 for a look, 5 for a paper.
+    """
+
+
+class NetworkSettings(Section):
+    """What the classifiers and the feature networks have in common."""
+
+    architecture: Literal[ARCHITECTURES] = "densenet121"  # type: ignore[valid-type]
+    """A classification model of torchvision by its name there."""
+    weights: UserPath | None = None
+    """What it starts from: imagenet, the path of a file of weights, or null for random weights.
+
+    imagenet is torchvision's own file, fetched where it is not on the machine.
+    """
+    weights_dir: Annotated[UserPath | None, NO_EFFECT] = None
+    """Folder in which torchvision's files are looked for before torch.hub's own; or null."""
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 48
+    """Side of the images that the network sees, in pixels."""
+    batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Images of one step."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Epochs at most."""
+    epoch_images: Annotated[
+        Annotated[Literal["real", "all"], Tag("word")]
+        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
+        Discriminator(_kind_of_length),
+    ] = 900
+    """Images of an epoch: real, all or a number.
+
+    real: as many as the fraction has real ones, so that all arms train on equally many; all: as
+    many as the arm has.
+    """
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Epochs without a better validation result after which training ends; null for never."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
+    """Adam's learning rate. Published: 0.001."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""
+    precision: Precision = "auto"
+    """Precision of the network's computations; auto: bf16 where the machine has it."""
+    device: Annotated[Device, NO_EFFECT] = "auto"
+    """Where to compute; auto: a GPU where there is one."""
+    pixel_memory_mib: PixelMemory = 4000
+    """Size up to which a run's pixels are held in the device's memory, in MiB.
+
+    Above it they are read from disk when they are used, which changes no result.
+    """
+    resume_interval_s: ResumeInterval = 120.0
+    """Seconds between two saves of the resume file."""
+    threads: Threads = 1
+    """CPU threads of one job; they change the last bits of a result."""
+
+
+class FeatureSettings(NetworkSettings):
+    """The network in whose features synthetic images are measured (feature space `classifier`).
+
+    There is one for each fraction and draw, trained on the fraction's real images alone. Its keys
+    mean what they mean in the section `classifier`; it has its own, so that another classifier does
+    not make GANs stale.
+    """
+
+    weights_dir: Annotated[UserPath | None, NO_EFFECT] = None
+    """Folder of torchvision's weight files, also for the feature space `imagenet`; or null."""
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 32
+    """Side of the images that the network sees, in pixels."""
+    epoch_images: Annotated[
+        Annotated[Literal["real", "all"], Tag("word")]
+        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
+        Discriminator(_kind_of_length),
+    ] = 600
+    """Images of an epoch: real (as many as the fraction has), all (the same here) or a number."""
+    seed: Seed = 0
+    """Seed of its initialization and order."""
+
+
+class ClassifierSettings(NetworkSettings, RunSettings):
+    """The classifiers: one run for each arm, fraction, draw and seed. See docs/classifier.md."""
+
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 48
+    """Side of the images that the network sees, in pixels.
+
+    Not above gan.resolution, or synthetic images are blurred next to real ones.
+    """
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Epochs at most, of both phases together where an arm pretrains."""
+    pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """An arm that pretrains: share of the epochs for its first phase."""
+    finetune_rate: Annotated[float, Field(gt=0, le=10)] = 0.3
+    """An arm that pretrains: learning rate of its second phase, as a multiple of learning_rate."""

@@ -1,0 +1,172 @@
+"""The images, their labels, and how the patients are split."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rarecxr.study.findings import FINDINGS
+from rarecxr.study.values import (
+    DISTINCT,
+    ByFinding,
+    FileName,
+    Finding,
+    Section,
+    Seed,
+    Share,
+    Text,
+    UserPath,
+    near,
+)
+
+View = Literal["AP", "PA", "LL", "RL", "Frontal", "Lateral", "Unknown"]
+Policy = Literal["ones", "zeros", "ignore"]
+Percent = Annotated[float, Field(gt=0, lt=50)]
+Fraction = Annotated[float, Field(ge=0.01, le=100)]
+Kept = Annotated[float, Field(gt=0, le=1)]
+
+
+class DatasetSettings(Section):
+    """The images, their labels and the split of the patients."""
+
+    root: UserPath | None = None
+    """Folder in CheXpert-v1.0-small's layout.
+
+    It holds train.csv and train/patient…/study…/view….jpg. null: the embedded phantoms are made
+    from the section `phantom`. A relative folder is one below the folder that Snakemake runs in; ~
+    and $VARIABLES are replaced.
+    """
+    name: Text | None = None
+    """Name of the data set, for the report and the banks' datasheets.
+
+    null: the phantoms', or "not stated".
+    """
+    terms: Text | None = None
+    """Terms of use of the data set, which hold for what is derived from it, too.
+
+    They stand in the report and in the banks' datasheets. null: the phantoms', or "not stated".
+    """
+    train_csv: FileName = "train.csv"
+    """Name of the CSV file with the labels, below the root."""
+    expert_csv: FileName | None = "valid.csv"
+    """Name of the CSV file of a second test set, below the root; null if there is none.
+
+    Its images are never trained on.
+    """
+    watch_images: bool = True
+    """Whether a replaced image is noticed.
+
+    Every file's size and time is looked at when the workflow starts (about 2 s per 100,000 files on
+    a local disk). Only with a root.
+    """
+    views: Annotated[list[View], Field(min_length=1), DISTINCT] = ["AP", "PA"]
+    """Views that are used: AP, PA, LL, RL and Frontal (of unknown direction) are frontals."""
+    findings: Annotated[list[Finding], Field(min_length=1), DISTINCT] = list(FINDINGS)
+    """Names of label columns that the classifier predicts."""
+    target_findings: Annotated[list[Finding], Field(min_length=1), DISTINCT] = [
+        "Lung Lesion",
+        "Pleural Other",
+        "Fracture",
+    ]
+    """The rare findings that the study is about.
+
+    Each gets GANs, banks and a row in the report.
+    """
+    planned_findings: Annotated[list[Finding], DISTINCT] = []
+    """Findings that may become target findings later.
+
+    Split, draws, negatives and the feature networks take them into account from the start, so that
+    adding one repeats nothing of the others but the classifiers and the bank of negatives.
+    """
+    uncertain: ByFinding[Policy] = ByFinding("ones")
+    """What an uncertain label (-1) becomes; ignore masks it out of the loss and the AUC.
+
+    One policy, or policies by finding, as in {default: ones, Edema: zeros}.
+    """
+    blank: Literal["zeros", "ignore"] = "zeros"
+    """What a blank label becomes."""
+    resolution: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 64
+    """Side of the cached square images in pixels, not below gan.resolution."""
+    square: Literal["crop", "pad"] = "crop"
+    """How an image becomes square: crop keeps the centre, pad adds black bars."""
+    shards: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Number of jobs that decode the images.
+
+    About one for 10,000 images. The cache is the same for any number, but another number makes it
+    anew, and all that follows from it.
+    """
+    keep_shards: bool = False
+    """Whether the decoded parts of the cache are kept.
+
+    They take as much room as the cache and are needed again only where it is lost. Every other file
+    of a study is an input of something that may be asked for later.
+    """
+    max_rejected: Share = 0.001
+    """Share of images that may be missing or unreadable before the run stops."""
+    test_percent: Percent = 20.0
+    """Percent of the patients for testing."""
+    validation_percent: Percent = 15.0
+    """Percent of the patients for validation."""
+    thin: ByFinding[Kept] = ByFinding(None)
+    """Makes findings rare: the share of a finding's training positives that stays.
+
+    By finding, as in {Pneumonia: 0.03}; a finding that is not named stays as it is. The other
+    patients who have it, certainly or not, leave the training set with all their images
+    (`unused` in split.csv). Validation and test patients stay as they are.
+    """
+    fractions: Annotated[list[Fraction], Field(min_length=1)] = [20.0, 100.0]
+    """Percents of the training patients that the classifiers and GANs see.
+
+    Smaller fractions lie inside larger ones.
+    """
+    min_positive_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    """Patients positive for each target finding that every fraction holds at least.
+
+    Where so many exist.
+    """
+    seed: Seed = 1
+    """Seed of the split; draws of the fractions add their number to it."""
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Names that are not among the findings, fractions that share a folder, one CSV twice."""
+        for key in ("target_findings", "planned_findings"):
+            for place, finding in enumerate(getattr(self, key)):
+                if finding not in self.findings:
+                    yield (
+                        f"{key}[{place}]",
+                        (
+                            f"got '{finding}'; takes one of dataset.findings: "
+                            f"{', '.join(self.findings)}"
+                        ),
+                    )
+        for key in ("uncertain", "thin"):
+            for finding in getattr(self, key).named:
+                if finding not in self.findings:
+                    yield f"{key}.{finding}", near(finding, self.findings, "finding of the study")
+        if self.uncertain.default is None:
+            for finding in self.findings:
+                if self.uncertain.get(finding) is None:
+                    yield "uncertain", f"has no policy for {finding}; add it or default"
+                    break
+        names: dict[str, float] = {}
+        for place, fraction in enumerate(self.fractions):
+            name = format(fraction, "g")
+            if name in names:
+                yield (
+                    f"fractions[{place}]",
+                    (
+                        f"got {fraction!r} beside {names[name]!r}; both would be called "
+                        f"{name} in paths; takes fractions that differ in their first six digits"
+                    ),
+                )
+            elif float(name) != fraction:
+                yield (
+                    f"fractions[{place}]",
+                    (f"got {fraction!r}, which paths would call {name}; takes six digits at most"),
+                )
+            names[name] = fraction
+        if self.expert_csv == self.train_csv:
+            yield (
+                "expert_csv",
+                (f"got {self.expert_csv}, which is train_csv too; takes another file, or null"),
+            )

@@ -1,0 +1,96 @@
+"""What GANs and classifiers are trained on: filters, recipes, arms and transforms."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field
+
+from rarecxr.study.values import DISTINCT, ByFinding, Name, Section, Share
+
+Side = Literal[3, 5, 7, 9, 11, 13, 15]
+Sigma = Annotated[float, Field(gt=0, le=50)]
+HalfShare = Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Gaussian(Section):
+    """A Gaussian blur."""
+
+    kind: Literal["gaussian"]
+    """Kind of the filter."""
+    size_px: Side
+    """Side of the filter in pixels."""
+    sigma_px: Sigma
+    """Standard deviation in pixels."""
+
+
+class Unsharp(Section):
+    """An unsharp mask."""
+
+    kind: Literal["unsharp"]
+    """Kind of the filter."""
+    sigma_px: Sigma
+    """Standard deviation of the blur in pixels."""
+    amount: Annotated[float, Field(gt=0, le=10)]
+    """Weight of the sharpening."""
+
+
+class Minimum(Section):
+    """A minimum filter (erosion)."""
+
+    kind: Literal["minimum"]
+    """Kind of the filter."""
+    size_px: Side
+    """Side of the filter in pixels."""
+
+
+Filter = Annotated[Gaussian | Unsharp | Minimum, Discriminator("kind")]
+Recipe = Annotated[list[Name], DISTINCT]
+
+
+class Arm(Section):
+    """What one arm adds to the real images."""
+
+    recipe: Name | None = None
+    """Adds the synthetic positives of this recipe's banks."""
+    negatives: bool = False
+    """Adds as many synthetic negatives, so that "looks generated" carries no label."""
+    pretrain: bool = False
+    """First real and synthetic images, then the real ones alone."""
+    oversample: bool = False
+    """Repeats real positives, as many as the banks hold."""
+    transforms: Name | None = None
+    """Random transforms of all images, by their name in the section `transforms`."""
+    ratio: ByFinding[Annotated[float, Field(gt=0, le=1000)]] | None = None
+    """How many positives are added, as a multiple of the real ones; null for all of the bank.
+
+    One number, or numbers by finding.
+    """
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Keys that need another one."""
+        for key in ("negatives", "pretrain"):
+            if getattr(self, key) and self.recipe is None:
+                yield key, "got true without a recipe; name the arm's recipe too"
+        if self.ratio is not None and self.recipe is None and not self.oversample:
+            yield "ratio", "got a ratio, and the arm adds no positives; give a recipe or oversample"
+
+
+class TransformSettings(Section):
+    """Limits of one set of random transforms; 0 switches a part off."""
+
+    rotation_deg: Annotated[float, Field(ge=0, le=45)] = 7.0
+    """Rotation in degrees either way."""
+    shift: HalfShare = 0.04
+    """Shift along each axis, as a share of the side."""
+    scale: Share = 0.08
+    """Zoom by a factor of up to 1 + scale, in and out."""
+    flip: Share = 0.0
+    """Probability of a left-right mirroring: the heart has a side."""
+    gamma: Share = 0.15
+    """Largest |log g| where grey levels x in [0, 1] become (x ** g - 0.5) * c + 0.5 + b."""
+    contrast: Share = 0.15
+    """Largest |log c| there."""
+    brightness: HalfShare = 0.08
+    """Largest |b| there."""
+    noise: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    """Largest standard deviation of added noise, as a share of the grey range."""

@@ -1,0 +1,8 @@
+"""Names that recipes and filters cannot have, because they mean something."""
+
+# What all other GANs start from, and the one GAN of all images with their labels.
+BASE, CONDITIONAL = "base", "conditional"
+# The folder among those of recipes that is none.
+FILTER_LEAK = "filter_leak"
+# The filter of an image that went through none.
+NO_FILTER = "none"
