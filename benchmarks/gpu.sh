@@ -67,7 +67,7 @@ for number in ${parts//,/ }; do
     case $number in
         1) part 1 70 "$python" -m pytest -p no:cacheprovider -q -rs --tb=short --durations=5 \
             --junitxml "$work/tests.xml" tests/unit/test_cuda.py ;;
-        2) part 2 60 "$python" $scripts/gan_step.py "${common[@]}" ;;
+        2) part 2 75 "$python" $scripts/gan_step.py "${common[@]}" ;;
         3) part 3 55 "$python" $scripts/classifier_step.py "${common[@]}" ;;
         4) part 4 "$([ "$tiny" ] && echo 90 || echo "$limit")" \
             "$python" $scripts/short_training.py "${common[@]}" "${root[@]}" ;;
