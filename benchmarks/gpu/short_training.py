@@ -127,6 +127,7 @@ def prepare(asked, work, side, threads):
 
 def chosen_settings(asked, side, seconds):
     """Settings of both GANs, with a schedule that fits into `seconds`, and s/kimg by resolution."""
+    sides = [side >> place for place in range(int(math.log2(side)) - 2)]
     for base, most in [(64, 16)] if asked.tiny else WIDTHS:
         settings = {
             "resolution": side,
@@ -139,13 +140,12 @@ def chosen_settings(asked, side, seconds):
             "fresh_latents": False,
             "learning_rate": 0.002,
             "ema_half_life_kimg": 3.0,
-            "batch_size": {"default": 64, "64px": 32, "128px": 32},
+            "batch_size": {f"{one}px": 32 if one >= 64 else 64 for one in sides},
             "precision": "auto",
             "device": asked.device.type,
             "snapshots": 6,
             "resume_interval_s": 86_400.0,
         }
-        sides = [side >> place for place in range(int(math.log2(side)) - 2)]
         speed = {str(one): measured_speed(asked, settings, one) for one in sides}
         shares = np.array(SHARES[: len(sides)]) / sum(SHARES[: len(sides)])
         kimg = {
