@@ -3,10 +3,12 @@ PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
-# The installer, pinned like everything else; it is far quicker than pip with a lock file this long.
-UV := uv==0.13.9
+# DEVICE=cpu sets up PyTorch without CUDA (for Linux with TORCH_INDEX, see the README); WHEELS=FOLDER
+# sets up without internet from what `make wheels` fetched.
+SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
+    $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: demo test test-slurm setup
+.PHONY: demo test test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -20,12 +22,14 @@ test-slurm: setup
 	$(PYTHON) tests/slurm/cluster.py install
 	$(BIN)/pytest -rs tests/slurm
 
-setup: $(VENV)/.complete
+# Does nothing where .venv is up to date.
+setup:
+	@$(SET_UP)
 
-# The stamp is written last, so that an interrupted set-up starts over.
-$(VENV)/.complete: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "rarecxr needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.12")'
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet "$(UV)"
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	touch $@
+# Every package, for a machine without internet with the same system and the same Python.
+wheels:
+	$(PYTHON) envs/set_up.py --download $(or $(WHEELS),wheels)
+
+# The recipe of envs/README.md for such a machine, where no address can be reached (Linux, as root).
+test-offline:
+	PYTHON=$(PYTHON) bash tests/offline.sh

@@ -2,26 +2,14 @@
 # The stages are in workflow/rules, their scripts (same names) and the library in workflow/scripts.
 from snakemake.utils import min_version
 
+# An older Snakemake must get here before it meets a word that it does not know: `pathvars` stands in
+# a file of its own, and the options of profiles/default in one that version 8 does not read.
 min_version("9.14")
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
-
-
-# Places, so that the rules stay short. Jobs' state (resume files) lies outside the declared outputs.
-pathvars:
-    phantom=f"resources/phantom/{STUDY}/Phantom-v1.0-small",
-    dataset=f"results/{STUDY}/dataset",
-    gan=f"results/{STUDY}/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
-    bank=f"results/{STUDY}/bank/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
-    features=f"results/{STUDY}/features/{{fraction}}/draw{{draw}}",
-    run=f"results/{STUDY}/classifier/{{arm}}/{{fraction}}/draw{{draw}}/seed{{seed}}",
-    report=f"results/{STUDY}/report",
-    logs=f"results/{STUDY}/logs",
-    benchmarks=f"results/{STUDY}/benchmarks",
-
-
+include: "workflow/rules/places.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/gan.smk"
 include: "workflow/rules/bank.smk"

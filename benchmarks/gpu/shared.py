@@ -87,7 +87,7 @@ class Results:
     def _keep(self, key, value):
         self.content[key] = value
         temporary = self.path.with_suffix(".writing")
-        temporary.write_text(json.dumps(self.content, indent=1))
+        temporary.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
         temporary.replace(self.path)
 
     def __getitem__(self, key):

@@ -233,7 +233,7 @@ def run(asked, work, name, base, threads, settings):
         on_tick=on_tick,
         **settings,
     )
-    about = json.loads((folder / "generator.json").read_text())
+    about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     with h5py.File(work / f"{name}.h5") as file:
         images = len(file["images"])
     return {

@@ -18,8 +18,8 @@ def main():
         found["tests"] = read_tests(work / "tests.xml")
     for name in PARTS:
         if (work / f"{name}.json").exists():
-            found[name] = json.loads((work / f"{name}.json").read_text())
-    (out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+            found[name] = json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
+    (out / "results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print("\n".join(text for name, part in found.items() for text in LINES[name](part)))
 
 

@@ -1,9 +1,11 @@
 """Runs that are killed at random moments, for the tests of both trainings."""
 
+import fcntl
 import multiprocessing
 import os
 import random
 import signal
+import time
 
 
 def child(function, *arguments, **keywords):
@@ -19,6 +21,26 @@ def _call(function, arguments, keywords):
     os.environ["OMP_NUM_THREADS"] = "1"
     function(*arguments, **keywords)
     os._exit(0)
+
+
+def wait_until_locked(state, process, within_s=120):
+    """Wait until `process` holds the lock of a folder of resume files, however slow the machine."""
+    end = time.monotonic() + within_s
+    while not _locked(state / "lock"):
+        assert process.is_alive(), "it ended without having taken the lock"
+        assert time.monotonic() < end, "it did not take the lock"
+        time.sleep(0.05)
+
+
+def _locked(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def run_under_kills(state, begin, kills=10, longest_s=0.3):

@@ -1,5 +1,4 @@
 import signal
-import time
 import warnings
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from classifier_files import FINDINGS, TARGETS, draw_images, make_banks, make_study, outputs_in, run
-from interruptions import child, run_under_kills
+from interruptions import child, run_under_kills, wait_until_locked
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting, training
@@ -366,10 +365,7 @@ def test_a_finished_run_writes_its_outputs_again_without_training(study, tmp_pat
 def test_a_second_process_may_not_train_in_the_same_folder(study, tmp_path):
     process = child(run, study, tmp_path, epochs=50)
     try:
-        end = time.monotonic() + 60
-        while not (tmp_path / "state/lock").exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        time.sleep(0.2)
+        wait_until_locked(tmp_path / "state", process)
         with pytest.raises(TimeoutError, match="another process trains here"):
             run(study, tmp_path, epochs=50, lock_wait_s=0.1)
     finally:

@@ -31,7 +31,7 @@ def write(path, content):
 
 
 def read(path, columns=("Path", "Note")):
-    return read_text(path, columns, is_row)
+    return read_text(path, columns, is_row, encoding="utf-8")
 
 
 def test_columns_come_as_text_with_their_lines(tmp_path):
@@ -208,18 +208,18 @@ def test_a_table_that_is_written_right_is_read_back_whatever_its_texts_are(
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[*table.columns, "Note"], *rows])
     assert read_csv(path)["image"].tolist() == [row[0] for row in rows]
-    notes = read_text(path, ["Path", "Note"], is_row).columns["Note"].to_pylist()
+    notes = read_text(path, ["Path", "Note"], is_row, encoding="utf-8").columns["Note"].to_pylist()
     assert notes == [row[-1].strip(" \t") for row in rows]
 
 
 def test_the_list_of_columns_may_be_one(tmp_path):
     path = write(tmp_path / "a.csv", "Path,Note\np1,a\n")
-    assert read_text(path, ["Note"], is_row).columns["Note"].to_pylist() == ["a"]
+    assert read_text(path, ["Note"], is_row, encoding="utf-8").columns["Note"].to_pylist() == ["a"]
 
 
 def test_a_table_is_the_same_as_another_reader_has_it(tmp_path):
     path = write_csv(tmp_path / "a.csv", csv_table(range(50)), quoting=csv.QUOTE_ALL)
     other = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = read_text(path, list(other.columns), is_row)
+    table = read_text(path, list(other.columns), is_row, encoding="utf-8")
     for name in other.columns:
         assert table.columns[name].to_pylist() == other[name].tolist()

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import h5py
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from gan_files import OUTPUTS, SETTINGS, arguments, write_training_set
-from interruptions import child, run_under_kills
+from interruptions import child, run_under_kills, wait_until_locked
 from PIL import Image
 
 from rarecxr.core.provenance import write_json
@@ -253,10 +252,7 @@ def test_a_second_process_may_not_train_in_the_same_folder(images, tmp_path):
     keywords = arguments(images, tmp_path, final_kimg=50)
     process = child(train, **keywords)
     try:
-        end = time.monotonic() + 60
-        while not (tmp_path / "state" / "lock").exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        time.sleep(0.2)
+        wait_until_locked(tmp_path / "state", process)
         with pytest.raises(TimeoutError, match="another process trains here"):
             train(**keywords, lock_wait_s=0.1)
     finally:

@@ -80,7 +80,7 @@ def test_a_killed_job_gives_its_gpu_back(start):
 def test_jobs_that_want_several_do_not_wait_for_each_other_forever(start):
     jobs = [start(2, CUDA_VISIBLE_DEVICES="0,1,2") for _ in range(4)]
     while jobs:
-        ready = select.select([job.stdout for job in jobs], [], [], 20)[0]
+        ready = select.select([job.stdout for job in jobs], [], [], 120)[0]
         assert len(ready) == 1
         job = next(job for job in jobs if job.stdout is ready[0])
         assert len(set(seen(job).split(","))) == 2

@@ -7,13 +7,12 @@ from pathlib import Path
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
 
-def run(code, tmp_path, **environment):
+def run(code, tmp_path, *options, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *options, "-c", code],
         cwd=tmp_path,
         env={"PYTHONPATH": str(SCRIPTS), "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
-        text=True,
         encoding="utf-8",
     )
 
@@ -77,3 +76,36 @@ def test_a_short_loop_prints_nothing(tmp_path):
         tmp_path,
     )
     assert done.stderr == ""
+
+
+def test_a_missing_package_reaches_the_log_with_what_to_do(tmp_path):
+    """As for someone who brings Snakemake alone: no package but the standard library."""
+    done = run(
+        "from rarecxr.core.job_log import log_to; log_to('logs/a/b.log')\nimport h5py\n",
+        tmp_path,
+        "-S",
+    )
+    assert done.returncode == 1
+    log = (tmp_path / "logs/a/b.log").read_text(encoding="utf-8")
+    assert "ModuleNotFoundError: No module named 'h5py'" in log
+    assert (
+        "has no package h5py. Either let Snakemake make the environments (add --use-conda)" in log
+    )
+
+
+def test_a_missing_module_of_our_own_is_no_missing_package(tmp_path):
+    run(
+        "from rarecxr.core.job_log import log_to; log_to('b.log')\nimport rarecxr.nowhere\n",
+        tmp_path,
+    )
+    assert "--use-conda" not in (tmp_path / "b.log").read_text(encoding="utf-8")
+
+
+def test_a_loud_warning_stands_in_the_log_and_at_the_terminal(tmp_path):
+    done = run(
+        "from rarecxr.core import job_log; job_log.log_to('logs/train_gan/plain/10.log')\n"
+        "job_log.warn_loudly('no GPU')\n",
+        tmp_path,
+    )
+    assert "WARNING" in (tmp_path / "logs/train_gan/plain/10.log").read_text(encoding="utf-8")
+    assert done.stderr == "train_gan plain/10: WARNING: no GPU\n"

@@ -96,13 +96,15 @@ def without_locks(monkeypatch):
 
 def test_a_holder_on_another_machine_is_waited_for_until_it_is_silent(without_locks, tmp_path):
     owner = tmp_path / "lock.owner"
-    owner.write_text(json.dumps({"host": "elsewhere", "boot": "", "space": "", "pid": 1}))
+    owner.write_text(
+        json.dumps({"host": "elsewhere", "boot": "", "space": "", "pid": 1}), encoding="utf-8"
+    )
     with pytest.raises(TimeoutError), take(tmp_path / "lock", 0.3):
         pass
     begin = time.monotonic()
     with take(tmp_path / "lock", 5):
         assert time.monotonic() - begin >= 0.5
-        assert "elsewhere" not in owner.read_text()
+        assert "elsewhere" not in owner.read_text(encoding="utf-8")
 
 
 def test_who_stood_still_for_long_notices_that_it_was_replaced(without_locks, tmp_path):
@@ -110,11 +112,11 @@ def test_who_stood_still_for_long_notices_that_it_was_replaced(without_locks, tm
     with store:
         store.save({"number": 1}, 1)
         # Another machine took this process for dead.
-        (tmp_path / "lock.owner").write_text("another holder")
+        (tmp_path / "lock.owner").write_text("another holder", encoding="utf-8")
         with pytest.raises(LockLost, match="so another one goes on in its place"):
             store.save({"number": 2}, 2)
     # What is the other one's stays.
-    assert (tmp_path / "lock.owner").read_text() == "another holder"
+    assert (tmp_path / "lock.owner").read_text(encoding="utf-8") == "another holder"
 
 
 def test_a_standing_process_is_replaced_and_a_beating_one_is_not(without_locks, tmp_path):
@@ -132,18 +134,18 @@ def test_a_standing_process_is_replaced_and_a_beating_one_is_not(without_locks, 
 
 def test_a_newer_holder_is_not_thrown_out_for_an_older_one(without_locks, tmp_path, monkeypatch):
     owner = tmp_path / "lock.owner"
-    owner.write_text("silent for long")
+    owner.write_text("silent for long", encoding="utf-8")
     rename = os.rename
 
     def late(source, target):
-        owner.write_text("quicker")
+        owner.write_text("quicker", encoding="utf-8")
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", late)
     monkeypatch.setattr(locks, "GONE_S", 0)
     with pytest.raises(TimeoutError), take(tmp_path / "lock", 0):
         pass
-    assert owner.read_text() == "quicker"
+    assert owner.read_text(encoding="utf-8") == "quicker"
 
 
 def test_other_errors_are_not_taken_for_missing_locks(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from interruptions import child
 
+from rarecxr.core import resume
 from rarecxr.core.resume import SLOTS, ResumeStore, clean_states
 
 
@@ -166,11 +167,14 @@ def test_scratch_files_are_gone_before_and_after(tmp_path):
     assert not store.scratch.exists()
 
 
-def test_a_save_is_due_when_the_interval_is_over(tmp_path):
-    with opened(tmp_path, interval_s=0.05) as store:
+def test_a_save_is_due_when_the_interval_is_over(tmp_path, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now)
+    with opened(tmp_path, interval_s=5) as store:
         store.save(content(1), 1)
+        now = 104.9
         assert not store.due()
-        time.sleep(0.06)
+        now = 105.0
         assert store.due()
         store.save(content(2), 2)
         assert not store.due()
@@ -187,7 +191,7 @@ def _hold(folder, seconds):
 
 def held_elsewhere(folder, seconds):
     process = child(_hold, folder, seconds)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while not (folder / "held").exists():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -195,7 +199,7 @@ def held_elsewhere(folder, seconds):
 
 
 def test_a_second_process_is_refused_after_a_while(tmp_path):
-    process = held_elsewhere(tmp_path, 30)
+    process = held_elsewhere(tmp_path, 600)
     try:
         with pytest.raises(TimeoutError, match="another process trains here"):
             opened(tmp_path, lock_wait_s=0.3).__enter__()
@@ -252,12 +256,12 @@ def test_a_second_interrupt_ends_at_once(tmp_path):
 
 
 def test_an_interrupt_while_it_waits_for_the_lock_ends_at_once(tmp_path):
-    process = held_elsewhere(tmp_path, 30)
+    process = held_elsewhere(tmp_path, 600)
     waiting = child(_hold, tmp_path, 0)
     try:
         time.sleep(0.5)
         os.kill(waiting.pid, signal.SIGINT)
-        waiting.join(10)
+        waiting.join(120)
         assert waiting.exitcode == 1
     finally:
         process.kill()
@@ -360,7 +364,7 @@ def test_a_state_in_use_stays(tmp_path, output, caplog):
     caplog.set_level("INFO")
     saved(tmp_path / "state", [2], finished=True)
     output.touch()
-    process = held_elsewhere(tmp_path / "state", 30)
+    process = held_elsewhere(tmp_path / "state", 600)
     try:
         clean_states({str(tmp_path / "state"): [str(output)]})
     finally:
@@ -378,6 +382,6 @@ def test_who_waits_for_a_folder_that_is_removed_gets_the_new_one(tmp_path, outpu
     time.sleep(0.5)
     (state / "lock").unlink()
     first.__exit__()
-    process.join(30)
+    process.join(120)
     assert process.exitcode == 0
     assert loaded(state) == 5

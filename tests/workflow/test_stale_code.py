@@ -55,6 +55,8 @@ REACH = {
     "rarecxr.core.files": ALL,
     "rarecxr.core.gpu_locks": TORCH,
     "rarecxr.core.job_log": ALL,
+    "rarecxr.core.missing_packages": ALL,
+    "rarecxr.core.nvidia": TORCH,
     "rarecxr.core.provenance": {
         *CACHE,
         "measure_filters",

@@ -3,6 +3,10 @@
 import argparse
 import sys
 
+from rarecxr.core.missing_packages import explain_missing_packages
+
+explain_missing_packages()
+
 from rarecxr.bank.bank_file import export_png
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from rarecxr.classifier.images import resize
-from rarecxr.classifier.prediction import BATCH, predict_logits, read_model
 from rarecxr.quality.metrics import distances
 from rarecxr.study.findings import NEGATIVES, slug
 
@@ -107,6 +106,9 @@ class Plausibility:
     """
 
     def __init__(self, model: str | os.PathLike, finding: str, device: torch.device):
+        # Here and not above: most banks need no network to choose by, and torchvision loads slowly.
+        from rarecxr.classifier.prediction import read_model
+
         network, self._about = read_model(model)
         self._network, self._device = network.to(device), device
         names = [slug(name) for name in self._about["findings"]]
@@ -116,6 +118,8 @@ class Plausibility:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Plausibilities (M,) float32 of images (M, H, H) uint8."""
+        from rarecxr.classifier.prediction import BATCH, predict_logits
+
         pixels = torch.from_numpy(np.ascontiguousarray(images))
         size = self._about["settings"]["resolution"]
         batches = (

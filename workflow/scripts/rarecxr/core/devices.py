@@ -1,26 +1,125 @@
 """Where a network runs and with how many bits it computes."""
 
 import contextlib
+import logging
+import platform
+from pathlib import Path
 
 import torch
 
+from rarecxr.core import nvidia
 from rarecxr.core.gpu_locks import take_gpus
+from rarecxr.core.job_log import warn_loudly
+
+log = logging.getLogger(__name__)
 
 
 def choose_device(device: str, number: int = 1) -> torch.device:
     """The device of a setting: `cpu`, `cuda`, or `auto` for CUDA where there is one.
 
-    On a machine with more GPUs than this, `number` of them become this process's own.
+    On a machine with more GPUs than this, `number` of them become this process's own. The log names
+    the device; a GPU that `auto` cannot use is said at the terminal too.
 
     Raises:
-        ValueError: CUDA is asked for and there is none.
+        ValueError: CUDA is asked for and there is none that PyTorch can use.
     """
-    if device != "cpu":
-        take_gpus(number)
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ValueError("device: got cuda, and torch sees no GPU here; give auto or cpu")
-    return torch.device("cuda" if available and device != "cpu" else "cpu")
+    if device == "cpu":
+        return _named(torch.device("cpu"))
+    take_gpus(number)
+    trouble = unusable_gpu()
+    if torch.cuda.is_available() and trouble is None:
+        return _named(torch.device("cuda"))
+    if device == "cuda":
+        raise ValueError(
+            f"device: got cuda, and {trouble or 'torch sees no GPU here'}; give auto or cpu"
+        )
+    if trouble:
+        warn_loudly(
+            f"device: got auto, and {trouble}. This job computes on the CPU, which takes many "
+            "times as long. Give device: cpu if that is meant."
+        )
+    return _named(torch.device("cpu"))
+
+
+def unusable_gpu() -> str | None:
+    """Why PyTorch cannot compute on a GPU that is here, and what to do.
+
+    None where it can, where there is no GPU, and where GPUs are hidden on purpose.
+    """
+    if nvidia.are_hidden():
+        return None
+    build = f"PyTorch {torch.__version__}"
+    if torch.cuda.is_available():
+        # AMD's build names architectures of its own.
+        return _too_old_for(build) if torch.version.cuda else None
+    try:
+        gpus = nvidia.installed_gpus()
+    except nvidia.DriverError as error:
+        return (
+            f"this machine has NVIDIA's driver, which does not answer ({error}): restart or mend it"
+        )
+    if not gpus:
+        return None
+    here = f"PyTorch cannot use the GPU of this machine, {gpus[0]}"
+    cuda = torch.version.cuda
+    if cuda is None:
+        return (
+            f"{here}: {build} is the build for the CPU alone. Set up again on this machine (README)"
+        )
+    if gpus[0].driver and nvidia.driver_is_too_old(gpus[0].driver, cuda):
+        oldest = nvidia.OLDEST_DRIVER[int(cuda.split(".")[0])]
+        return (
+            f"{here}: {build} is built for CUDA {cuda}, which needs driver {oldest} or newer. "
+            "Update the driver, or use conda's build for CUDA 12.9 (envs/README.md)"
+        )
+    try:
+        torch.cuda.init()
+        reason = "torch.cuda.is_available() is false"
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+    return f"{here}, with {build} built for CUDA {cuda}: {reason}"
+
+
+def _too_old_for(build: str) -> str | None:
+    """The same for a GPU that PyTorch sees but has no code for."""
+    architectures = torch.cuda.get_arch_list()
+    for number in range(torch.cuda.device_count()):
+        capability = "{}.{}".format(*torch.cuda.get_device_capability(number))
+        if not nvidia.runs_on(capability, architectures):
+            return (
+                f"PyTorch cannot use the GPU of this machine, {torch.cuda.get_device_name(number)} "
+                f"(compute capability {capability}): {build}, built for CUDA {torch.version.cuda}, "
+                f"holds code for {', '.join(architectures)} alone. Use conda's build for CUDA 12.9 "
+                "(envs/README.md), which serves older GPUs"
+            )
+    return None
+
+
+def _named(device: torch.device) -> torch.device:
+    """The same device, after the log has named it."""
+    if device.type == "cuda":
+        capability = "{}.{}".format(*torch.cuda.get_device_capability(device))
+        log.info(
+            "device: %s, compute capability %s, PyTorch %s for CUDA %s",
+            torch.cuda.get_device_name(device),
+            capability,
+            torch.__version__,
+            torch.version.cuda,
+        )
+    else:
+        log.info("device: CPU (%s), PyTorch %s", _processor(), torch.__version__)
+    return device
+
+
+def _processor() -> str:
+    """The processor's name; its architecture where the system does not say more."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def choose_devices(device: str, count: int) -> list[torch.device]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from tqdm import tqdm
+from rarecxr.core.missing_packages import explain_missing_packages
 
 # Seconds between two lines of one bar. Jobs run side by side and Snakemake writes to the same
 # terminal, so a bar is a line now and then rather than one that is drawn over.
@@ -41,6 +41,7 @@ def log_to(path: str | os.PathLike) -> None:
     # Logs are UTF-8 like every other file, whatever the locale.
     sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
     sys.stderr.reconfigure(encoding="utf-8")
+    explain_missing_packages()
     logging.captureWarnings(True)
     logging.basicConfig(
         level=logging.INFO,
@@ -48,6 +49,14 @@ def log_to(path: str | os.PathLike) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+
+
+def warn_loudly(text: str) -> None:
+    """Log a warning that a person at the terminal must not miss: it stands there, too."""
+    logging.getLogger(__name__).warning("%s", text)
+    if _screen:
+        _screen.write(f"{_job}: WARNING: {text}\n")
+        _screen.flush()
 
 
 class Progress:
@@ -91,6 +100,9 @@ class Progress:
         self.text = text
 
     def _print(self) -> None:
+        # Only where a bar is shown: a script's log is open before any other package is needed.
+        from tqdm import tqdm
+
         self.last = time.monotonic()
         line = tqdm.format_meter(
             n=round(self.done, 3),

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from rarecxr.core.locks import Lock, locked
-from rarecxr.core.tensors import from_bytes, to_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +113,9 @@ class ResumeStore:
         """
         self._lock.check()
         asked, self._asked = self._asked, None
+        # Here and not above: who only removes resume files needs no PyTorch.
+        from rarecxr.core.tensors import to_bytes
+
         payload = to_bytes(content)
         header = _header(self.identity, progress, finished, payload)
         path = self.folder / SLOTS[self._generation % 2]
@@ -140,6 +142,8 @@ class ResumeStore:
         format, are reported and kept beside ours as refused_….pt: the newest one of each identity,
         which is used again as soon as its settings, code and data are back.
         """
+        from rarecxr.core.tensors import from_bytes
+
         own, others = [], []
         for path, header in _whole_files(self.folder):
             (own if header["identity"] == self.identity else others).append((path, header))

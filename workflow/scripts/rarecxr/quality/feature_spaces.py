@@ -8,14 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torchvision
 from torch import nn
 from torch.nn import functional as F
 
 from rarecxr.classifier.images import resize
-from rarecxr.classifier.networks import build, head_name, network_input
-from rarecxr.classifier.prediction import read_model
-from rarecxr.classifier.weights import find_weights
 from rarecxr.core.devices import autocast, choose_precision
 
 SPACES = ("classifier", "imagenet", "pixels", "random")
@@ -103,7 +99,13 @@ def _pixels(x: torch.Tensor) -> torch.Tensor:
     return F.adaptive_avg_pool2d(x.unsqueeze(1) / 127.5 - 1, 16).flatten(1)
 
 
+# Torchvision takes a second or more to load, and the space `pixels` does without: it is imported
+# where a network is built.
+
+
 def _random(device: torch.device) -> Extractor:
+    import torchvision
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = torchvision.models.vgg16(weights=None).features
@@ -117,6 +119,9 @@ def _random(device: torch.device) -> Extractor:
 
 
 def _imagenet(device: torch.device, weights_dir: str | os.PathLike | None) -> Extractor:
+    from rarecxr.classifier.networks import build
+    from rarecxr.classifier.weights import find_weights
+
     path, _ = find_weights(_IMAGENET_ARCHITECTURE, "imagenet", weights_dir, fetch=False)
     network = build(_IMAGENET_ARCHITECTURE, 1, _LARGEST, seed=0, weights=path)
     trunk = _without_head(network, _IMAGENET_ARCHITECTURE, device)
@@ -124,6 +129,8 @@ def _imagenet(device: torch.device, weights_dir: str | os.PathLike | None) -> Ex
 
 
 def _classifier(device: torch.device, model: str | os.PathLike) -> Extractor:
+    from rarecxr.classifier.prediction import read_model
+
     network, about = read_model(model)
     trunk = _without_head(network, about["architecture"], device)
     side = about["settings"]["resolution"]
@@ -137,6 +144,8 @@ def _classifier(device: torch.device, model: str | os.PathLike) -> Extractor:
 
 def _without_head(network: nn.Module, architecture: str, device: torch.device) -> Extractor:
     """From images (N, H, H) uint8 to what the network's last layer would get, (N, D)."""
+    from rarecxr.classifier.networks import head_name, network_input
+
     network.set_submodule(head_name(network), nn.Identity())
     network = network.to(device, memory_format=torch.channels_last).eval()
     precision = choose_precision("auto", device)
