@@ -139,7 +139,10 @@ def whole(images, tmp_path_factory):
 def worker_of(process_id):
     """The process id of the one worker that a training process has started."""
     found = subprocess.run(
-        ["pgrep", "-P", str(process_id), "-f", "run_worker"], capture_output=True, text=True
+        ["pgrep", "-P", str(process_id), "-f", "run_worker"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     (worker,) = map(int, found.stdout.split())
     return worker

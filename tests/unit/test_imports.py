@@ -21,7 +21,7 @@ HEAVY = {
         "train_gan",
     },
     "torchvision": {"train_classifier", "train_features", "train_gan"},
-    "sklearn": {"measure_bank", "measure_filters"},
+    "sklearn": {"evaluate", "measure_bank", "measure_filters"},
     "matplotlib": {"make_report"},
     "scipy.stats": {"evaluate", "measure_bank", "measure_filters"},
     "tensorboard": set(),

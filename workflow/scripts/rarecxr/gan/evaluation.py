@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+import torchvision  # noqa: F401 - what a GAN was made with is noted before its images are measured
 from torch import Tensor, nn
 
 from rarecxr.gan.pixels import to_uint8
