@@ -37,7 +37,7 @@ NEGATIVES = "negatives"
 # Shares of the base's time by resolution, from the last one down.
 SHARES = (0.6, 0.2, 0.1, 0.06, 0.04)
 # The widest networks that see so many images in the time there is are taken.
-WANTED_KIMG = 150
+WANTED_KIMG = 100
 WIDTHS = ((8192, 512), (4096, 256), (2048, 128))
 
 
@@ -52,27 +52,21 @@ def main():
     prepare(asked, work, side, threads)
     results["prepare_s"] = time.perf_counter() - begin
 
-    # The rest is for saving, measuring and drawing.
-    seconds = {"base": 0.55 * seconds_left(), "lesion": 0.24 * seconds_left()}
-    if tiny:
-        seconds = {"base": 8.0, "lesion": 3.0}
-    settings, speed = chosen_settings(asked, side, seconds["base"])
+    # The rest is for the search of a width, saving, measuring and drawing.
+    seconds = 8.0 if tiny else 0.5 * seconds_left()
+    settings, speed = chosen_settings(asked, side, seconds)
     results["settings"], results["s_per_kimg"] = settings, speed
-    lengths = {
-        "final_kimg": settings["final_kimg"],
-        "finetune_kimg": max(0.2, seconds["lesion"] / speed[str(side)]),
-    }
-    for name, base, kimg, ada_kimg in (
-        ("base", None, lengths["final_kimg"], 50.0),
-        ("lesion", work / "base" / "generator.pt", lengths["finetune_kimg"], 20.0),
+    for name, base, ada_kimg in (
+        ("base", None, 50.0),
+        ("lesion", work / "base" / "generator.pt", 20.0),
     ):
-        told = run(asked, work, name, base, threads, {
-            **settings,
-            "finetune_kimg": lengths["finetune_kimg"],
-            "tick_kimg": kimg / 10,
-            "ada": {"kimg": ada_kimg},
-        })  # fmt: skip
-        results[name] = told
+        kimg = settings["final_kimg"]
+        if base is not None:
+            # Whatever the base has taken, this one has to end in time.
+            kimg = max(0.2, (3.0 if tiny else 0.6 * seconds_left()) / speed[str(side)])
+            settings = {**settings, "finetune_kimg": kimg}
+        measured = {**settings, "tick_kimg": kimg / 10, "ada": {"kimg": ada_kimg}}
+        results[name] = run(asked, work, name, base, threads, measured)
         shutil.copy(work / name / "samples.png", asked.out / f"{name}_samples.png")
         draw_curve(results, asked.out / "kid.png")
 
