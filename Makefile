@@ -8,10 +8,14 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: demo test test-offline test-slurm setup wheels
+.PHONY: audit demo doctor test test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
+
+# What this machine and a study's data lack: make doctor CONFIG=config/chexpert.yaml
+doctor: setup
+	@$(BIN)/python workflow/scripts/doctor.py $(if $(CONFIG),--configfile $(CONFIG))
 
 test: setup
 	$(BIN)/pytest -rs --dist loadfile -n $(shell nproc 2>/dev/null || echo 2)
@@ -21,6 +25,11 @@ test: setup
 test-slurm: setup
 	$(PYTHON) tests/slurm/cluster.py install
 	$(BIN)/pytest -rs tests/slurm
+
+# Security: a static check of the code, and known vulnerabilities of the locked packages.
+audit: setup
+	$(BIN)/ruff check --select S envs workflow
+	bash tests/audit.sh
 
 # Does nothing where .venv is up to date.
 setup:

@@ -75,7 +75,8 @@ def entries(lock):
     for block in blocks:
         name = re.match(r"([A-Za-z0-9._-]+)==", block)
         if name:
-            found[name[1]] = block
+            # A package may stand there for several versions of Python, each with its marker.
+            found[name[1]] = found.get(name[1], "") + block
     return found
 
 
@@ -177,7 +178,7 @@ def download(lock, wheels):
 def run(*command, env=None):
     """Run a command, which says by itself what went wrong."""
     try:
-        subprocess.run([str(part) for part in command], check=True, env=env)
+        subprocess.run([str(part) for part in command], check=True, env=env)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
         raise Refused(
             "this step of the set-up failed: " + " ".join(str(part) for part in command)

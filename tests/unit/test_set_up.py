@@ -63,6 +63,7 @@ def packages(tmp_path_factory):
     # It has to be the installer that the lock file names, and must not be fetched.
     uv = write_wheel(wheels, "uv", "9.9", scripts={"uv": f'#!/bin/sh\nexec {UV} "$@"\n'})
     small = write_wheel(wheels, "small", "1.0")
+    other = write_wheel(wheels, "small", "0.9")
     nvidia = write_wheel(wheels, "nvidia_blas", "13.0")
     torch = write_wheel(wheels, "torch", "2.11.0", ["nvidia-blas==13.0"])
     vision = write_wheel(wheels, "torchvision", "0.26.0", ["torch==2.11.0"])
@@ -74,7 +75,9 @@ def packages(tmp_path_factory):
             f"{pin} \\\n    --hash=sha256:{digest}\n"
             for pin, digest in (
                 ("nvidia-blas==13.0", nvidia),
-                ("small==1.0", small),
+                # As for packages whose newest version is not for every Python.
+                ("small==1.0 ; python_full_version >= '3'", small),
+                ("small==0.9 ; python_full_version < '3'", other),
                 ("torch==2.11.0", torch),
                 ("torchvision==0.26.0", vision),
                 ("uv==9.9", uv),
@@ -112,8 +115,9 @@ def test_all_packages_come_from_the_lock_file_and_a_second_call_does_nothing(pac
     venv = tmp_path / "venv"
     done = run(packages, venv)
     assert done.returncode == 0, done.stderr
-    names = {"nvidia_blas", "small", "torch", "torchvision", "uv"}
-    assert {name.replace("-", "_") for name in installed(venv)} >= names
+    found = {name.replace("-", "_"): version for name, version in installed(venv).items()}
+    assert set(found) >= {"nvidia_blas", "small", "torch", "torchvision", "uv"}
+    assert found["small"] == "1.0"
     # What was unpacked on the way is gone, and nothing of it went to the home.
     assert not (venv / "cache").exists()
     (venv / "mine").touch()
@@ -127,7 +131,7 @@ def test_all_packages_come_from_the_lock_file_and_a_second_call_does_nothing(pac
 
 def test_a_package_that_is_not_the_one_of_the_lock_file_is_refused(packages, tmp_path):
     text = (packages / "requirements.lock").read_text(encoding="utf-8")
-    digest = re.search(r"small==1.0 \\\n    --hash=sha256:(\w+)", text)[1]
+    digest = re.search(r"small==1.0 .*\n    --hash=sha256:(\w+)", text)[1]
     lock = tmp_path / "requirements.lock"
     lock.write_text(text.replace(digest, "0" * 64), encoding="utf-8")
     done = run(packages, tmp_path / "venv", lock=lock)
@@ -202,5 +206,8 @@ def test_the_lock_file_can_be_set_up_without_internet():
     assert {"uv", "torch", "torchvision", "setuptools"} <= set(packages)
     cuda = {name for name in packages if set_up.CUDA_ALONE.match(name)}
     assert {"torch", "torchvision", "triton", "nvidia-cublas", "cuda-toolkit"} <= cuda
+    # Nothing is lost on the way: some stand there once for each of several Pythons.
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "".join(packages.values()) == lock
     # All others are needed whatever PyTorch computes on.
     assert {"numpy", "snakemake", "h5py"}.isdisjoint(cuda)
