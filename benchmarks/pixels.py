@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.fingerprint import image_fingerprint
+from rarecxr.data.fingerprint import file_states, image_fingerprint
 from rarecxr.data.image_file import map_images, read_images, write_columns, write_images
+from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.pixel_cache import decode_images
 
 SIZE = (390, 320)
@@ -89,14 +90,18 @@ def reading(folder, count, resolution):
 
 def watching(folder, count):
     """Seconds to look at `count` small files, in CheXpert's layout."""
-    for number in range(count):
-        study = Path(folder, f"watched/train/patient{number // 3:05d}/study{number % 3}")
-        os.makedirs(study)
-        (study / "view1_frontal.jpg").write_bytes(b"x")
+    keys = [
+        f"train/patient{number // 3:05d}/study{number % 3}/view1_frontal.jpg"
+        for number in range(count)
+    ]
+    for key in keys:
+        path = Path(folder, "watched", key)
+        os.makedirs(path.parent)
+        path.write_bytes(b"x")
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        image_fingerprint(Path(folder, "watched"))
+        image_fingerprint(file_states(ImageFolder(Path(folder, "watched")), keys))
         times.append(time.perf_counter() - start)
     return round(min(times), 2)
 

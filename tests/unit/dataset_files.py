@@ -68,7 +68,7 @@ def write_images(root, keys, seed=0, size=(24, 20)):
         coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)
 
 
-def cache(folder, images, root, name="pixels", shards=1, threads=1, **settings):
+def cache(folder, images, root, name="pixels", shards=1, threads=1, watched=None, **settings):
     """Decode and join all images, as the rules do: `{name}.h5` and `{name}_rejected.csv`."""
     chosen = {"resolution": 16, "square": "crop", "max_rejected": 0.1, **settings}
     made = []
@@ -77,5 +77,7 @@ def cache(folder, images, root, name="pixels", shards=1, threads=1, **settings):
         decode_images(images, root, *paths, **chosen, threads=threads, shard=shard, shards=shards)
         made.append(paths)
     paths = [folder / f"{name}{end}" for end in (".h5", "_rejected.csv")]
-    cache_pixels(images, *zip(*made, strict=True), root, *paths, **chosen, study="test")
+    cache_pixels(
+        images, *zip(*made, strict=True), root, *paths, **chosen, **(watched or {}), study="test"
+    )
     return paths[0]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rarecxr.data.chexpert import read_csv
-from rarecxr.data.csv_file import read_text
+from rarecxr.data.text_table import read_text_table
 
 
 def is_row(line):
@@ -31,7 +31,7 @@ def write(path, content):
 
 
 def read(path, columns=("Path", "Note")):
-    return read_text(path, columns, is_row, encoding="utf-8")
+    return read_text_table(path, columns, is_row)
 
 
 def test_columns_come_as_text_with_their_lines(tmp_path):
@@ -58,7 +58,7 @@ def test_text_in_quotes_may_be_longer_than_a_reader_of_blocks_can_take(tmp_path)
 
 
 def test_columns_are_whole_however_many_rows_there_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("rarecxr.data.csv_file._CHUNK_ROWS", 4)
+    monkeypatch.setattr("rarecxr.data.text_table._CHUNK_ROWS", 4)
     for count in (1, 3, 4, 5, 8, 11):
         names = [f"p{i}" for i in range(count)]
         path = write(tmp_path / "a.csv", "Path,Note\n" + "".join(f"{name},n\n" for name in names))
@@ -208,18 +208,18 @@ def test_a_table_that_is_written_right_is_read_back_whatever_its_texts_are(
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([[*table.columns, "Note"], *rows])
     assert read_csv(path)["image"].tolist() == [row[0] for row in rows]
-    notes = read_text(path, ["Path", "Note"], is_row, encoding="utf-8").columns["Note"].to_pylist()
+    notes = read_text_table(path, ["Path", "Note"], is_row).columns["Note"].to_pylist()
     assert notes == [row[-1].strip(" \t") for row in rows]
 
 
 def test_the_list_of_columns_may_be_one(tmp_path):
     path = write(tmp_path / "a.csv", "Path,Note\np1,a\n")
-    assert read_text(path, ["Note"], is_row, encoding="utf-8").columns["Note"].to_pylist() == ["a"]
+    assert read_text_table(path, ["Note"], is_row).columns["Note"].to_pylist() == ["a"]
 
 
 def test_a_table_is_the_same_as_another_reader_has_it(tmp_path):
     path = write_csv(tmp_path / "a.csv", csv_table(range(50)), quoting=csv.QUOTE_ALL)
     other = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = read_text(path, list(other.columns), is_row, encoding="utf-8")
+    table = read_text_table(path, list(other.columns), is_row)
     for name in other.columns:
         assert table.columns[name].to_pylist() == other[name].tolist()

@@ -132,7 +132,13 @@ def test_all_of_them_are_rejected_one_by_one_and_the_rest_is_cached(tmp_path):
     Image.new("L", (65500, 1)).save(tmp_path / "data" / keys[8])
     named = [*keys, "train/patient00020/study1/view1\0frontal.jpg"]
     pd.DataFrame({"image": named}).to_parquet(tmp_path / "images.parquet")
-    output = cache(tmp_path, tmp_path / "images.parquet", tmp_path / "data", max_rejected=0.5)
+    output = cache(
+        tmp_path,
+        tmp_path / "images.parquet",
+        tmp_path / "data",
+        max_rejected=0.5,
+        follow_links=True,
+    )
     rejected = pd.read_csv(tmp_path / "pixels_rejected.csv")
     assert rejected["row"].tolist() == [*range(9), 20]
     assert rejected["reason"].tolist()[:8] == list(STRANGE.values())

@@ -17,8 +17,8 @@ FILTERS = GANS | {"make_training_set"}
 DRAWS = FEATURES | {"make_training_set"}
 IMAGE_SETS = DRAWS | {"make_validation_set"}
 PIXELS = IMAGE_SETS | {"cache_pixels", "decode_images"}
-LABELS = IMAGE_SETS | {"label_images"}
-SPLIT = IMAGE_SETS | {"draw_patients", "split_patients"}
+LABELS = IMAGE_SETS | {"label_images", "check_labels"}
+SPLIT = IMAGE_SETS | {"draw_patients", "split_patients", "check_labels"}
 EVERYTHING = PIXELS | LABELS | SPLIT | {"index_images"}
 
 
@@ -102,9 +102,9 @@ def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, ne
 def test_a_planned_finding_is_added_beside_what_is_there(done):
     done.configure(dataset__target_findings=["Lung Lesion", "Consolidation"])
     jobs = done.stale_jobs()
-    assert {rule for rule, _ in jobs} == FILTERS | {"make_validation_set"}
+    assert {rule for rule, _ in jobs} == FILTERS | {"make_validation_set", "check_labels"}
     # The classifiers learn from all findings' banks, and the bank of negatives is to be larger.
-    together = CLASSIFIERS | {"measure_filters"}
+    together = CLASSIFIERS | {"measure_filters", "check_labels"}
     for rule, wildcards in jobs:
         negatives = "recipe=base" in wildcards and rule in DRAWN
         own = "finding=consolidation" in wildcards

@@ -1,6 +1,7 @@
 # What all rules share: the checked configuration, its sections as params, and the study's cells.
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,10 @@ SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from rarecxr.core.code_digest import code_digest
-from rarecxr.data.fingerprint import image_fingerprint
+from rarecxr.data.fingerprint import known_fingerprint
+from rarecxr.data.image_folder import ImageFolder
+from rarecxr.data.image_rows import named_images
+from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import at_doses
 from rarecxr.study.check import check
 from rarecxr.study.configuration.study import doubts

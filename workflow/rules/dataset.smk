@@ -2,6 +2,8 @@
 
 RESOLUTION = DATASET.resolution
 
+precheck()
+
 
 rule make_phantoms:
     """Draw the embedded data set of digital phantoms."""
@@ -51,7 +53,7 @@ rule index_images:
 
 
 rule label_images:
-    """Settle uncertain and blank labels by the study's policies."""
+    """Apply the study's policies to uncertain and blank labels."""
     input:
         images="<dataset>/images.parquet",
     output:
@@ -83,6 +85,7 @@ rule split_patients:
         "<logs>/split_patients.log",
     benchmark:
         "<benchmarks>/split_patients.tsv"
+    priority: 100
     conda:
         "../../envs/data.yaml"
     resources:
@@ -122,6 +125,30 @@ rule draw_patients:
         "../scripts/draw_patients.py"
 
 
+rule check_labels:
+    """Count labels by split, and refuse a study that they cannot give an answer to."""
+    input:
+        images="<dataset>/images.parquet",
+        split="<dataset>/split.csv",
+    output:
+        counts="<dataset>/label_counts.csv",
+    log:
+        "<logs>/check_labels.log",
+    benchmark:
+        "<benchmarks>/check_labels.tsv"
+    # Before the hours of decoding. Not as their input: other findings would make the cache stale, and what
+    # lies behind an `ancient` input that is made anew is never looked at.
+    priority: 100
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        labels=check_policies(),
+        code=code("check_labels.py"),
+    script:
+        "../scripts/check_labels.py"
+
+
 rule decode_images:
     """Decode one share of the images into square grey images."""
     input:
@@ -141,6 +168,7 @@ rule decode_images:
         runtime=minutes("decode_images"),
     params:
         cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
+        links=without_effect("dataset"),
         root=dataset_root(),
         watched=watched_images,
         shards=DATASET.shards,
@@ -175,7 +203,10 @@ rule cache_pixels:
         runtime=minutes("cache_pixels"),
     params:
         cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
+        links=without_effect("dataset"),
         root=dataset_root(),
+        watched=watched_images,
+        record=watched_record(),
         study=STUDY,
         code=code("cache_pixels.py"),
     script:

@@ -16,12 +16,12 @@ def dataset_csv(key):
         return f"{dataset_root()}/{'train.csv' if key == 'train_csv' else 'valid.csv'}"
     if getattr(DATASET, key) is None:
         return []
-    path = f"{dataset_root()}/{getattr(DATASET, key)}"
     if not Path(dataset_root()).is_dir():
         raise WorkflowError(
             f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
             f"{DATASET.train_csv}, or null for the embedded phantoms"
         )
+    path = image_folder().table(getattr(DATASET, key))
     if not Path(path).is_file():
         raise WorkflowError(
             f"dataset.{key}: there is no file {path}; give the name of a CSV in that folder"
@@ -29,14 +29,56 @@ def dataset_csv(key):
     return path
 
 
+@cache
+def image_folder():
+    """Where the images lie."""
+    return ImageFolder(dataset_root(), DATASET.follow_links)
+
+
+def check_policies():
+    """What becomes of labels, and what a study needs of them, as params of the check."""
+    return {
+        "uncertain": DATASET.uncertain.mapping(),
+        "blank": DATASET.blank,
+        "target_findings": TARGETS,
+        "negative_for": RECKONED if bank_names() else [],
+    }
+
+
+def precheck():
+    """Refuse labels that cannot give an answer, where blank ones are masked; once, not in each job."""
+    if not workflow.is_main_process or DATASET.root is None or DATASET.blank == "zeros":
+        return
+    try:
+        precheck_labels(dataset_csv("train_csv"), DATASET.views, **check_policies())
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def watched_images(wildcards):
-    """A digest of all image files' sizes and times, so that a replaced image is noticed.
+    """A digest of all used image files' sizes and times, so that a replaced image is noticed.
 
     Phantoms are a rule's output and need no watching.
     """
+    return images_fingerprint()
+
+
+@cache
+def images_fingerprint():
+    """As `watched_images`, taken once for all jobs."""
     if DATASET.root is None or not DATASET.watch_images:
         return None
-    return image_fingerprint(dataset_root())
+    tables = [csv for csv in map(dataset_csv, ("train_csv", "expert_csv")) if csv]
+    try:
+        keys = [key for csv in tables for key, _ in named_images(csv, DATASET.views)]
+        return known_fingerprint(image_folder(), keys, watched_record(), logger.info)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def watched_record():
+    """Where it is noted which files the pixel cache was made from."""
+    return f"results/{STUDY}/state/images/pixels_{DATASET.resolution}.csv"
 
 
 def shard_file(path):
@@ -372,6 +414,7 @@ def training_states(wildcards):
 def final_outputs():
     """What the study delivers: the report, and every bank with its quality and datasheet."""
     return [
+        f"results/{STUDY}/dataset/label_counts.csv",
         f"results/{STUDY}/report/index.html",
         f"results/{STUDY}/report/summary.csv",
         *files("bank/{}_quality.json", banks()),

@@ -15,5 +15,8 @@ cache_pixels(
     rejected=snakemake.output.rejected,
     study=snakemake.params.study,
     code=snakemake.params.code,
+    fingerprint=snakemake.params.watched,
+    record=snakemake.params.record,
+    follow_links=snakemake.params.links.follow_links,
     **snakemake.params.cache,
 )

@@ -14,5 +14,6 @@ decode_images(
     shard=int(snakemake.wildcards.shard),
     shards=snakemake.params.shards,
     threads=snakemake.threads,
+    follow_links=snakemake.params.links.follow_links,
     **snakemake.params.cache,
 )

@@ -1,4 +1,4 @@
-"""Rule label_images: settle uncertain and blank labels by the study's policies."""
+"""Rule label_images: apply the study's policies to uncertain and blank labels."""
 
 from rarecxr.core.job_log import log_to
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,28 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rarecxr.core.files import written_whole
-from rarecxr.data.csv_file import TextTable, read_text
+from rarecxr.data.image_rows import DIRECTIONS, LABELS, SIDES, VIEWS, is_row, parse_path, view_of
+from rarecxr.data.text_table import TextTable, read_text_table
 from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 
-DIRECTIONS = ("AP", "PA", "LL", "RL")
-# Frontal: of unknown direction. Unknown: not known to be frontal or lateral.
-VIEWS = (*DIRECTIONS, "Frontal", "Lateral", "Unknown")
 SEXES = ("Female", "Male", "Unknown")
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
 
-# An image's key is its path from the folder that holds the patients' folders (train, valid, …).
-# What stands above it names the edition of the data set, and says nothing of where it lies.
-_NAME = r"[^/\x00-\x1f\x7f]+"
-_LAYOUT = (
-    rf"^(?:{_NAME}/)*?(?P<image>(?:{_NAME}/)?(?P<patient>patient[0-9]+)/(?P<study>study[0-9]+)"
-    rf"/{_NAME}\.(?:jpg|jpeg|png|JPG|JPEG|PNG))\z"
-)
-_PATH_FIELD = re.compile(
-    r"patient[0-9]+[/\\]study[0-9]+[/\\][^,\"]*\.(?:jpe?g|png)\s*(?:[,\"]|\Z)", re.IGNORECASE
-)
-_LABELS = {"": np.nan, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
 _OLDEST_YEARS = 120
 # Rows that an error names.
 _NAMED = 3
@@ -91,7 +77,7 @@ def index_images(
 def read_csv(path: str | os.PathLike) -> pd.DataFrame:
     """All images of one CSV file in CheXpert's format, every value checked.
 
-    Accepted: what `read_text` does, any folders above the patients' parent folder, an index column
+    Accepted: what `read_rows` does, any folders above the patients' parent folder, an index column
     and others beside CheXpert's, labels as `1.0` or `1`. Unknown is a value: a blank sex is
     `Unknown`; a blank age, or 0 as three rows of CheXpert have it, is NaN; a frontal image of blank
     AP/PA has the view `Frontal`, one without either column's value `Unknown`.
@@ -103,53 +89,33 @@ def read_csv(path: str | os.PathLike) -> pd.DataFrame:
         ValueError: a column is missing or a value is not allowed; names file, line, column and
             what would be right.
     """
-    text = read_text(path, COLUMNS, _is_row)
-    parts = _paths(text)
-    table = pd.DataFrame({"image": pc.struct_field(parts, "image").to_pandas()})
-    table["row"] = text.lines
-    for name in ("patient", "study"):
-        table[name] = pc.struct_field(parts, name).to_pandas()
+    text = read_text_table(path, COLUMNS, is_row)
+    table = _paths(text)
+    table.insert(1, "row", text.lines)
     _refuse_repeated(path, table)
     refuse_two_spellings({path: table})
     table["view"] = _views(text)
     table["sex"] = _mapped(text, "Sex", {name: name for name in SEXES} | {"": "Unknown"})
     table["age"] = _ages(text)
     for finding in FINDINGS:
-        table[finding] = _mapped(text, finding, _LABELS).astype(np.float32)
+        table[finding] = _mapped(text, finding, LABELS).astype(np.float32)
     _log_unknown(path, table)
     return table
 
 
-def _is_row(line: str) -> bool:
-    """Whether a line of a CSV holds an image's path, or as many fields as a row has at least."""
-    return line.count(",") >= len(COLUMNS) - 1 or _PATH_FIELD.search(line) is not None
-
-
-def _paths(text: TextTable) -> pa.StructArray:
-    """Key, patient and study of every image."""
-    column = text.columns["Path"]
-    paths = pc.replace_substring(column, "\\", "/")
-    absolute = pc.match_substring_regex(paths, r"^(?:/|[A-Za-z]:)")
-    _refuse(
-        text,
-        "Path",
-        absolute,
-        "a path starts at the data set's folder, as in "
-        "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg: take out what is before",
-    )
-    upwards = pc.match_substring_regex(paths, r"(?:^|/)\.\.(?:/|\z)")
-    _refuse(text, "Path", upwards, "a path leads down into the data set: take out the `..`")
-    # One image, one key: `./` and `//` lead nowhere.
-    paths = pc.replace_substring_regex(paths, r"/(?:\.?/)+", "/")
-    paths = pc.replace_substring_regex(paths, r"^(?:\./)+", "")
-    parts = pc.extract_regex(paths, _LAYOUT)
-    _refuse(
-        text,
-        "Path",
-        pc.is_null(parts),
-        "an image's path ends like train/patient00001/study1/view1_frontal.jpg",
-    )
-    return parts
+def _paths(text: TextTable) -> pd.DataFrame:
+    """Key (as `image`), patient and study of every image."""
+    found, hints = [], {}
+    for number, path in enumerate(text.columns["Path"].to_pylist()):
+        try:
+            found.append(parse_path(path))
+        except ValueError as error:
+            hints.setdefault(str(error), []).append(number)
+    for hint, numbers in hints.items():
+        wrong = np.zeros(len(text.lines), bool)
+        wrong[numbers] = True
+        _refuse(text, "Path", wrong, hint)
+    return pd.DataFrame(found, columns=["image", "patient", "study"])
 
 
 def refuse_two_spellings(tables: Mapping[str | os.PathLike, pd.DataFrame]) -> None:
@@ -183,11 +149,12 @@ def refuse_two_spellings(tables: Mapping[str | os.PathLike, pd.DataFrame]) -> No
 
 
 def _views(text: TextTable) -> np.ndarray:
-    sides = {name: name for name in ("Frontal", "Lateral")}
-    side = _mapped(text, "Frontal/Lateral", sides | {"": "Unknown"})
-    direction = _mapped(text, "AP/PA", {name: name for name in ("", *DIRECTIONS)})
-    # AP, PA, LL and RL are all directions of frontal images.
-    return np.where((side == "Lateral") | (direction == ""), side, direction)
+    sides = _mapped(text, "Frontal/Lateral", {name: name for name in SIDES})
+    directions = _mapped(text, "AP/PA", {name: name for name in DIRECTIONS})
+    views = {
+        (side, direction): view_of(side, direction) for side in SIDES for direction in DIRECTIONS
+    }
+    return np.array([views[pair] for pair in zip(sides, directions, strict=True)])
 
 
 def _ages(text: TextTable) -> np.ndarray:

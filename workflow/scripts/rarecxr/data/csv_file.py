@@ -1,4 +1,4 @@
-"""A CSV file as columns of text: every row of the file, with the line it stands in.
+"""A CSV file, row by row, with the line that each row stands in. Needs the standard library alone.
 
 A table that a person has had in hand may be anything: a web page saved in its place, another
 encoding, another separator, a quote too many that swallows the rows below it. What cannot be read
@@ -15,15 +15,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-# Rows that become columns at a time, so that a large table is never a list of Python strings.
-_CHUNK_ROWS = 20_000
 
 # How the first bytes of other files begin (after white space, in lower case, where it is text).
 _GZIP = ("gzip-compressed", "unpack it with `gunzip`")
@@ -59,25 +51,10 @@ _MARKUP_REMEDY = {
 }
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """Some columns of a CSV file.
-
-    Attributes:
-        path: the file, as it was given.
-        columns: by name, (N,) text without spaces and tabs around it.
-        lines: (N,) int64, the line of the file where each row begins; the header's is 1.
-    """
-
-    path: str
-    columns: dict[str, pa.Array]
-    lines: np.ndarray
-
-
-def read_text(
+def read_rows(
     path: str | os.PathLike, columns: Sequence[str], is_row: Callable[[str], bool]
-) -> TextTable:
-    """Columns of a CSV file, in the order of the file, whatever stands beside them.
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows of a CSV file, in the order of the file, whatever stands beside the columns.
 
     Accepted: UTF-8 with or without byte order mark, line ends of any system, text in quotes
     (RFC 4180) that may hold commas, quotes written twice and line ends, empty lines at the end.
@@ -88,6 +65,10 @@ def read_text(
         is_row: whether a line must be a row of its own. Such a line inside quoted text means that
             a quote is missing or too many.
 
+    Yields:
+        The line where the row begins (the header's is 1), and its fields in the order of
+        `columns`.
+
     Raises:
         ValueError: the file is no such table; names file and line, and says how to mend it.
     """
@@ -95,16 +76,6 @@ def read_text(
     _refuse_other_kinds(path, data)
     data = data.removeprefix(codecs.BOM_UTF8)
     _refuse_other_text(path, data)
-    limit = csv.field_size_limit(len(data) + 1)
-    try:
-        return _parsed(path, data, columns, is_row)
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _parsed(
-    path: str | os.PathLike, data: bytes, columns: Sequence[str], is_row: Callable[[str], bool]
-) -> TextTable:
     rows = _rows(path, data, is_row)
     first, header = next(rows, (1, []))
     if not header:
@@ -113,9 +84,7 @@ def _parsed(
     _check_header(path, header, columns, first)
     places = [header.index(name) for name in columns]
     pick = operator.itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-    chunks: list[tuple] = []
-    lines: list[int] = []
-    waiting: list[tuple] = []
+    line = None
     for line, fields in rows:
         if len(fields) != len(header):
             raise ValueError(
@@ -123,24 +92,9 @@ def _parsed(
                 f"{len(header)}; each row takes one field for each column, and text that holds a "
                 "comma takes quotes around it"
             )
-        waiting.append(pick(fields))
-        lines.append(line)
-        if len(waiting) == _CHUNK_ROWS:
-            chunks.append(_columns(waiting))
-            waiting = []
-    if not lines:
+        yield line, pick(fields)
+    if line is None:
         raise ValueError(f"{path}: the file has a header and no rows")
-    if waiting:
-        chunks.append(_columns(waiting))
-    table = {
-        name: pc.utf8_trim(pa.chunked_array(parts).combine_chunks(), " \t")
-        for name, parts in zip(columns, zip(*chunks, strict=True), strict=True)
-    }
-    return TextTable(os.fspath(path), table, np.array(lines, np.int64))
-
-
-def _columns(rows: list[tuple]) -> tuple[pa.Array, ...]:
-    return tuple(pa.array(column, pa.string()) for column in zip(*rows, strict=True))
 
 
 def _rows(
@@ -153,7 +107,7 @@ def _rows(
     line = 1
     while True:
         try:
-            fields = next(reader)
+            fields = _next_row(reader, len(data))
         except StopIteration:
             return
         except csv.Error as error:
@@ -168,6 +122,15 @@ def _rows(
                 _refuse_swallowed(path, line, fields, is_row)
             yield line, fields
         line = reader.line_num + 1
+
+
+def _next_row(reader: Iterator[list[str]], longest: int) -> list[str]:
+    # The limit belongs to the module csv, so it is set for no longer than one row takes.
+    limit = csv.field_size_limit(longest + 1)
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _broken_quotes(path: str | os.PathLike, first: int, last: int, error: csv.Error) -> str:

@@ -1,18 +1,20 @@
-"""From raw labels to what a classifier is told: what becomes of uncertain and blank ones."""
+"""From raw labels to those that are trained on: what becomes of uncertain and blank ones."""
 
 import os
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.data.label_policies import (
+    BLANK_POLICIES,
+    NO_FINDING,
+    NOT_RULED_OUT,
+    POLICIES,
+    UNCERTAIN,
+    policy_of,
+)
 from rarecxr.study.findings import FINDINGS
-
-UNCERTAIN = -1
-# Irvin et al. 2019 (arXiv 1901.07031, section 3.2) compare these three policies and two more.
-POLICIES = {"ones": 1.0, "zeros": 0.0, "ignore": np.nan}
-BLANK_POLICIES = ("zeros", "ignore")
 
 
 def label_images(
@@ -21,7 +23,7 @@ def label_images(
     blank: str,
     output: str | os.PathLike,
 ) -> None:
-    """Write the index with its labels settled: `labels.parquet`.
+    """Write the index with the policies applied to its labels: `labels.parquet`.
 
     The columns of `images.parquet`; the findings, float32, are then 1, 0 or NaN, and NaN means
     masked: neither trained on nor tested with.
@@ -29,20 +31,21 @@ def label_images(
     Args:
         images: the index, `images.parquet`.
         uncertain: what -1 becomes, `ones`, `zeros` or `ignore`: for all findings under
-            `default`, for single ones under their names.
-        blank: what a blank label becomes, `zeros` or `ignore`.
+            `default`, for single ones under their names; `ignore` for those without either.
+        blank: what a blank label becomes: `zeros`; `ignore`; or `no_finding`, 0 where the image's
+            No Finding is 1 and the finding is not Support Devices, masked elsewhere.
         output: the labels (Parquet).
 
     Raises:
         ValueError: a policy or a finding that there is not.
     """
     table = pd.read_parquet(images)
-    table[list(FINDINGS)] = settle(table[list(FINDINGS)], uncertain, blank)
+    table[list(FINDINGS)] = apply_policies(table[list(FINDINGS)], uncertain, blank)
     with written_whole(output) as temporary:
         table.to_parquet(temporary, index=False)
 
 
-def settle(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: str) -> pd.DataFrame:
+def apply_policies(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: str) -> pd.DataFrame:
     """Labels 1, 0, -1 and NaN (blank) turned into 1, 0 and NaN (masked), column by column.
 
     Args:
@@ -54,20 +57,20 @@ def settle(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: str) -> pd
         ValueError: a policy or a finding that there is not.
     """
     _check(uncertain, blank, list(labels.columns))
-    settled = labels.copy()
+    applied = labels.copy()
     if blank == "zeros":
-        settled = settled.fillna(0)
+        applied = applied.fillna(0)
+    if blank == "no_finding":
+        nothing = labels[NO_FINDING] == 1
+        for finding in labels.columns.difference(NOT_RULED_OUT):
+            applied.loc[nothing & labels[finding].isna(), finding] = 0
     for finding in labels.columns:
-        policy = uncertain.get(finding, uncertain["default"])
-        settled.loc[labels[finding] == UNCERTAIN, finding] = POLICIES[policy]
-    return settled
+        policy = POLICIES[policy_of(finding, uncertain)]
+        applied.loc[labels[finding] == UNCERTAIN, finding] = policy
+    return applied
 
 
 def _check(uncertain: Mapping[str, str], blank: str, findings: list[str]) -> None:
-    if "default" not in uncertain:
-        raise ValueError(
-            "dataset.uncertain.default is missing: the policy of all findings not named there"
-        )
     for finding, policy in uncertain.items():
         if finding != "default" and finding not in findings:
             raise ValueError(

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -21,6 +21,7 @@ from rarecxr.core.files import written_whole
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance, write_attributes
 from rarecxr.data.decode import Decoded, Unreadable, decode
+from rarecxr.data.fingerprint import write_record
 from rarecxr.data.image_bytes import look_at, read_bytes
 from rarecxr.data.image_file import (
     REJECTED,
@@ -31,6 +32,7 @@ from rarecxr.data.image_file import (
     write_columns,
     write_images,
 )
+from rarecxr.data.image_folder import ImageFolder
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ def decode_images(
     threads: int,
     shard: int = 0,
     shards: int = 1,
+    follow_links: bool = False,
 ) -> None:
     """Decode one share of the index's images into a file of its own.
 
@@ -62,7 +65,7 @@ def decode_images(
 
     Args:
         images: the index, `images.parquet`.
-        root: folder that the index's keys start from.
+        root: the data set's folder, see `ImageFolder`.
         output: the shard (HDF5): `images` (N, resolution, resolution) uint8, `image` (key),
             `row` (int64, row of the index from 0), `digest` (SHA-256 of the image's file).
         rejected: CSV of what is not in the shard: image, row, reason.
@@ -72,11 +75,12 @@ def decode_images(
         threads: number of threads.
         shard: which of the shares, from 0. They are consecutive and as large, but for one image.
         shards: number of shares.
+        follow_links: whether links below the root may lead out of it.
 
     Raises:
-        ValueError: more images of this share are missing or unreadable than of all may be. They
-            are then listed in a file beside `rejected`, `…_all.csv`, which is nobody's output
-            and therefore outlives the job.
+        ValueError: a link leads out of the root and may not, or more images of this share are
+            missing or unreadable than of all may be. They are then listed in a file beside
+            `rejected`, `…_all.csv`, which is nobody's output and therefore outlives the job.
     """
     if not 0 <= max_rejected <= 1:
         raise ValueError(f"max_rejected is {max_rejected}; it is a share from 0 to 1")
@@ -89,8 +93,11 @@ def decode_images(
     listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
     listed.unlink(missing_ok=True)
 
+    folder = ImageFolder(root, follow_links)
+    places = {key: folder.place(key) for key in keys}
+    _refuse_links_out(folder, places)
     # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
-    looks = ((key, _lacking(os.path.join(root, key))) for key in keys)
+    looks = ((key, _lacking(place)) for key, place in places.items())
     reasons = {key: reason for key, reason in looks if reason is not None}
     row_of = {key: row for row, key in enumerate(keys, start)}
     refuse(_reasons(reasons, row_of), listed=listed)
@@ -98,7 +105,7 @@ def decode_images(
     digests = {}
     with written_whole(output) as temporary:
         with h5py.File(temporary, "w") as file:
-            batches = _decoded(keys, root, resolution, square, threads, digests, reasons)
+            batches = _decoded(places, resolution, square, threads, digests, reasons)
             count = write_images(file, batches, len(keys), resolution)
         table = _reasons(reasons, row_of)
         refuse(table, listed=listed)
@@ -123,6 +130,9 @@ def cache_pixels(
     max_rejected: float,
     study: str,
     code: str | None = None,
+    follow_links: bool = False,
+    fingerprint: str | None = None,
+    record: str | os.PathLike | None = None,
 ) -> None:
     """Join the shards of `decode_images` into one file, the same for any number of them.
 
@@ -130,7 +140,7 @@ def cache_pixels(
         images: the index, `images.parquet`.
         shards: all shards in their order, and
         left_out: what each of them left out, CSV.
-        root: folder of the images, for the message alone.
+        root: the data set's folder.
         output: the cache (HDF5), with the datasets of a shard.
         rejected: CSV of what is not in the cache: image, row, reason.
         resolution: side of the cached images in pixels.
@@ -138,6 +148,9 @@ def cache_pixels(
         max_rejected: share of the images that may be rejected, 0 to 1.
         study: name of the study.
         code: digest of the code, for the provenance.
+        follow_links: as in `decode_images`.
+        fingerprint: of the images before the first was decoded; None if they are not watched.
+        record: where to note which files were decoded, see `write_record`.
 
     Raises:
         ValueError: the shards are not those of this index, or more than `max_rejected` of the
@@ -177,6 +190,38 @@ def cache_pixels(
             content = hashlib.sha256("\n".join([str(made_from), *columns["digest"]]).encode())
             write_attributes(file, made_from, content=content.hexdigest())
         _write_table(rejected, table)
+    if fingerprint and record:
+        folder = ImageFolder(root, follow_links)
+        _write_record(folder, columns, table["image"].tolist(), fingerprint, record)
+
+
+def _write_record(
+    folder: ImageFolder,
+    columns: Mapping[str, Sequence],
+    rejected: list[str],
+    fingerprint: str,
+    record: str | os.PathLike,
+) -> None:
+    """Note which files a cache was made from; rejected ones are read again for their digests."""
+    digests = dict(zip(columns["image"], columns["digest"], strict=True))
+    for key in rejected:
+        try:
+            digests[key] = hashlib.sha256(read_bytes(folder.place(key))).hexdigest()
+        except Unreadable:
+            digests[key] = ""
+    write_record(folder, digests, fingerprint, record)
+
+
+def _refuse_links_out(folder: ImageFolder, places: Mapping[str, str]) -> None:
+    outside = {key: folder.leads_out(place) for key, place in places.items()}
+    outside = {key: real for key, real in outside.items() if real is not None}
+    if outside:
+        key, real = next(iter(outside.items()))
+        raise ValueError(
+            f"{folder.root}: links lead {len(outside)} of {len(places)} images out of this folder, "
+            f"the first is {key}, to {real}; set dataset.follow_links to true if these images "
+            "belong to the data set, or put the files themselves below the folder"
+        )
 
 
 def _blocks_of(shards: Sequence[str | os.PathLike]) -> Iterator[np.ndarray]:
@@ -189,22 +234,22 @@ def _blocks_of(shards: Sequence[str | os.PathLike]) -> Iterator[np.ndarray]:
 
 
 def _decoded(
-    keys: list[str],
-    root: str | os.PathLike,
+    places: dict[str, str],
     resolution: int,
     square: str,
     threads: int,
     digests: dict[str, str],
     reasons: dict[str, str],
 ) -> Iterator[np.ndarray]:
-    """Decoded images in the order of `keys`, as batches (n, resolution, resolution) uint8.
+    """Decoded images in the order of `places`, as batches (n, resolution, resolution) uint8.
 
     Notes the digest of every image in `digests`, or why it is left out in `reasons`.
     """
 
     def decode_task(task: list[str]) -> list[tuple[str, str, Decoded | str]]:
-        return [(key, *_read(os.path.join(root, key), resolution, square)) for key in task]
+        return [(key, *_read(places[key], resolution, square)) for key in task]
 
+    keys = list(places)
     tasks = [keys[start : start + TASK_IMAGES] for start in range(0, len(keys), TASK_IMAGES)]
     with Progress(len(keys), unit="images") as bar:
         for results in _in_order(decode_task, tasks, threads):

@@ -55,7 +55,7 @@ def make_training_set(
 
     Args:
         pixels: the pixel cache.
-        labels: the settled labels, `labels.parquet`.
+        labels: the labels after the policies, `labels.parquet`.
         split: the split, `split.csv`.
         draw_csv: the patients' ranks, `draw{draw}.csv`.
         output: the training set (HDF5): `images` (N, resolution, resolution) uint8, the

@@ -38,7 +38,7 @@ def make_validation_set(
 
     Args:
         pixels: the pixel cache.
-        labels: the settled labels, `labels.parquet`.
+        labels: the labels after the policies, `labels.parquet`.
         split: the split, `split.csv`.
         output: the validation set (HDF5): `images` (N, resolution, resolution) uint8 and the
             columns `image` and `patient`.

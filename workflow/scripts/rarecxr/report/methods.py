@@ -95,7 +95,13 @@ def methods(
     return {"paragraphs": paragraphs, "settings": quoted}
 
 
-_POLICIES = {"ones": "positive", "zeros": "negative", "ignore": "unknown"}
+_POLICIES = {
+    "ones": "positive",
+    "zeros": "negative",
+    "no_finding": "negative where No Finding was labelled (Support Devices aside) and as unknown"
+    " elsewhere",
+    "ignore": "unknown",
+}
 
 
 def _source(dataset):
@@ -122,7 +128,7 @@ def _labels(dataset):
         f"Uncertain labels counted as {default}{others}, blank ones as"
         f" {_POLICIES[dataset['blank']]}."
     )
-    if "ignore" in (*dataset["uncertain"].values(), dataset["blank"]):
+    if {"ignore", "no_finding"} & {*dataset["uncertain"].values(), dataset["blank"]}:
         text += " Unknown labels were left out of the loss and of every measure."
     return text
 

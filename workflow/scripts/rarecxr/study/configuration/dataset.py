@@ -8,6 +8,7 @@ from pydantic import Field
 from rarecxr.study.findings import FINDINGS
 from rarecxr.study.values import (
     DISTINCT,
+    NO_EFFECT,
     ByFinding,
     FileName,
     Finding,
@@ -53,11 +54,16 @@ class DatasetSettings(Section):
 
     Its images are never trained on.
     """
+    follow_links: Annotated[bool, NO_EFFECT] = False
+    """Whether links below the root may lead to files outside of it.
+
+    The root itself may always be a link.
+    """
     watch_images: bool = True
     """Whether a replaced image is noticed.
 
-    Every file's size and time is looked at when the workflow starts (about 2 s per 100,000 files on
-    a local disk). Only with a root.
+    The size and time of every file that the CSV files name is looked at when the workflow starts
+    (about 2 s per 100,000 files on a local disk). Only with a root.
     """
     views: Annotated[list[View], Field(min_length=1), DISTINCT] = ["AP", "PA"]
     """Views that are used: AP, PA, LL, RL and Frontal (of unknown direction) are frontals."""
@@ -83,8 +89,13 @@ class DatasetSettings(Section):
 
     One policy, or policies by finding, as in {default: ones, Edema: zeros}.
     """
-    blank: Literal["zeros", "ignore"] = "zeros"
-    """What a blank label becomes."""
+    blank: Literal["zeros", "no_finding", "ignore"] = "zeros"
+    """What a blank label becomes.
+
+    zeros: 0, as published. no_finding: 0 where the image's No Finding is 1 (Support Devices aside),
+    else masked, so that a finding is compared with healthy chests alone and AUCs are higher.
+    ignore: masked, for labels that say 0 where there is nothing (CheXpert's hardly do).
+    """
     resolution: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 64
     """Side of the cached square images in pixels, not below gan.resolution."""
     square: Literal["crop", "pad"] = "crop"
