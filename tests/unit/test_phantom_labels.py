@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from rarecxr.phantoms.anatomy import sample_anatomy
 from rarecxr.phantoms.labels import make_rates, sample_studies
-from rarecxr.phantoms.prevalence import COUNTS, ROWS
-from rarecxr.study.findings import FINDINGS
+from rarecxr.phantoms.prevalence import COUNTS, DRAWN, ROWS
+from rarecxr.phantoms.sites import sample_sites
+from rarecxr.study.findings import FINDINGS, NO_FINDING, SUPPORT_DEVICES
 
 N = 6000
 # Four standard deviations: one test in some 16,000 fails by accident, and the seed is fixed.
@@ -125,3 +127,11 @@ def test_no_doubt_when_none_is_asked_for():
 def test_impossible_prevalences_are_refused(prevalence, message):
     with pytest.raises(ValueError, match=message):
         make_rates(prevalence, 1.0, 0.5)
+
+
+def test_every_finding_but_no_finding_is_labelled_and_has_a_site():
+    """Findings are named in one place; a name that is misspelt here would never be drawn."""
+    anatomy = sample_anatomy(np.random.default_rng(0), female=True, age=50)
+    sites = sample_sites(np.random.default_rng(1), anatomy)
+    assert set(DRAWN) == set(FINDINGS) - {NO_FINDING}
+    assert set(sites) == set(DRAWN) - {SUPPORT_DEVICES}

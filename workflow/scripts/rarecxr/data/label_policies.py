@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rarecxr.data.image_rows import LABELS
+from rarecxr.study.findings import NO_FINDING, SUPPORT_DEVICES
 
 UNCERTAIN = -1
 # Irvin et al. 2019 (arXiv 1901.07031, section 3.2) compare these three policies and two more.
@@ -11,8 +12,7 @@ POLICIES = {"ones": 1.0, "zeros": 0.0, "ignore": math.nan}
 # no_finding is what torchxrayvision does with CheXpert (Cohen et al. 2022, arXiv 2111.00595, class
 # CheX_Dataset): where No Finding is 1 all findings are 0 but devices, which it does not rule out.
 BLANK_POLICIES = ("zeros", "no_finding", "ignore")
-NO_FINDING = "No Finding"
-NOT_RULED_OUT = (NO_FINDING, "Support Devices")
+NOT_RULED_OUT = (NO_FINDING, SUPPORT_DEVICES)
 
 
 def policy_of(finding: str, uncertain: Mapping[str, str]) -> str:

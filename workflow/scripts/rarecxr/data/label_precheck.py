@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from rarecxr.data.image_rows import named_images
-from rarecxr.data.label_policies import BLANK_POLICIES, NO_FINDING, label_texts
+from rarecxr.data.label_policies import BLANK_POLICIES, label_texts
+from rarecxr.study.findings import NO_FINDING
 
 
 def precheck_labels(

@@ -8,13 +8,12 @@ import pandas as pd
 from rarecxr.core.files import written_whole
 from rarecxr.data.label_policies import (
     BLANK_POLICIES,
-    NO_FINDING,
     NOT_RULED_OUT,
     POLICIES,
     UNCERTAIN,
     policy_of,
 )
-from rarecxr.study.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS, NO_FINDING
 
 
 def label_images(

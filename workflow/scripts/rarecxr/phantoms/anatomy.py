@@ -17,7 +17,7 @@ RIB_POINTS = 48
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What stays the same in a patient.
+    """What stays the same in all images of a patient.
 
     Attributes:
         female: breasts, narrower shoulders, smaller chest.
@@ -212,15 +212,15 @@ class Pose:
         zoom: size on the detector, 1 is average.
         inspiration: lung height over its greatest, about 0.85 to 1.
         arms: True if the arms hang beside the chest, within the image.
-        exposure: quanta per pixel behind air.
-        scatter: scattered over primary radiation behind the chest.
+        exposure: quanta per pixel in open air.
+        scatter: ratio of scattered to primary radiation behind the chest.
         contrast, brightness: of the display's curve, 1 and 0 are average.
-        equalised: 0 to 1, how far the display's curve follows the histogram.
+        equalised: 0 to 1, how far the display's curve equalises the histogram.
         blur: detector blur, cm (standard deviation).
-        landscape: the detector's longer side lies.
+        landscape: True if the image is wider than it is high.
         aspect: longer over shorter side of the image.
         borders: cm without exposure at (left, right, top, bottom).
-        noise_seed: of the quanta.
+        noise_seed: seed of the quantum noise.
     """
 
     view: str

@@ -27,7 +27,7 @@ from rarecxr.phantoms.labels import Rates, make_rates, sample_studies
 from rarecxr.phantoms.render import render
 from rarecxr.phantoms.sites import sample_sites
 from rarecxr.phantoms.support_devices import sample_devices
-from rarecxr.study.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ NOTICE = "digital phantom, not clinical data"
 # Share of train.csv's frontal images that are AP: 161,590 of 191,027; and of images that are
 # lateral: 32,387 of 223,414.
 PA_SHARE = 0.154
-# Images a patient has at most; CheXpert's longest histories have more.
+# Studies a patient has at most; CheXpert's longest histories have more.
 MAX_STUDIES = 24
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all patients share: see `make_phantoms` for the meaning of each."""
+    """What is the same for all patients: see `make_phantoms` for the meaning of each."""
 
     seed: int
     resolution: int
@@ -75,7 +75,7 @@ def make_phantoms(
 ) -> None:
     """Write a whole data set of phantoms below `root`: train.csv, valid.csv, train/, valid/.
 
-    A patient's images depend on `seed` and the patient's number alone, not on `threads` nor on
+    A patient's images depend on `seed` and the patient's number alone, not on `threads` or on
     how many patients there are. Two exceptions are chosen among all: one patient has the sex
     Unknown (and one frontal image), and a few have age 0, as in CheXpert.
 
@@ -83,16 +83,16 @@ def make_phantoms(
         root: the folder; it may hold other files, those four are replaced.
         threads: processes.
         patients: in train.csv.
-        expert_patients: in valid.csv, one study each, without blanks and doubt.
+        expert_patients: in valid.csv, one study each, without blank or uncertain labels.
         resolution: pixels on an image's shorter side, at least 32 (CheXpert-v1.0-small: 320).
-        difficulty: 0 (findings plain to see) to 1 (barely there).
+        difficulty: 0 (findings easy to see) to 1 (barely visible).
         prevalence: `scale` and shares by finding, see `make_rates`.
         uncertain: multiplies CheXpert's shares of uncertain labels.
         uncertain_present: share of uncertain cases that show the finding, faintly.
         studies_per_patient: mean number of studies in train.csv, 1 or more.
         lateral_share: share of images that are lateral views, 0 to 0.4.
         jpeg_quality: 1 to 95.
-        seed: of everything.
+        seed: of everything that is drawn at random.
 
     Raises:
         ValueError: a number out of range, or see `make_rates`.
@@ -179,7 +179,7 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
     age = int(np.clip(round(person.normal(61, 17.5)), 18, 90))
     anatomy = sample_anatomy(person, female, age)
     sites = sample_sites(person, anatomy)
-    sites["Support Devices"] = sample_devices(person, anatomy)
+    sites[SUPPORT_DEVICES] = sample_devices(person, anatomy)
     unknown = not expert and number == plan.unknown_sex
     sex = "Unknown" if unknown else "Female" if female else "Male"
     shown_age = 0 if not expert and number in plan.age_zero else age
@@ -208,21 +208,21 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
 
 
 def grade_of(severity: float, difficulty: float) -> float:
-    """How plainly a finding is drawn, in (0, 1]: its severity less the difficulty."""
+    """How visible a finding is drawn, in (0, 1]: by its severity, reduced by the difficulty."""
     return (0.4 + 0.6 * severity) * (1 - 0.92 * difficulty)
 
 
 def _study_count(rng: np.random.Generator, mean: float) -> int:
-    """1 or more; a geometric law, so that some patients come often."""
+    """How many studies a patient has: geometrically distributed, so that some have many."""
     count = 1 if mean <= 1 else int(rng.geometric(1 / mean))
     return min(count, MAX_STUDIES)
 
 
 def study_views(rng: np.random.Generator, illness: float, lateral_share: float) -> list[str]:
-    """The views of one study: the well stand for PA and lateral, the ill lie for AP.
+    """The views of one study: well patients stand for PA and lateral, ill ones lie for AP.
 
-    P(PA) is PA_SHARE whatever the law of illness, since it is a threshold on a standard
-    normal variable; laterals are shared out to reach `lateral_share` of all images.
+    P(PA) is PA_SHARE overall, since illness is standard normal and so is what the threshold is on;
+    laterals are added so that they reach `lateral_share` of all images.
     """
     draw = rng.normal()
     upright = -0.5 * illness + math.sqrt(0.75) * draw > 1.0194

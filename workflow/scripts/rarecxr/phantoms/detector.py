@@ -12,11 +12,11 @@ BORDER_LEVEL = 3
 
 
 def expose(attenuation: Array, view: View, pose: Pose, size: tuple[int, int]) -> np.ndarray:
-    """The picture (rows, columns) = `size`, uint8, bright where much was absorbed.
+    """The picture (rows, columns) = `size`, uint8, bright where much radiation was absorbed.
 
     Beer-Lambert transmission, then scattered radiation as a wide blur of what is
-    transmitted, then quantum noise (Poisson, in its normal approximation: there are hundreds
-    of quanta and more in every pixel), a display curve set by the image's own percentiles, and
+    transmitted, then quantum noise (Poisson, in its normal approximation: each pixel receives
+    hundreds of quanta or more), a display curve set by the image's own percentiles, and
     collimation.
 
     Args:
@@ -82,7 +82,7 @@ def _display(density: Array, pose: Pose) -> np.ndarray:
     grey = (density - low) / span
     grey = 1 / (1 + np.exp(-3.7 * pose.contrast * (grey - 0.50 + pose.brightness)))
     if pose.equalised:
-        # Halfway to a flat histogram, as many stored images are.
+        # Partly histogram-equalised, as many stored images are.
         knots = np.linspace(0, 1, 33)
         marks = body[np.minimum((knots * (body.size - 1)).astype(int), body.size - 1)]
         marks = np.maximum.accumulate(marks + 1e-5 * np.arange(33, dtype=np.float32))

@@ -1,7 +1,7 @@
-"""The findings of a chest X-ray, drawn as what they are.
+"""How each finding changes the image: the anatomy, or what rays cross.
 
-A finding has a *site* (where and in which form a patient has it, fixed for the patient) and
-a *grade* in (0, 1] (how plain it is in one study). Some findings change the anatomy before
+A finding has a *site* (its location and form, the same for all studies of a patient) and a *grade*
+in (0, 1] (how visible it is in one study). Some findings change the anatomy before
 it is drawn (`reshape`, `break_ribs`), the others the drawn layers (`draw_findings`).
 """
 
@@ -93,7 +93,7 @@ def mediastinal_shift(grades: Grades, sites: Mapping[str, Site]) -> float:
 
 
 def dome_rise(side: int, grades: Grades, sites: Mapping[str, Site]) -> float:
-    """How far (cm) a diaphragm stands above its place through loss of volume."""
+    """How far (cm) loss of volume raises a diaphragm above its normal position."""
     lost = grades.get("Atelectasis", 0.0) * (sites["Atelectasis"]["side"] == side)
     return 3.4 * lost
 
@@ -150,7 +150,7 @@ def draw_findings(
 
 
 def _fill(layers: Layers, chord: Array, share: float | Array) -> None:
-    """Fill lung along `chord` (cm) to `share`; never more than there is."""
+    """Fill lung along `chord` (cm) to `share`, at most what still holds air."""
     free = np.maximum(layers.lung - layers.filled, 0)
     layers.filled += np.minimum(chord, free) * share
 
@@ -286,7 +286,7 @@ def _pneumothorax(view, anatomy, layers, grade, site, domes):
     gap = size * gap * (1 + 0.12 * np.sin(9 * y + site["wave"])) * soft_step(1.0 - y, 0.5)
     part = layers.side(site["side"])
     layers.free = np.maximum(layers.free, part * soft_step(gap - layers.wall, 0.12))
-    # The visceral pleura seen edge on.
+    # The visceral pleura seen edge-on.
     line = np.exp(-(((layers.wall - gap) / 0.07) ** 2)) * (layers.lung > 0.3)
     layers.soft += part * line * (0.35 + 1.1 * grade)
     # The collapsed lung holds less air.
@@ -323,7 +323,7 @@ def _pleural_other(view, anatomy, layers, grade, site, domes):
         else:
             extent = soft_step(y - site["from"], 0.1)
             extent = extent * soft_step(site["from"] + site["length"] - y, 0.1)
-        # Edge on it is a band along the wall, face on a faint veil.
+        # Seen edge-on it is a band along the wall, face-on a faint veil.
         band = soft_step(thick * extent - layers.wall, 0.3) * (thick * extent > 0.1)
         _fill(layers, layers.lung * part * band, min(1.0, 1.25 * grade**0.6))
         veil = extent * np.exp(-np.maximum(layers.wall, 0) / 3.0)
@@ -333,7 +333,7 @@ def _pleural_other(view, anatomy, layers, grade, site, domes):
             lime = lime * np.clip(np.sin(23 * y + waves[2]) + 0.35, 0, 1)
             layers.bone += part * (lime * (layers.lung > 0.1) * 1.5 * grade)
     if site["calcified"]:
-        # Plaques face on: irregular dense islands.
+        # Plaques seen face-on: irregular dense islands.
         for place in site["plaques"]:
             at = (site["from"] + site["length"] * place[0]) * anatomy.height
             if site["form"] == "cap":

@@ -24,6 +24,7 @@ from rarecxr.phantoms.geometry import (
     tube,
 )
 from rarecxr.phantoms.support_devices import draw_devices
+from rarecxr.study.findings import SUPPORT_DEVICES
 
 
 def attenuate_frontal(view: View, chest: Chest, pose: Pose) -> Array:
@@ -80,9 +81,9 @@ def attenuate_frontal(view: View, chest: Chest, pose: Pose) -> Array:
     )
     add_fracture_swelling(view, chest, layers)
     draw_findings(view, anatomy, layers, chest.grades, chest.sites, domes)
-    if chest.grades.get("Support Devices", 0.0) > 0:
-        grade = chest.grades["Support Devices"]
-        draw_devices(view, anatomy, layers.metal, grade, chest.sites["Support Devices"])
+    if chest.grades.get(SUPPORT_DEVICES, 0.0) > 0:
+        grade = chest.grades[SUPPORT_DEVICES]
+        draw_devices(view, anatomy, layers.metal, grade, chest.sites[SUPPORT_DEVICES])
     air = draw_airways(view, chest)
     a, b = anatomy.stomach
     if a:
@@ -146,7 +147,7 @@ def _frontal_body(view, chest, pose, x, y) -> tuple[Array, Array]:
             axes = (5.0 + 0.45 * anatomy.breast, 4.6 + 0.5 * anatomy.breast, anatomy.breast)
             found = ellipsoid(view, centre, axes)
             if found is not None:
-                # It hangs: an edge below, none above.
+                # A breast has an edge below and none above.
                 window, chord = found
                 fade = soft_step(y[window[0]] - centre[1] + 0.25 * axes[1], 1.5 * axes[1])
                 extra[window] += 0.65 * chord * fade

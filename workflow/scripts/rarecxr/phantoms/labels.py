@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from rarecxr.phantoms.prevalence import COUNTS, DRAWN, ROWS, label_shares
-from rarecxr.study.findings import FINDINGS
+from rarecxr.study.findings import FINDINGS, NO_FINDING, SUPPORT_DEVICES
 
 # How strongly a finding goes with the severity of illness, and how much of it stays from one
 # study to the next (both correlations of latent normal variables).
@@ -17,7 +17,7 @@ _ILLNESS = {
     "Edema": 0.6,
     "Pleural Effusion": 0.6,
     "Cardiomegaly": 0.4,
-    "Support Devices": 0.6,
+    SUPPORT_DEVICES: 0.6,
     "Atelectasis": 0.4,
     "Consolidation": 0.35,
     "Pneumonia": 0.25,
@@ -126,7 +126,7 @@ class Study:
     """One study's findings.
 
     Attributes:
-        severity: finding -> (0, 1), how plain a present finding is among its cases.
+        severity: finding -> (0, 1), how visible a present finding is among its cases.
         labels: finding -> 1.0, 0.0, -1.0 or NaN (not mentioned), for all 14 findings.
         illness: severity of illness, standard normal.
     """
@@ -149,7 +149,7 @@ def sample_studies(
         rng: the patient's generator.
         rates: what is drawn and labelled.
         number: of studies.
-        expert: True for labels without blanks and doubt, as in valid.csv.
+        expert: True for labels without blanks and uncertainty, as in valid.csv.
     """
     names = tuple(COUNTS)
     loading = np.array([_ILLNESS.get(name, 0.0) for name in names])
@@ -185,7 +185,7 @@ def sample_studies(
 def _labels(
     severity: Mapping[str, float], rates: Rates, doubt: Mapping[str, float], expert: bool
 ) -> dict[str, float]:
-    """What the report's labels say; the faintest cases are the uncertain ones."""
+    """The report's labels; the faintest cases are the uncertain ones."""
     labels = {}
     for name in COUNTS:
         present = rates.present(name)
@@ -201,8 +201,8 @@ def _labels(
                 labels[name] = -1.0
             else:
                 labels[name] = 0.0 if doubt[name] < unsure + denied else np.nan
-    # As CheXpert's labeler: nothing but devices may be positive or in doubt.
-    others = [labels[name] for name in COUNTS if name != "Support Devices"]
+    # As CheXpert's labeler: 1 if no finding but devices is positive or uncertain.
+    others = [labels[name] for name in COUNTS if name != SUPPORT_DEVICES]
     nothing = not any(value in (1.0, -1.0) for value in others)
-    labels["No Finding"] = 1.0 if nothing else (0.0 if expert else np.nan)
+    labels[NO_FINDING] = 1.0 if nothing else (0.0 if expert else np.nan)
     return {name: labels[name] for name in FINDINGS}

@@ -24,6 +24,7 @@ from rarecxr.phantoms.geometry import (
     tube,
 )
 from rarecxr.phantoms.support_devices import draw_devices
+from rarecxr.study.findings import SUPPORT_DEVICES
 
 
 def attenuate_lateral(view: View, chest: Chest, pose: Pose) -> Array:
@@ -78,9 +79,9 @@ def attenuate_lateral(view: View, chest: Chest, pose: Pose) -> Array:
         for k in (0, 1)
     )
     draw_findings(view, anatomy, layers, chest.grades, chest.sites, tops)
-    if chest.grades.get("Support Devices", 0.0) > 0:
-        grade = chest.grades["Support Devices"]
-        draw_devices(view, anatomy, layers.metal, grade, chest.sites["Support Devices"])
+    if chest.grades.get(SUPPORT_DEVICES, 0.0) > 0:
+        grade = chest.grades[SUPPORT_DEVICES]
+        draw_devices(view, anatomy, layers.metal, grade, chest.sites[SUPPORT_DEVICES])
     air = draw_airways(view, chest)
     a, b = anatomy.stomach
     if a:

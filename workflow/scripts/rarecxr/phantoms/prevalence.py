@@ -1,10 +1,12 @@
-"""How often CheXpert's reports label each finding, and what becomes of that for phantoms.
+"""How often CheXpert's reports label each finding, and the rates that phantoms are drawn with.
 
 Counts are those of CheXpert's train.csv (223,414 rows; Irvin et al. 2019, arXiv 1901.07031, whose
 table 1 counts the same labels by study).
 """
 
 from collections.abc import Mapping
+
+from rarecxr.study.findings import SUPPORT_DEVICES
 
 ROWS = 223_414
 
@@ -22,7 +24,7 @@ COUNTS = {
     "Pleural Effusion": (86_187, 35_396, 11_628),
     "Pleural Other": (3_523, 316, 2_653),
     "Fracture": (9_040, 2_512, 642),
-    "Support Devices": (116_001, 6_137, 1_079),
+    SUPPORT_DEVICES: (116_001, 6_137, 1_079),
 }
 
 # The findings that are drawn; No Finding follows from them.
@@ -43,7 +45,7 @@ def label_shares(
     shares = {}
     for finding, (ones, _, questions) in COUNTS.items():
         share = float(prevalence.get(finding, scale * ones / ROWS))
-        # Of a finding made rarer than it is, fewer reports are in doubt.
+        # A finding that is made rarer has fewer uncertain reports in proportion.
         doubt = uncertain * questions / ROWS
         if share < ones / ROWS:
             doubt *= share * ROWS / ones

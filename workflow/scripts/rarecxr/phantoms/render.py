@@ -25,10 +25,10 @@ def render(
 
     Args:
         anatomy: the patient.
-        sites: where the patient has each finding (`sample_sites`, and `Support Devices` from
+        sites: location and form of each finding (`sample_sites`, and `Support Devices` from
             `sample_devices`).
         pose: how the image is taken; `pose.view` chooses frontal or lateral.
-        grades: finding -> how plain it is, in (0, 1]; findings not named are absent.
+        grades: finding -> how visible it is, in (0, 1]; findings not named are absent.
         resolution: pixels on the image's shorter side.
     """
     attenuation, view = attenuate(anatomy, sites, pose, grades, resolution)

@@ -1,4 +1,4 @@
-"""Where and in which form a patient has each finding: drawn once, kept from study to study."""
+"""Location and form of each finding in a patient: drawn once, the same in every study."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def _any_side(rng: np.random.Generator, right: float = 0.5) -> int:
 
 
 def sample_sites(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Site]:
-    """Where and in which form this patient has, or would have, each finding."""
+    """Location and form of each finding that this patient has or would have."""
     height = anatomy.height
     sites: dict[str, Site] = {}
     sites["Enlarged Cardiomediastinum"] = {"side": rng.uniform(-0.25, 0.25)}

@@ -23,7 +23,7 @@ _SHARES = (0.62, 0.30, 0.48, 0.28, 0.17, 0.14, 0.18)
 
 
 def sample_devices(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, object]:
-    """Which devices this patient has, or would have, and how they run."""
+    """Which devices this patient has or would have, and the paths that they take."""
     kinds = [kind for kind, share in zip(KINDS, _SHARES, strict=True) if rng.random() < share]
     if not kinds:
         kinds = [str(rng.choice(KINDS[2:]))]

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable
 
+# No pathology; and the one finding that it does not rule out.
+NO_FINDING = "No Finding"
+SUPPORT_DEVICES = "Support Devices"
 # Irvin et al. 2019 (arXiv 1901.07031), table 1, in the order of train.csv.
 FINDINGS = (
-    "No Finding",
+    NO_FINDING,
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
     "Lung Opacity",
@@ -18,7 +21,7 @@ FINDINGS = (
     "Pleural Effusion",
     "Pleural Other",
     "Fracture",
-    "Support Devices",
+    SUPPORT_DEVICES,
 )
 
 # The base GAN's and its banks' place among the findings: images without any target finding.

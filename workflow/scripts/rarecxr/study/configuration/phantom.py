@@ -27,7 +27,7 @@ class PhantomSettings(Section):
     CheXpert-v1.0-small has 320. Twice what the networks see is plenty, and drawing is quicker.
     """
     difficulty: Share = 0.0
-    """How hard findings are to see: 0 is plain, 1 barely there."""
+    """How hard findings are to see: from 0, easy, to 1, barely visible."""
     prevalence: dict[Literal[("scale", *DRAWN)], Times] = {  # type: ignore[valid-type]
         "scale": 1.0,
         "Lung Lesion": 0.08,
@@ -50,7 +50,7 @@ class PhantomSettings(Section):
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 90
     """Quality of the JPEG files."""
     seed: Seed = 0
-    """Seed of everything drawn."""
+    """Seed of everything that is drawn at random."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
         """Findings that would be labelled in more rows than there are."""
