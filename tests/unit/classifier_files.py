@@ -97,6 +97,7 @@ def make_study(
         "target_findings": TARGETS,
         "ratio": 1.0,
         "number": None,
+        "largest": [],
         "study": "tiny",
         "fraction": 100.0,
         "draw": draw,

@@ -56,6 +56,7 @@ TABLES = (
     "counts",
     "patients",
     "sources",
+    "runs",
     "dose",
 )
 RECIPES = {"gan": "plain", "filtered_gan": "filtered", "balanced_gan": "filtered"}
@@ -181,8 +182,30 @@ class SimulatedStudy:
             )
         path = self.root / "classifier/{arm}/{fraction}/draw{draw}/seed{seed}".format(**run)
         path.mkdir(parents=True)
-        write_predictions(path / "predictions.parquet", table, logits, FINDINGS, {})
-        return path / "predictions.parquet"
+        path = path / "predictions.parquet"
+        write_predictions(path, table, logits, FINDINGS, self._trained(run))
+        return path
+
+    def _trained(self, run):
+        """What a run says of its training: 400 images shown, 20 positives added where any are."""
+        real = 2 * run["fraction"]
+        adds = 0 if run["arm"] in ("none", "standard") else 20
+        kind = {"oversample": "repeated", "more_real": "reserve"}.get(
+            run["arm"], "synthetic positive"
+        )
+        counts = {
+            f"{name} labelled {label}": 0
+            for name in ("real", "repeated", "synthetic positive", "synthetic negative", "reserve")
+            for label in (1, 0)
+        }
+        counts |= {"real labelled 1": 10, f"{kind} labelled 1": adds, "wanted": None}
+        if run["arm"] == "more_real":
+            counts |= {"wanted": 25}
+        return {
+            "trained_on": {"images": real, "digest": ""},
+            "shown": {"images": 400, "real_passes": 400 / (real + 3 * adds)},
+            "added": dict.fromkeys(TARGETS, counts),
+        }
 
     def make_gans(self, recipes=("plain", "filtered"), resolution=64, images=40):
         """Training sets, banks, training curves and sample sheets, drawn as soft blobs."""

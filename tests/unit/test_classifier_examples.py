@@ -10,9 +10,12 @@ from rarecxr.classifier.examples import (
     POSITIVE,
     REAL,
     REPEATED,
+    RESERVE,
+    Block,
     Synthetic,
     added_positives,
     assemble,
+    most_examples,
     open_bank,
 )
 
@@ -24,8 +27,10 @@ LABELS = np.array(
 BANKS = {"Lung Lesion": Synthetic("lesion.h5", 5), "Fracture": Synthetic("fracture.h5", 3)}
 
 
-def arm(banks=None, negatives=None, repeated=None, dose=None, labels=LABELS, seed=0):
-    return assemble(labels, FINDINGS, TARGETS, banks or {}, negatives, repeated or {}, dose, seed)
+def arm(banks=None, negatives=None, repeated=None, dose=None, labels=LABELS, seed=0, reserve=None):
+    return assemble(
+        labels, FINDINGS, TARGETS, banks or {}, negatives, repeated or {}, dose, seed, reserve
+    )
 
 
 def rows(examples, kind):
@@ -47,7 +52,10 @@ def test_a_gan_arm_adds_each_bank_for_its_own_finding_alone():
     np.testing.assert_array_equal(labels[:5], [[NAN, 1, NAN]] * 5)
     np.testing.assert_array_equal(labels[5:], [[NAN, NAN, 1]] * 3)
     np.testing.assert_array_equal(examples.labels[:6], LABELS)
-    assert examples.used == {"Lung Lesion": 5, "Fracture": 3}
+    assert examples.blocks == (
+        Block(POSITIVE, "Lung Lesion", 5),
+        Block(POSITIVE, "Fracture", 3),
+    )
 
 
 def test_a_balanced_arm_adds_as_many_negatives_in_blocks():
@@ -56,7 +64,7 @@ def test_a_balanced_arm_adds_as_many_negatives_in_blocks():
     assert places == [14, 15, 16, 17, 18, 19, 20, 21]
     np.testing.assert_array_equal(labels[:5], [[NAN, 0, NAN]] * 5)
     np.testing.assert_array_equal(labels[5:], [[NAN, NAN, 0]] * 3)
-    assert examples.used[None] == 8
+    assert examples.blocks[-1] == Block(NEGATIVE, None, 8)
     for finding in TARGETS:
         counts = examples.counts(FINDINGS)[finding]
         added = counts["synthetic positive labelled 1"]
@@ -106,7 +114,7 @@ def test_a_dose_takes_the_first_images_of_a_bank():
     examples = arm(BANKS, Synthetic("negatives.h5", 3), dose=dose)
     assert rows(examples, POSITIVE)[0] == [6, 7, 8]
     assert rows(examples, NEGATIVE)[0] == [9, 10, 11]
-    assert examples.used == {"Lung Lesion": 2, "Fracture": 1, None: 3}
+    assert [block.count for block in examples.blocks] == [2, 1, 3]
 
 
 def test_a_bank_with_labels_of_its_own_supervises_all_of_them():
@@ -115,6 +123,43 @@ def test_a_bank_with_labels_of_its_own_supervises_all_of_them():
     labels = rows(arm(banks), POSITIVE)[1]
     np.testing.assert_array_equal(labels[:2], own)
     np.testing.assert_array_equal(labels[2:], [[NAN, NAN, 1]] * 3)
+
+
+def test_negatives_of_each_finding_are_as_many_as_its_positives():
+    paired = {"Lung Lesion": Synthetic("a.h5", 5), "Fracture": Synthetic("b.h5", 3)}
+    examples = arm(BANKS, paired, dose={"Lung Lesion": 4, "Fracture": 3})
+    places, labels = rows(examples, NEGATIVE)
+    assert places == [13, 14, 15, 16, 17, 18, 19]
+    np.testing.assert_array_equal(labels[:4], [[NAN, 0, NAN]] * 4)
+    np.testing.assert_array_equal(labels[4:], [[NAN, NAN, 0]] * 3)
+    assert examples.blocks[2:] == (
+        Block(NEGATIVE, "Lung Lesion", 4),
+        Block(NEGATIVE, "Fracture", 3),
+    )
+
+
+def test_reserve_positives_supervise_their_own_finding_alone():
+    examples = arm(repeated={"Fracture": 1}, reserve={"Lung Lesion": 2, "Fracture": 1})
+    places, labels = rows(examples, RESERVE)
+    assert places == [6, 7, 8]
+    np.testing.assert_array_equal(labels, [[NAN, 1, NAN]] * 2 + [[NAN, NAN, 1]])
+    assert examples.blocks == (
+        Block(RESERVE, "Lung Lesion", 2),
+        Block(RESERVE, "Fracture", 1),
+    )
+    assert len(examples.real()) == 6
+
+
+def test_the_largest_arm_is_counted_from_the_positives_of_the_fraction():
+    positives = {"Lung Lesion": 10, "Fracture": 3}
+    largest = [
+        {"times": 2, "ratio": {"default": 1.0, "Fracture": 2.0}, "number": None},
+        {"times": 1, "ratio": None, "number": 20},
+    ]
+    # Twice 10 and 6 images, or once 20 and 20.
+    assert most_examples(100, positives, largest) == 140
+    assert most_examples(100, positives, largest[:1]) == 132
+    assert most_examples(100, positives, []) == 100
 
 
 def test_too_small_a_bank_is_refused():

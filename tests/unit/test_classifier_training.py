@@ -1,3 +1,4 @@
+import collections
 import signal
 import warnings
 from pathlib import Path
@@ -12,6 +13,7 @@ from interruptions import child, run_under_kills, wait_until_locked
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting, training
+from rarecxr.classifier.images import DeviceImages
 from rarecxr.classifier.prediction import predict, read_model
 from rarecxr.core.files import sha256
 from rarecxr.core.provenance import digest_of_images
@@ -198,29 +200,170 @@ def test_arms_train_on_as_many_images_as_the_setting_says(study, banks, tmp_path
     assert list(pd.read_csv(outputs["history"])["images"]) == [length, 2 * length]
 
 
-def test_a_pretraining_arm_shares_its_epochs_and_ends_on_real_images(
+ARMS = {
+    "none": {},
+    "oversample": {"oversample": True},
+    "gan": {"recipe": "plain"},
+    "balanced_gan": {"recipe": "plain", "negatives": True},
+    "pretrained_gan": {"recipe": "plain", "negatives": True, "pretrain": True},
+}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often each place of the list of images was trained on, filled by the next run."""
+    counts = collections.Counter()
+    original = DeviceImages.batches
+
+    def watched(self, order, batch):
+        if batch == 16:  # Validation comes in larger batches.
+            counts.update(order.tolist())
+        return original(self, order, batch)
+
+    monkeypatch.setattr(DeviceImages, "batches", watched)
+    return counts
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_what_an_arm_adds_comes_on_top_of_its_real_images(study, banks, tmp_path, counted, name):
+    arm, epochs, real = ARMS[name], 3, 144
+    definition = {
+        "arm": arm,
+        "epoch_images": "largest",
+        # Twenty images for each of two findings.
+        "number": 20 if arm.get("oversample") else None,
+        "largest": [{"times": 2, "ratio": None, "number": 20}],
+        "epochs": epochs,
+        "patience": None,
+        "pretrain_share": 0.34,
+        **(banks if arm.get("recipe") else {}),
+    }
+    if not arm.get("negatives"):
+        definition["negatives"] = None
+    outputs = run(study, tmp_path, **definition)
+    history = pd.read_csv(outputs["history"])
+    passes = np.array([counted[place] for place in range(real)])
+    # All arms make the same steps: 144 real images and 80 synthetic ones.
+    training = history[history["phase"] != "pretrain"]
+    assert list(training["images"]) == [224, 448, 672]
+    if name == "oversample":
+        # Some real images are among the repeated ones as well.
+        assert passes.min() >= epochs
+        assert history["real_passes"].iloc[-1] == pytest.approx(672 / 184, abs=0.1)
+    else:
+        assert history["real_passes"].iloc[-1] == pytest.approx(passes.mean())
+    if name == "none":
+        assert passes.min() == 4
+        assert passes.sum() == 672
+    elif name == "balanced_gan":
+        assert (passes == epochs).all()
+    elif name == "pretrained_gan":
+        # One epoch of pretraining shows each of the images once, then it is trained as `none` is.
+        assert passes.min() == 5
+        assert history["learning_rate"].tolist() == pytest.approx([0.003, *[0.0003] * 3])
+    assert passes.min() >= epochs
+    told = pd.read_parquet(outputs["predictions"]).attrs["shown"]
+    assert told == read_model(outputs["model"])[1]["shown"]
+    assert told["images"] == 224 * len(history)
+    assert told["real_passes"] == pytest.approx(history["real_passes"].iloc[-1])
+
+
+@pytest.fixture
+def set_apart(study, tmp_path):
+    """The study with some of its test patients in the reserve, and the reserve's images."""
+    split = pd.read_csv(study["split"])
+    tested = split.index[split["split"] == "test"]
+    split.loc[tested[::2], "split"] = "reserve"
+    split.to_csv(tmp_path / "split.csv", index=False)
+    labels = pd.read_parquet(study["labels"])
+    apart = labels["patient"].map(split.set_index("patient")["split"]) == "reserve"
+    return {**study, "split": tmp_path / "split.csv"}, labels[apart].set_index("image")
+
+
+def test_reserve_positives_are_added_each_once_and_no_more_than_there_are(
+    set_apart, tmp_path, counted, caplog
+):
+    study, apart = set_apart
+    number = {"Lung Lesion": 3, "Fracture": 500}
+    caplog.set_level("WARNING")
+    outputs = run(
+        study, tmp_path / "run", arm={"reserve": True}, number=number, epochs=1, epoch_images="all"
+    )
+    told = pd.read_parquet(outputs["predictions"])
+    used = told.attrs["reserve"]
+    there = {finding: set(apart.index[apart[finding] == 1]) for finding in TARGETS}
+    assert len(used["Lung Lesion"]) == 3
+    assert set(used["Lung Lesion"]) < there["Lung Lesion"]
+    assert sorted(used["Fracture"]) == sorted(there["Fracture"])
+    assert (
+        f"have {len(there['Fracture'])} images with it, 500 were wanted: all are used"
+        in caplog.text
+    )
+    added = told.attrs["added"]
+    assert added["Fracture"]["wanted"] == 500
+    assert added["Fracture"]["reserve labelled 1"] == len(there["Fracture"])
+    assert added["Lung Lesion"]["reserve labelled 1"] == 3
+    # 144 real images and those; an image with both findings stands there for each of them.
+    examples = 144 + 3 + len(there["Fracture"])
+    assert {counted[place] for place in range(examples)} <= {1, 2}
+    # Reserve patients are neither judged nor among the images that the run was trained on.
+    assert not set(told["image"]) & set(apart.index)
+    labels = pd.read_parquet(study["labels"])
+    split = pd.read_csv(study["split"]).set_index("patient")["split"]
+    real = labels.loc[labels["patient"].map(split) == "train", "image"]
+    assert told.attrs["trained_on"] == digest_of_images(real)
+
+
+def test_a_smaller_dose_of_reserve_positives_lies_inside_a_larger_one(set_apart, tmp_path):
+    study, _ = set_apart
+    used = [
+        pd.read_parquet(
+            run(study, tmp_path / str(n), arm={"reserve": True}, number=n, epochs=1)["predictions"]
+        ).attrs["reserve"]["Lung Lesion"]
+        for n in (2, 4)
+    ]
+    assert used[1][:2] == used[0]
+
+
+def test_an_arm_that_needs_a_reserve_is_refused_where_there_is_none(study, tmp_path):
+    with pytest.raises(ValueError, match="dataset.reserve_percent: this arm adds real images"):
+        run(study, tmp_path, arm={"reserve": True}, epochs=1)
+
+
+def test_a_killed_run_counts_the_passes_of_an_unbroken_one(study, tmp_path, monkeypatch):
+    whole = pd.read_csv(run(study, tmp_path / "whole", epochs=2)["history"])
+    step = fitting.Fit._step
+
+    def dying(self, *batch):
+        if self.shown == 176:
+            raise KeyboardInterrupt
+        return step(self, *batch)
+
+    monkeypatch.setattr(fitting.Fit, "_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path / "broken", epochs=2, resume_interval_s=0)
+    monkeypatch.setattr(fitting.Fit, "_step", step)
+    broken = pd.read_csv(run(study, tmp_path / "broken", epochs=2)["history"])
+    assert list(whole["real_passes"]) == list(broken["real_passes"]) == [1.0, 2.0]
+
+
+def test_a_pretraining_arm_trains_before_its_epochs_on_real_images(
     study, banks, tmp_path, monkeypatch
 ):
     shown = []
-    original = fitting.shown
+    original = fitting.EndlessPermutation
 
-    def watched(examples, *rest, **more):
+    def watched(examples, *key):
         shown.append(examples)
-        return original(examples, *rest, **more)
+        return original(examples, *key)
 
-    monkeypatch.setattr(fitting, "shown", watched)
+    monkeypatch.setattr(fitting, "EndlessPermutation", watched)
     arm = {"recipe": "plain", "negatives": True, "pretrain": True}
     history = pd.read_csv(run(study, tmp_path, arm=arm, epochs=4, **banks)["history"])
-    assert list(history["phase"]) == ["pretrain", "pretrain", "finetune", "finetune"]
-    assert shown == [224, 224, 144, 144]
-    assert list(history["learning_rate"]) == pytest.approx([0.003, 0.003, 0.0003, 0.0003])
+    assert list(history["phase"]) == ["pretrain"] * 2 + ["finetune"] * 4
+    assert shown == [224] * 2 + [144] * 4
+    assert list(history["learning_rate"]) == pytest.approx([0.003] * 2 + [0.0003] * 4)
     assert history["chosen"][:2].sum() == history["chosen"][2:].sum() == 1
-
-
-def test_an_arm_that_pretrains_needs_two_epochs(study, banks, tmp_path):
-    arm = {"recipe": "plain", "pretrain": True}
-    with pytest.raises(ValueError, match="classifier.epochs: got 1"):
-        run(study, tmp_path, arm=arm, epochs=1, **banks)
 
 
 def test_only_patients_of_the_fraction_are_trained_on(study, tmp_path):

@@ -298,7 +298,7 @@ def test_a_key_that_had_another_name_is_told(old):
         (
             "classifier/epoch_images",
             1.5,
-            "classifier.epoch_images: got 1.5; takes one of real, all, or a whole number from 1",
+            "classifier.epoch_images: got 1.5; takes one of largest, real, all, or a whole number",
         ),
         ("classifier/architecture", "densnet121", "; did you mean densenet121?"),
         ("study", "연구", "study: got '연구'; takes text, at most 100 characters, letters, digits"),
@@ -489,9 +489,17 @@ CONTRADICTIONS = {
         {"arms": {"standard": {"pretrain": True}}},
         "arms.standard.pretrain: got true without a recipe; name the arm's recipe too",
     ),
-    "one epoch in two phases": (
-        {"classifier": {"arms": ["none", "pretrained_gan"], "epochs": 1}},
-        "classifier.epochs: got 1, and the arm pretrained_gan pretrains; takes 2 or more",
+    "an arm of reserve patients without any": (
+        {"classifier": {"arms": ["none", "more_real"]}},
+        "dataset.reserve_percent: got 0, and the arm more_real adds images of patients who are set",
+    ),
+    "no patients left for training": (
+        {"dataset": {"test_percent": 40, "validation_percent": 15, "reserve_percent": 45}},
+        "dataset.reserve_percent: got 45 beside 55 for testing and validation; takes less than 45",
+    ),
+    "a baseline with reserve patients": (
+        {"report": {"baseline": "more_real"}},
+        "report.baseline: got 'more_real', which adds images",
     ),
     "an arm that is not declared": (
         {"classifier": {"arms": ["none", "cutmix"]}},

@@ -7,6 +7,7 @@ from dataset_files import TARGETS, csv_table, index_table, write_csv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rarecxr.core.files import sha256
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.split import (
     draw_patients,
@@ -18,6 +19,7 @@ from rarecxr.data.split import (
 )
 
 LABELS = [1.0, 0.0, -1.0, np.nan]
+SPLIT_OF_400 = "3bf0a6dd3d75489d926f074101a83d7508ea21a4c184ce31c1a5a3336fefa8da"
 any_table = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -57,6 +59,72 @@ def test_every_patient_is_in_exactly_one_split(table, test_percent, validation_p
     assert (split == "test").sum() == round(test_percent / 100 * count)
     assert (split == "val").sum() == round(validation_percent / 100 * count)
     assert split.isin(["train", "val", "test"]).all()
+
+
+@given(tables(), st.floats(1, 30), st.floats(1, 30), st.floats(0, 39), seeds)
+@any_table
+def test_the_reserve_takes_training_patients_alone(table, test, validation, reserve, seed):
+    positives = positive_patients(table, TARGETS)
+    plain = share_out(positives, test, validation, seed)
+    split = share_out(positives, test, validation, seed, reserve)
+    apart = split == "reserve"
+    assert apart.sum() == round(reserve / 100 * len(split))
+    assert (plain[apart] == "train").all()
+    # Nobody else moves, so that validation and testing are what they were.
+    pd.testing.assert_series_equal(split[~apart], plain[~apart])
+    rarest = positives.columns[0]
+    expected = positives[rarest].sum() * apart.sum() / len(split)
+    assert abs(positives.loc[apart, rarest].sum() - expected) <= 3
+
+
+@given(
+    count=st.integers(100, 250),
+    shares=st.tuples(*[st.floats(0.3, 0.7)] * 3),
+    test=st.floats(15, 25),
+    validation=st.floats(15, 25),
+    reserve=st.floats(1, 40),
+    seed=st.integers(0, 99),
+)
+@any_table
+def test_reserve_patients_are_in_nothing_else(
+    tmp_path, count, shares, test, validation, reserve, seed
+):
+    """Through the files: the split, a draw, and every fraction of it."""
+    table = simulated(count, shares, seed).astype(float).reset_index(names="patient")
+    table["csv"] = np.where(np.arange(count) < 5, "valid", "train")
+    path = tmp_path / "images.parquet"
+    table.to_parquet(path)
+    split_patients(path, test, validation, TARGETS, seed, tmp_path / "split.csv", None, reserve)
+    split = pd.read_csv(tmp_path / "split.csv").set_index("patient")["split"]
+    assert split.index.is_unique
+    apart = set(split.index[split == "reserve"])
+    draw_patients(path, tmp_path / "split.csv", TARGETS, 1, seed, 0, tmp_path / "draw0.csv")
+    assert not apart & set(pd.read_csv(tmp_path / "draw0.csv")["patient"])
+    assert not apart & set(fraction_patients(tmp_path / "draw0.csv", 100))
+    assert apart == set(split.index) - set().union(
+        *(split.index[split == name] for name in ("train", "val", "test", "expert"))
+    )
+
+
+def test_a_split_without_reserve_has_the_bytes_that_it_always_had(tmp_path):
+    table = simulated(400).astype(float).reset_index(names="patient").assign(csv="train")
+    table.to_parquet(tmp_path / "images.parquet")
+    split_patients(tmp_path / "images.parquet", 20, 15, TARGETS, 1, tmp_path / "split.csv")
+    # Of the split before there was a reserve.
+    assert sha256(tmp_path / "split.csv") == SPLIT_OF_400
+
+
+def test_thinning_leaves_the_reserve_as_it_is(tmp_path):
+    table = simulated(2000).astype(float).reset_index(names="patient").assign(csv="train")
+    table.to_parquet(tmp_path / "images.parquet")
+    splits = {}
+    for name, thin in (("whole", None), ("thin", {"Fracture": 0.1})):
+        path = tmp_path / f"{name}.csv"
+        split_patients(tmp_path / "images.parquet", 20, 15, TARGETS, 1, path, thin, 30)
+        splits[name] = pd.read_csv(path).set_index("patient")["split"]
+    apart = {name: set(split.index[split == "reserve"]) for name, split in splits.items()}
+    assert len(apart["whole"]) == 600
+    assert apart["thin"] == apart["whole"]
 
 
 @given(tables(), percents, percents, seeds, st.randoms(use_true_random=False))

@@ -10,14 +10,17 @@ import pytest
 
 from rarecxr.leakage import check_leakage
 
+REAL = {"recipe": None, "negatives": False, "reserve": False}
 ARMS = {
-    "none": {"recipe": None, "negatives": False},
-    "oversample": {"recipe": None, "negatives": False},
-    "filtered_gan": {"recipe": "filtered", "negatives": False},
-    "balanced_gan": {"recipe": "filtered", "negatives": True},
+    "none": REAL,
+    "oversample": REAL,
+    "filtered_gan": {**REAL, "recipe": "filtered"},
+    "balanced_gan": {**REAL, "recipe": "filtered", "negatives": True},
+    "more_real": {**REAL, "reserve": True},
 }
 FRACTIONS = ("50", "100")
 SET_OF_50 = "gan/filtered/50/draw0/lung_lesion/training_set.h5"
+RESERVE_OF_50 = "classifier/more_real/50/draw0/seed0/predictions.parquet"
 RUN_OF_50 = "classifier/balanced_gan/50/draw0/seed0/predictions.parquet"
 
 FEATURES = "features/{}/draw0/model.pt"
@@ -220,6 +223,75 @@ def a_training_image_that_was_tested_on(study):
     return "predictions: .*1 images are of patients that the run was trained on"
 
 
+def a_reserve_patient(study):
+    return study.split.index[study.split == "reserve"][0]
+
+
+def a_reserve_patient_in_the_draw(study):
+    path, patient = study.results / "dataset/draw0.csv", a_reserve_patient(study)
+    path.write_text(path.read_text() + f"{patient},{len(study.inside + study.outside)},0\n")
+    return f"(?s)draws: .*not for training.*reserve: .*1 patients were set apart, .*{patient}"
+
+
+def a_reserve_image_in_a_training_set(study):
+    patient = a_reserve_patient(study)
+    swap_image(study.results / SET_OF_50, study.image_of[patient], patient)
+    return "reserve: .*training_set.h5: 1 images are of patients who were set apart"
+
+
+def a_reserve_image_in_a_validation_set(study):
+    image = study.image_of[a_reserve_patient(study)]
+    swap_image(study.results / "dataset/validation/negatives.h5", image)
+    return "reserve: .*negatives.h5: 1 images are of patients who were set apart"
+
+
+def a_reserve_image_that_was_tested_on(study):
+    def change(table):
+        patient = a_reserve_patient(study)
+        row = table.index[table["split"] == "test"][0]
+        table.loc[row, ["image", "patient"]] = study.image_of[patient], patient
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "reserve: .*balanced_gan.*1 images are of patients who were set apart"
+
+
+def a_reserve_image_in_another_arm(study):
+    def change(table):
+        table.attrs["reserve"] = {"Lung Lesion": [study.image_of[a_reserve_patient(study)]]}
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "reserve: .*balanced_gan.*1 findings have images of patients who were set apart"
+
+
+def a_training_image_among_those_of_the_reserve(study):
+    def change(table):
+        table.attrs["reserve"]["Lung Lesion"][0] = study.image_of[study.outside[0]]
+
+    rewrite(study.results / RESERVE_OF_50, change)
+    return "reserve: .*more_real.*1 images added for Lung Lesion are not of patients .* set apart"
+
+
+def a_reserve_image_that_is_repeated(study):
+    def change(table):
+        used = table.attrs["reserve"]["Lung Lesion"]
+        used.append(used[0])
+
+    rewrite(study.results / RESERVE_OF_50, change)
+    return "reserve: .*more_real.*1 images are repeated for Lung Lesion"
+
+
+def a_reserve_image_without_the_finding(study):
+    labels = pd.read_parquet(study.results / "dataset/labels.parquet")
+    apart = labels["patient"].map(study.split) == "reserve"
+    image = labels.loc[apart & (labels["Lung Lesion"] == 0), "image"].iloc[0]
+
+    def change(table):
+        table.attrs["reserve"]["Lung Lesion"][0] = image
+
+    rewrite(study.results / RESERVE_OF_50, change)
+    return "reserve: .*more_real.*1 images added for Lung Lesion do not show it"
+
+
 def rewrite(path, change):
     table = pd.read_parquet(path)
     change(table)
@@ -244,6 +316,14 @@ LEAKS = [
     a_real_arm_that_used_a_bank,
     a_test_image_called_validation,
     a_training_image_that_was_tested_on,
+    a_reserve_patient_in_the_draw,
+    a_reserve_image_in_a_training_set,
+    a_reserve_image_in_a_validation_set,
+    a_reserve_image_that_was_tested_on,
+    a_reserve_image_in_another_arm,
+    a_training_image_among_those_of_the_reserve,
+    a_reserve_image_that_is_repeated,
+    a_reserve_image_without_the_finding,
 ]
 
 

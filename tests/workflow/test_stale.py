@@ -47,6 +47,8 @@ def test_a_touched_script_is_not_stale(done):
         ({"dataset__uncertain__default": "zeros"}, LABELS),
         ({"dataset__seed": 2}, SPLIT),
         ({"dataset__thin": {"Lung Lesion": 0.5}}, SPLIT),
+        ({"dataset__reserve_percent": 16}, SPLIT),
+        ({"classifier__epoch_images": "real"}, CLASSIFIERS),
         ({"dataset__square": "pad"}, PIXELS),
         ({"phantom__patients": 61}, set()),
     ],
@@ -80,6 +82,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
                     "oversample",
                     "filtered_gan",
                     "balanced_gan",
+                    "more_real",
                     "standard",
                 ]
             },
@@ -91,6 +94,12 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     ],
     ids=["fraction", "seed", "arm", "draw", "dose"],
 )
+def test_an_arm_that_is_larger_than_all_others_makes_every_run_longer(done):
+    larger = {"recipe": "filtered", "negatives": True, "oversample": True}
+    done.configure(arms={"balanced_gan": {"recipe": "filtered", "negatives": True}, "all": larger})
+    assert done.stale_rules() == CLASSIFIERS
+
+
 def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, new):
     done.configure(**change)
     jobs = done.stale_jobs()

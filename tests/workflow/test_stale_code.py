@@ -53,6 +53,7 @@ REACH = {
     "rarecxr.study.values": {"train_gan"},
     "rarecxr.core.devices": TORCH,
     "rarecxr.study.arms": set(),
+    "rarecxr.study.by_finding": {"make_bank", *CLASSIFIERS},
     "rarecxr.core.files": ALL,
     "rarecxr.core.gpu_locks": TORCH,
     "rarecxr.core.job_log": ALL,

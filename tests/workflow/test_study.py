@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256
 
-ARMS = ["none", "oversample", "filtered_gan", "balanced_gan"]
+ARMS = ["none", "oversample", "filtered_gan", "balanced_gan", "more_real"]
 FRACTIONS = [50, 100]
 
 
@@ -61,8 +61,10 @@ def test_no_patient_is_where_it_must_not_be(results):
             patients = set(file["patient"].asstr()[:])
         assert patients
         assert patients <= fraction_of(results, fraction)
+    assert len(parts["reserve"]) == 9
     for path in (results / "classifier").rglob("predictions.parquet"):
         predictions = pd.read_parquet(path)
+        assert set(predictions.patient).isdisjoint(parts["reserve"])
         for part in ("val", "test", "expert"):
             assert set(predictions.patient[predictions.split == part]) <= parts[part]
 
@@ -82,6 +84,31 @@ def test_the_training_sets_hold_the_positives_and_their_filtered_copies(results)
             # A planned finding is none of the negatives' either.
             without = (inside[["Lung Lesion", "Consolidation"]] == 0).all(axis=1)
             assert set(file["image"].asstr()[:]) == set(inside.image[without])
+
+
+def test_every_arm_makes_the_same_steps_and_sees_each_real_image_in_every_epoch(results):
+    runs = pd.read_csv(results / "report/runs.csv")
+    assert len(runs) == len(ARMS) * len(FRACTIONS)
+    labels = pd.read_parquet(results / "dataset/labels.parquet")
+    split = pd.read_csv(results / "dataset/split.csv").set_index("patient")["split"]
+    reserve = labels[labels.patient.map(split) == "reserve"]
+    for fraction, part in runs.groupby("fraction"):
+        part = part.set_index("arm")
+        inside = labels[labels.patient.isin(fraction_of(results, fraction))]
+        positives = int(inside["Lung Lesion"].sum())
+        assert (part.real_images == len(inside)).all()
+        # One epoch, as long as that of the arm with two images of either kind a positive.
+        assert (part.images_shown == -(-(len(inside) + 4 * positives) // 32) * 32).all()
+        assert part.real_passes.min() >= 1
+        assert part.real_passes["none"] == pytest.approx(part.images_shown["none"] / len(inside))
+        assert part.real_passes.idxmin() == "balanced_gan"
+        assert part.synthetic_positives["filtered_gan"] == 2 * positives
+        assert (
+            part.synthetic_negatives["balanced_gan"] == part.repeated["oversample"] == 2 * positives
+        )
+        there = int(reserve["Lung Lesion"].sum())
+        assert part.wanted["more_real"] == 2 * positives
+        assert part.reserve["more_real"] == min(2 * positives, there)
 
 
 def test_every_bank_is_traced_back_to_the_images(results):
@@ -153,7 +180,7 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
 def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(done):
     state = done.folder / "results/tiny/state"
     kept = done.folder / "results/tiny/gan/base/50/draw0/negatives/generator.json"
-    assert len(list(state.rglob("resume_*.pt"))) == 4 + 2 + 8  # GANs, features, classifier runs
+    assert len(list(state.rglob("resume_*.pt"))) == 4 + 2 + 10  # GANs, features, classifier runs
     kept.unlink()
     stale = done.stale_jobs()
     done.snakemake("clean_states")
@@ -217,7 +244,9 @@ def test_several_draws_and_an_arm_that_pretrains_reach_the_report(done):
     banks = set()
     for draw in (0, 1):
         run = results / f"classifier/pretrained_gan/100/draw{draw}/seed0"
-        assert list(pd.read_csv(run / "history.csv")["phase"]) == ["pretrain", "finetune"]
+        assert list(pd.read_csv(run / "history.csv")["phase"]) == [
+            *("pretrain", "finetune", "finetune")
+        ]
         inputs = pd.read_parquet(run / "predictions.parquet").attrs["provenance"]["inputs"]
         banks.add(inputs["bank Lung Lesion"])
         assert inputs["bank Lung Lesion"] == sha256(

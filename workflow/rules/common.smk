@@ -19,7 +19,7 @@ from rarecxr.data.fingerprint import known_fingerprint
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
-from rarecxr.study.arms import at_doses
+from rarecxr.study.arms import at_doses, largest_additions
 from rarecxr.study.check import check
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug

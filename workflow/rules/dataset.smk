@@ -93,7 +93,8 @@ rule split_patients:
         runtime=minutes("split_patients"),
     params:
         split=chosen_settings(
-            "dataset", ("seed", "test_percent", "thin", "validation_percent")
+            "dataset",
+            ("reserve_percent", "seed", "test_percent", "thin", "validation_percent"),
         )
         | {"target_findings": RECKONED},
         code=code("split_patients.py"),

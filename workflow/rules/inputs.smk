@@ -274,13 +274,22 @@ def arm_transforms(wildcards):
     return None if name is None else CONFIG.transforms[name].plain()
 
 
-def arm_repetition(wildcards):
-    """The size of the banks, where an arm repeats as many real positives and names no ratio."""
+def arm_additions(wildcards):
+    """The size of the banks, where an arm adds as many other images and names no ratio."""
     arm = DEFINITIONS[wildcards.arm]
-    repeats = arm.get("oversample", False) and "ratio" not in arm
-    return {
-        key: bank_settings()[key] if repeats else None for key in ("number", "ratio")
-    }
+    adds = (arm.get("oversample") or arm.get("reserve")) and "ratio" not in arm
+    return {key: bank_settings()[key] if adds else None for key in ("number", "ratio")}
+
+
+def largest_arms():
+    """What the largest arms add, where it says how long an epoch is.
+
+    Of all arms that are defined: which of them run then changes no run of another.
+    """
+    if CONFIG.classifier.epoch_images != "largest":
+        return []
+    bank, arms = bank_settings(), [DEFINITIONS[name] for name in CONFIG.arms]
+    return largest_additions(arms, bank["ratio"], bank["number"], TARGETS)
 
 
 def own_weights(section):
@@ -308,6 +317,7 @@ def checked_runs():
             **run,
             "recipe": ARMS[run["arm"]].get("recipe"),
             "negatives": ARMS[run["arm"]].get("negatives", False),
+            "reserve": ARMS[run["arm"]].get("reserve", False),
         }
         for run in runs()
     ]

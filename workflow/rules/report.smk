@@ -74,6 +74,7 @@ rule evaluate:
         counts="<report>/counts.csv",
         patients="<report>/patients.csv",
         sources="<report>/sources.csv",
+        runs="<report>/runs.csv",
         dose="<report>/dose.csv",
     log:
         "<logs>/evaluate.log",
@@ -110,6 +111,7 @@ rule make_report:
         counts="<report>/counts.csv",
         patients="<report>/patients.csv",
         sources="<report>/sources.csv",
+        runs="<report>/runs.csv",
         leakage="<report>/leakage.csv",
         dose="<report>/dose.csv",
         published=own_file("config/published.csv"),

@@ -19,6 +19,7 @@ TABLES = (
     "counts",
     "patients",
     "sources",
+    "runs",
     "dose",
     "leakage",
 )

@@ -18,7 +18,7 @@ import torch
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.provenance import digest_of_images
-from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
+from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
 from rarecxr.study.findings import ALL, NEGATIVES, slug
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ def check_leakage(
         features: for each network that chose among checkpoints or images its fraction, draw and
             path, `model`.
         runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
-            whether it uses negatives, and the path of its predictions.
+            whether it uses negatives, whether it uses reserve patients' images, and the path of
+            its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at.
 
     Raises:
@@ -81,6 +82,11 @@ def check_leakage(
         "networks of the features": (
             "what chose among checkpoints and images was trained on its fraction's images alone",
             study.features(),
+        ),
+        "reserve": (
+            "patients set apart are in no fraction, training set, validation or test set, and in"
+            " no classifier but as positives of an arm that asks for them",
+            study.reserve(validation_sets),
         ),
         "classifiers": (
             "classifiers were trained on their fraction's images and banks alone",
@@ -144,6 +150,7 @@ class _Study:
         self._split_rows = pd.read_csv(split, dtype=str)
         self._split_of = self._split_rows.drop_duplicates("patient").set_index("patient")["split"]
         self._rejected = set(pd.read_csv(rejected, dtype=str)["image"])
+        self._label_of: dict[str, pd.Series] = {}
         self._inside: dict[tuple[float, int], set[str]] = {}
         self._trained_on: dict[tuple[float, int], dict[str, Any]] = {}
         self._digests: dict[str, str] = {}
@@ -152,7 +159,7 @@ class _Study:
         look, rows = _Look(self._split_path), self._split_rows
         twice = rows.loc[rows["patient"].duplicated(), "patient"].tolist()
         look.none_of(twice, len(rows), "patients have several rows")
-        unknown = rows.loc[~rows["split"].isin([*SPLITS, UNUSED]), "patient"].tolist()
+        unknown = rows.loc[~rows["split"].isin([*SPLITS, RESERVED, UNUSED]), "patient"].tolist()
         look.none_of(unknown, 0, "patients are in a split that does not exist")
         known = set(self._split_of.index)
         lost = sorted(set(self._patient_of) - known)
@@ -187,10 +194,7 @@ class _Study:
     def validation_sets(self, paths) -> Iterator[_Look]:
         for path in paths:
             look = _Look(path)
-            with h5py.File(path) as file:
-                images = pd.Series(
-                    file["image"].asstr()[:] if len(file["image"]) else [], dtype=object
-                )
+            images = _images_of(path)
             splits = images.map(self._patient_of).map(self._split_of)
             wrong = images[splits != "val"].tolist()
             look.none_of(wrong, len(images), "images are of patients who are not for validation")
@@ -205,8 +209,7 @@ class _Study:
             smaller: set[str] = set()
             for gan in alike:
                 look = _Look(gan["training_set"])
-                with h5py.File(gan["training_set"]) as file:
-                    images = set(file["image"].asstr()[:])
+                images = set(_images_of(gan["training_set"]))
                 lost = sorted(smaller - images)
                 look.none_of(lost, len(smaller), "images of the next smaller fraction are missing")
                 smaller = images
@@ -263,6 +266,39 @@ class _Study:
         *cell, _ = place
         return self._gans.get(place) or self._gans[(*cell, ALL)]
 
+    def reserve(self, validation_sets) -> Iterator[_Look]:
+        apart = set(self._split_of.index[self._split_of == RESERVED])
+        for path in self._draw_paths:
+            look, patients = _Look(path), pd.read_csv(path)["patient"]
+            wrong = patients[patients.isin(apart)].tolist()
+            look.none_of(wrong, len(patients), "patients were set apart")
+            yield look
+        sets = [gan["training_set"] for gan in self._gans.values()]
+        for path in [*sets, *validation_sets]:
+            look, images = _Look(path), _images_of(path)
+            wrong = images[images.map(self._patient_of).isin(apart)].tolist()
+            look.none_of(wrong, len(images), "images are of patients who were set apart")
+            yield look
+        for run in self._runs:
+            look = _Look(run["predictions"])
+            table = pd.read_parquet(run["predictions"], columns=["image"])
+            patients = table["image"].map(self._patient_of)
+            wrong = table.loc[patients.isin(apart), "image"].tolist()
+            look.none_of(wrong, len(table), "images are of patients who were set apart")
+            used = table.attrs.get("reserve", {})
+            if not run["reserve"]:
+                look.none_of(sorted(used), 0, "findings have images of patients who were set apart")
+            for finding, images in used.items() if run["reserve"] else ():
+                images = pd.Series(images, dtype=object)
+                wrong = images[~images.map(self._patient_of).isin(apart)].tolist()
+                what = f"images added for {finding} are not of patients who were set apart"
+                look.none_of(wrong, len(images), what)
+                wrong = images[images.duplicated()].tolist()
+                look.none_of(wrong, 0, f"images are repeated for {finding}")
+                wrong = images[images.map(self._labels(finding)) != 1].tolist()
+                look.none_of(wrong, 0, f"images added for {finding} do not show it")
+            yield look
+
     def classifiers(self) -> Iterator[_Look]:
         for run in self._runs:
             look = _Look(run["predictions"])
@@ -295,11 +331,18 @@ class _Study:
             splits = patients.map(self._split_of)
             wrong = table.loc[table["split"] != splits, "image"].tolist()
             look.none_of(wrong, 0, "images have another split than their patient")
-            wrong = table.loc[~splits.isin(SPLITS[1:]), "image"].tolist()
+            wrong = table.loc[~splits.isin(JUDGED), "image"].tolist()
             look.none_of(wrong, 0, "images are of patients who are not for testing or validation")
             trained = table.loc[patients.isin(self._fraction(run)), "image"].tolist()
             look.none_of(trained, 0, "images are of patients that the run was trained on")
             yield look
+
+    def _labels(self, finding) -> pd.Series:
+        """The labels of a finding, by image."""
+        if finding not in self._label_of:
+            table = pd.read_parquet(self._labels_path, columns=["image", finding])
+            self._label_of[finding] = table.set_index("image")[finding]
+        return self._label_of[finding]
 
     def _fraction(self, place) -> set[str]:
         key = _cell(place)
@@ -319,6 +362,13 @@ class _Study:
         if str(path) not in self._digests:
             self._digests[str(path)] = sha256(path)
         return self._digests[str(path)]
+
+
+def _images_of(path: str | os.PathLike) -> pd.Series:
+    """The names of the images that a training or validation set holds."""
+    with h5py.File(path) as file:
+        names = file["image"].asstr()[:] if len(file["image"]) else []
+    return pd.Series(names, dtype=object)
 
 
 def _cell(place: Mapping[str, Any]) -> tuple[float, int]:

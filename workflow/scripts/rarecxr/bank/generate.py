@@ -19,15 +19,12 @@ from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.quality.feature_spaces import FeatureSpace
-from rarecxr.study.findings import slug
+from rarecxr.study.by_finding import ByFinding, for_finding
 from rarecxr.study.seeds import seed_for
 
 # Latents come in blocks with a seed each, so that any image can be made again without the
 # others, whatever the batch.
 LATENT_BLOCK = 1024
-
-# A number for all findings, or numbers by finding with `default` for those not named.
-ByFinding = float | Mapping[str, float | None] | None
 
 
 def make_bank(
@@ -174,10 +171,10 @@ def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFindi
     with h5py.File(training_set) as file:
         finding = str(file.attrs["finding"])
         real = int(np.sum(file["filter"].asstr()[:] == "none"))
-    size = _for_finding(number, finding)
+    size = for_finding(number, finding)
     if size is not None:
         return int(size)
-    share = _for_finding(ratio, finding)
+    share = for_finding(ratio, finding)
     if share is None:
         raise ValueError(f"bank: neither ratio nor number is given for {finding}")
     return round(share * real)
@@ -274,10 +271,3 @@ def _begin_drawing(network, latents, labels) -> Callable[[], np.ndarray]:
         return host.numpy()
 
     return wait
-
-
-def _for_finding(value: ByFinding, finding: str) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    by_slug = {slug(name): number for name, number in value.items()}
-    return by_slug.get(slug(finding), by_slug.get("default"))

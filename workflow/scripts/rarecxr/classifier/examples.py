@@ -1,4 +1,4 @@
-"""What an arm trains on: real images, repeated positives, synthetic positives and negatives."""
+"""What an arm trains on: real images, and the images of each kind that it adds to them."""
 
 import json
 import os
@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.study.by_finding import ByFinding, for_finding
 from rarecxr.study.findings import slug
 
-# One value for all findings, or values by finding.
-ByFinding = float | Mapping[str, float] | None
-
-REAL, REPEATED, POSITIVE, NEGATIVE = range(4)
-_KINDS = ("real", "repeated", "synthetic positive", "synthetic negative")
+REAL, REPEATED, POSITIVE, NEGATIVE, RESERVE = range(5)
+_KINDS = ("real", "repeated", "synthetic positive", "synthetic negative", "reserve")
+# Kinds whose images no patient has.
+SYNTHETIC = (POSITIVE, NEGATIVE)
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,45 @@ class Synthetic:
 
 
 @dataclass(frozen=True)
+class Block:
+    """Images of one source, beyond the fraction's own.
+
+    Attributes:
+        kind: POSITIVE, NEGATIVE or RESERVE.
+        finding: whose they are; None for negatives that all findings share.
+        count: how many of the source's images are used: its first ones.
+    """
+
+    kind: int
+    finding: str | None
+    count: int
+
+
+@dataclass(frozen=True)
 class Examples:
     """Images with labels, in a fixed order; an image may stand in several places.
 
     Attributes:
-        image: (E,) int64, place in the list of images: the real ones, then those used of each
-            bank in the order of the target findings, then those used of the negatives.
+        image: (E,) int64, place in the list of images: the fraction's real ones, then those of
+            each block.
         labels: (E, F) float32 in {0, 1, NaN}; NaN is masked out of the loss.
-        kind: (E,) uint8: REAL, REPEATED, POSITIVE (synthetic) or NEGATIVE (synthetic).
-        used: number of images used of each bank by finding, of the negatives by None.
+        kind: (E,) uint8: REAL, REPEATED, POSITIVE (synthetic), NEGATIVE (synthetic) or RESERVE
+            (real images of patients who were set apart).
+        blocks: the sources of the images beyond the fraction's own, in their order.
     """
 
     image: np.ndarray
     labels: np.ndarray
     kind: np.ndarray
-    used: dict[str | None, int]
+    blocks: tuple[Block, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image)
 
     def real(self) -> "Examples":
-        """The real images alone, each once."""
+        """The fraction's real images alone, each once."""
         chosen = self.kind == REAL
-        return Examples(self.image[chosen], self.labels[chosen], self.kind[chosen], {})
+        return Examples(self.image[chosen], self.labels[chosen], self.kind[chosen])
 
     def counts(self, findings: Sequence[str]) -> dict[str, dict[str, int]]:
         """Number of labels 1 and 0, by finding and by kind of image."""
@@ -117,54 +133,66 @@ def assemble(
     findings: Sequence[str],
     target_findings: Sequence[str],
     banks: Mapping[str, Synthetic],
-    negatives: Synthetic | None,
+    negatives: Synthetic | Mapping[str, Synthetic] | None,
     repeated: Mapping[str, int],
     dose: Mapping[str, int] | None,
     seed: int,
+    reserve: Mapping[str, int] | None = None,
 ) -> Examples:
     """The examples of one arm.
 
-    A repeated or synthetic positive supervises its own finding alone: its other labels are
-    NaN. So the arms that add positives differ in nothing but what they add. (A bank with labels
-    of its own supervises all that they name.) A synthetic negative supervises one finding as
-    0; the negatives are dealt out in blocks in the order of the target findings, as many for
-    each as it has synthetic positives.
+    A positive that is added, whether repeated, synthetic or of a reserve patient, supervises its
+    own finding alone: its other labels are NaN. So the arms that add positives differ in nothing
+    but what they add. (A bank with labels of its own supervises all that they name.) A synthetic
+    negative supervises one finding as 0, and there are as many for each finding as it has
+    synthetic positives: dealt out in blocks, in the order of the target findings, from negatives
+    that all share, or taken from the finding's own.
 
     Args:
-        labels: (N, F) float32 in {0, 1, NaN}, of the real images.
+        labels: (N, F) float32 in {0, 1, NaN}, of the fraction's real images.
         findings: F names, the columns of `labels`.
         target_findings: names of the findings that are added to, in the order of their banks.
         banks: synthetic positives by target finding: one for each, or none at all.
-        negatives: synthetic images without any target finding, or None for none.
+        negatives: synthetic images without any target finding, in one bank that all findings
+            share or in one for each; or None for none.
         repeated: how many positives are added by repetition, by target finding. Each real one
             is repeated equally often; the rest is drawn without replacement.
         dose: how many images of each bank are used, by target finding; None for all. The first
             ones are taken, so a smaller dose lies inside a larger one.
         seed: seed of what is drawn.
+        reserve: how many real positives of reserve patients are added, by target finding.
 
     Raises:
         ValueError: a bank is missing, or holds fewer images than are to be used.
     """
-    count, width = labels.shape
     missing = [finding for finding in target_findings if banks and finding not in banks]
     if missing:
         raise ValueError(f"there is no bank of {', '.join(missing)}; banks: {', '.join(banks)}")
     if negatives is not None and not banks:
         raise ValueError("synthetic negatives need banks of positives to be as many as")
 
+    count, width = labels.shape
+    findings = list(findings)
     image, added, kind = [np.arange(count)], [labels], [np.full(count, REAL)]
+    blocks: list[Block] = []
+    begin = count
 
     def add(images, rows, what):
         image.append(images)
         added.append(rows)
         kind.append(np.full(len(images), what))
 
+    def add_source(rows, what, finding):
+        nonlocal begin
+        add(np.arange(begin, begin + len(rows)), rows, what)
+        blocks.append(Block(what, finding, len(rows)))
+        begin += len(rows)
+
     def only(finding, value, n):
         rows = np.full((n, width), np.nan, np.float32)
         rows[:, findings.index(finding)] = value
         return rows
 
-    findings = list(findings)
     for place, finding in enumerate(target_findings):
         n = repeated.get(finding, 0)
         real = np.flatnonzero(labels[:, findings.index(finding)] == 1)
@@ -176,28 +204,48 @@ def assemble(
             again = np.concatenate([np.repeat(real, whole), rng.permutation(real)[:rest]])
             add(np.sort(again), only(finding, 1, n), REPEATED)
 
-    used: dict[str | None, int] = {}
-    begin = count
+    used: dict[str, int] = {}
     for finding in target_findings if banks else ():
         bank = banks[finding]
         n = bank.count if dose is None else dose[finding]
         _enough(bank, n)
         own = only(finding, 1, n) if bank.labels is None else bank.labels[:n]
-        add(np.arange(begin, begin + n), own, POSITIVE)
+        add_source(own, POSITIVE, finding)
         used[finding] = n
-        begin += n
-    if negatives is not None:
-        for finding, n in list(used.items()):
-            add(np.arange(begin, begin + n), only(finding, 0, n), NEGATIVE)
-            begin += n
-        used[None] = sum(used.values())
-        _enough(negatives, used[None])
+    if isinstance(negatives, Mapping):
+        for finding, n in used.items():
+            _enough(negatives[finding], n)
+            add_source(only(finding, 0, n), NEGATIVE, finding)
+    elif negatives is not None:
+        _enough(negatives, sum(used.values()))
+        add_source(
+            np.concatenate([only(finding, 0, n) for finding, n in used.items()]), NEGATIVE, None
+        )
+    for finding, n in (reserve or {}).items():
+        add_source(only(finding, 1, n), RESERVE, finding)
     return Examples(
         np.concatenate(image).astype(np.int64),
         np.concatenate(added).astype(np.float32),
         np.concatenate(kind).astype(np.uint8),
-        used,
+        tuple(blocks),
     )
+
+
+def most_examples(
+    real: int, positives: Mapping[str, int], largest: Sequence[Mapping[str, Any]]
+) -> int:
+    """Number of examples of the largest arm of a cell.
+
+    Args:
+        real: number of the fraction's real images.
+        positives: number of real positives by target finding.
+        largest: what the largest arms add: see `rarecxr.study.arms.largest_additions`.
+    """
+    added = [
+        arm["times"] * sum(added_positives(positives, arm["ratio"], arm["number"]).values())
+        for arm in largest
+    ]
+    return real + max(added, default=0)
 
 
 def added_positives(
@@ -217,20 +265,11 @@ def added_positives(
     """
     added = {}
     for finding, real in positives.items():
-        fixed, share = _for_finding(number, finding), _for_finding(ratio, finding)
+        fixed, share = for_finding(number, finding), for_finding(ratio, finding)
         if fixed is None and share is None:
             raise ValueError(f"bank: neither ratio nor number is given for {finding}")
         added[finding] = int(fixed) if fixed is not None else round(share * real)
     return added
-
-
-def _for_finding(values: ByFinding, finding: str) -> float | None:
-    if not isinstance(values, Mapping):
-        return values
-    for name in (finding, slug(finding), "default"):
-        if name in values:
-            return values[name]
-    return None
 
 
 def _enough(bank: Synthetic, count: int) -> None:

@@ -36,6 +36,7 @@ def train_features(
         transforms=None,
         ratio=None,
         number=None,
+        largest=[],
         pretrain_share=0.5,
         finetune_rate=1.0,
         **settings,

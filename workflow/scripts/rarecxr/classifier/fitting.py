@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rarecxr.classifier.examples import Examples
+from rarecxr.classifier.examples import REAL, Examples
 from rarecxr.classifier.images import DeviceImages, MappedImages
 from rarecxr.classifier.metrics import auroc
 from rarecxr.classifier.networks import network_input
@@ -73,6 +73,7 @@ class Manner:
         transforms: settings of the random transforms, or None for none.
         precision: fp32 or bf16.
         device: where all is computed.
+        real_images: number of the fraction's real images, which passes over them are counted by.
         seed: seed of order and transforms.
     """
 
@@ -84,6 +85,7 @@ class Manner:
     transforms: Mapping[str, float] | None
     precision: str
     device: torch.device
+    real_images: int
     seed: int
 
 
@@ -104,9 +106,11 @@ class Fit:
 
     Attributes:
         history: one row an epoch: phase, epoch, images (shown since the phase began),
-            learning_rate (of its last step), train_loss, val_loss, criterion (what chooses,
-            higher is better), the AUROC of each target finding (NaN where it has one class) and
-            chosen (1 where the phase's weights are from).
+            real_passes (how often each real image of the fraction was shown since the run began,
+            on average, repetitions among an arm's examples apart), learning_rate (of its last
+            step), train_loss, val_loss, criterion (what chooses, higher is better), the AUROC of
+            each target finding (NaN where it has one class) and chosen (1 where the phase's
+            weights are from).
     """
 
     def __init__(
@@ -173,8 +177,11 @@ class Fit:
         manner, phase = self.manner, self.phases[self.number]
         epoch = self.shown // manner.epoch_length + 1
         end = epoch * manner.epoch_length
+        begin = end - manner.epoch_length
         permutation = EndlessPermutation(len(phase.examples), manner.seed, self.number)
-        order = permutation.read(self.shown, end)
+        order = permutation.read(begin, end)
+        real = int(np.sum(phase.examples.kind[order] == REAL))
+        order = order[self.shown - begin :]
         batches = self.images.batches(phase.examples.image[order], manner.batch)
         rows = torch.from_numpy(order).to(manner.device).split(manner.batch)
         self.network.train()
@@ -192,12 +199,14 @@ class Fit:
                 "classifier.learning_rate, or set classifier.precision to fp32"
             )
         val_loss, values = self._judge()
+        passes = self.history[-1]["real_passes"] if self.history else 0.0
         known = [value for value in values.values() if not math.isnan(value)]
         criterion = sum(known) / len(known) if known else -val_loss
         row = {
             "phase": phase.name,
             "epoch": epoch,
             "images": self.shown,
+            "real_passes": passes + real / manner.real_images,
             "learning_rate": rate,
             "train_loss": train_loss,
             "val_loss": val_loss,

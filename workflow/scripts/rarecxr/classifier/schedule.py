@@ -3,17 +3,22 @@
 import math
 
 
-def epoch_length(epoch_images: str | int, real: int, examples: int, batch: int) -> int:
+def epoch_length(
+    epoch_images: str | int, real: int, examples: int, largest: int, batch: int
+) -> int:
     """Images of one epoch, as whole batches.
 
     Args:
-        epoch_images: `real` for as many as there are real images, so that every arm trains on
-            as many images as `none` does; `all` for as many as the arm has; or a number.
+        epoch_images: `largest` for as many as the largest arm has, so that every arm shows each of
+            its images at least once an epoch and all make the same number of steps; `real` for as
+            many as there are real images; `all` for as many as the arm has; or a number.
         real: number of real images.
         examples: number of the arm's examples.
+        largest: number of the largest arm's examples.
         batch: images of one step.
     """
-    images = {"real": real, "all": examples}.get(epoch_images, epoch_images)
+    lengths = {"largest": largest, "real": real, "all": examples}
+    images = lengths.get(epoch_images, epoch_images)
     return math.ceil(images / batch) * batch
 
 

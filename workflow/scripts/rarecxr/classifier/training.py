@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rarecxr.classifier.examples import ByFinding, Examples, added_positives, assemble, open_bank
+from rarecxr.classifier.examples import (
+    POSITIVE,
+    RESERVE,
+    Examples,
+    added_positives,
+    assemble,
+    most_examples,
+    open_bank,
+)
 from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
 from rarecxr.classifier.images import Part, load_images
 from rarecxr.classifier.networks import build
@@ -23,7 +31,8 @@ from rarecxr.core.provenance import digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.core.tensors import to_bytes
 from rarecxr.data.image_file import read_columns
-from rarecxr.data.split import SPLITS, fraction_patients
+from rarecxr.data.split import JUDGED, RESERVED, fraction_patients
+from rarecxr.study.by_finding import ByFinding
 from rarecxr.study.findings import NEGATIVES
 
 log = logging.getLogger(__name__)
@@ -47,6 +56,7 @@ def train(
     target_findings: Sequence[str],
     ratio: ByFinding,
     number: ByFinding,
+    largest: Sequence[Mapping[str, Any]],
     study: str,
     fraction: float,
     draw: int,
@@ -83,17 +93,22 @@ def train(
         model: the network that comes out, `model.pt`.
         predictions: file with the logits of every image of the patients for validation, testing
             and the expert test (see `rarecxr.classifier.prediction_file`). In its metadata
-            `provenance`, and `trained_on`, number and digest of the real images that the run was
-            trained on. None to predict none.
+            `provenance`; `trained_on`, number and digest of the fraction's real images; `reserve`,
+            the images of reserve patients that were added, by finding; `added`, how many images
+            of each kind were, by finding; and `shown`, how many images were shown in all and how
+            often each real one of the fraction was. None to predict none.
         history: CSV file with one row an epoch.
         state: folder for what an interrupted run goes on from; no declared output. It stays after
             success.
-        arm: the arm's definition: recipe, negatives, pretrain, oversample, ratio.
+        arm: the arm's definition: recipe, negatives, pretrain, oversample, reserve, ratio.
         transforms: settings of the random transforms, or None for none.
         findings: the classifier's outputs, names of columns of `labels`.
         target_findings: those that banks and repetitions are of, and that choose the epoch.
-        ratio: size of the banks as a multiple of the real positives: what `oversample` adds.
+        ratio: size of the banks as a multiple of the real positives: what `oversample` and
+            `reserve` add.
         number: their size as a number of images, in place of `ratio` where it is given.
+        largest: what the study's largest arms add, see `rarecxr.study.arms.largest_additions`:
+            how long an epoch is if `epoch_images` is `largest`.
         study: name of the study.
         fraction: percent of the training patients whose images are trained on.
         draw: number of the draw.
@@ -104,13 +119,13 @@ def train(
         weights_dir: folder of weight files, or None.
         resolution: side in pixels of the images that the network sees.
         batch_size: images of one step.
-        epochs: number of epochs at most, of both phases together where an arm pretrains.
-        epoch_images: images of an epoch: `real`, `all` or a number.
+        epochs: number of epochs at most; those of an arm's pretraining come on top.
+        epoch_images: images of an epoch: `largest`, `real`, `all` or a number.
         patience: epochs without a better one after which training ends, or None.
         learning_rate: of Adam.
         schedule: its course over the images shown: constant or cosine.
-        pretrain_share: share of the epochs that an arm pretrains.
-        finetune_rate: learning rate of the fine-tuning, as a multiple of `learning_rate`.
+        pretrain_share: epochs of an arm's pretraining, at most, as a multiple of `epochs`.
+        finetune_rate: learning rate after pretraining, as a multiple of `learning_rate`.
         precision: fp32, bf16 or auto.
         device: cpu, cuda or auto.
         pixel_memory_mib: size up to which pixels are held in the device's memory, in MiB.
@@ -157,8 +172,9 @@ def train(
     added = {}
     if arm.get("ratio") is not None:
         added = added_positives(positives, arm["ratio"])
-    elif arm.get("oversample"):
+    elif arm.get("oversample") or arm.get("reserve"):
         added = added_positives(positives, ratio, number)
+    kept_back = _from_reserve(table, added, (seed, draw)) if arm.get("reserve") else {}
     examples = assemble(
         labels=known["train"],
         findings=findings,
@@ -170,8 +186,10 @@ def train(
         repeated=added if arm.get("oversample") else {},
         dose=added if arm.get("ratio") is not None else None,
         seed=seed,
+        reserve={finding: len(rows) for finding, rows in kept_back.items()},
     )
-    for finding, counts in examples.counts(findings).items():
+    counted = examples.counts(findings)
+    for finding, counts in counted.items():
         log.info("%s: %s", finding, ", ".join(f"{n} {what}" for what, n in counts.items() if n))
 
     # What it starts from.
@@ -190,6 +208,7 @@ def train(
         "epochs": epochs,
         "finetune_rate": finetune_rate,
         "fraction": fraction,
+        "largest": [dict(arm) for arm in largest],
         "learning_rate": learning_rate,
         "number": number,
         "patience": patience,
@@ -214,9 +233,12 @@ def train(
 
     with ResumeStore(state, identity, resume_interval_s, lock_wait_s) as store:
         sources = [Part(pixels, parts["train"]["place"].to_numpy())]
-        sources += [Part(opened[f].path, np.arange(n)) for f, n in examples.used.items() if f]
-        if negatives:
-            sources.append(Part(negatives, np.arange(examples.used[None])))
+        for block in examples.blocks:
+            if block.kind == RESERVE:
+                sources.append(Part(pixels, kept_back[block.finding]["place"].to_numpy()))
+            else:
+                path = opened[block.finding].path if block.kind == POSITIVE else negatives
+                sources.append(Part(path, np.arange(block.count)))
         sources.append(Part(pixels, parts["val"]["place"].to_numpy()))
         images = load_images(sources, resolution, where, pixel_memory_mib, store.scratch / "train")
         validation = Validation(
@@ -227,12 +249,19 @@ def train(
         manner = Manner(
             architecture=architecture,
             batch=batch_size,
-            epoch_length=epoch_length(epoch_images, len(parts["train"]), len(examples), batch_size),
+            epoch_length=epoch_length(
+                epoch_images,
+                real=len(parts["train"]),
+                examples=len(examples),
+                largest=most_examples(len(parts["train"]), positives, largest),
+                batch=batch_size,
+            ),
             patience=patience,
             schedule=schedule,
             transforms=transforms,
             precision=precision,
             device=where,
+            real_images=len(parts["train"]),
             seed=seed,
         )
         phases = _phases(examples, arm, epochs, learning_rate, pretrain_share, finetune_rate)
@@ -240,14 +269,25 @@ def train(
         fit.run()
         del images, fit.images
 
-        trained_on = digest_of_images(parts["train"]["image"])
-        about = {"settings": settings, "provenance": origin, "trained_on": trained_on}
-        _write_model(model, network, findings, architecture, about)
+        about = {
+            "provenance": origin,
+            "trained_on": digest_of_images(parts["train"]["image"]),
+            "reserve": {finding: list(rows["image"]) for finding, rows in kept_back.items()},
+            "added": {
+                finding: {"wanted": added.get(finding), **counted[finding]}
+                for finding in target_findings
+            },
+            "shown": {
+                "images": len(fit.history) * manner.epoch_length,
+                "real_passes": fit.history[-1]["real_passes"],
+            },
+        }
+        _write_model(model, network, findings, architecture, {"settings": settings, **about})
         with written_whole(history) as temporary:
             pd.DataFrame(fit.history).to_csv(temporary, index=False)
         if predictions is None:
             return
-        judged = table[table["split"].isin(SPLITS[1:])].sort_values("image")
+        judged = table[table["split"].isin(JUDGED)].sort_values("image")
         seen = load_images(
             [Part(pixels, judged["place"].to_numpy())],
             resolution,
@@ -257,7 +297,6 @@ def train(
         )
         batches = seen.batches(np.arange(len(judged)), BATCH)
         logits = predict_logits(network, batches, architecture, precision, where)
-        about = {"provenance": origin, "trained_on": trained_on}
         write_predictions(predictions, judged, logits.numpy(), findings, about)
 
 
@@ -307,6 +346,38 @@ def _images(
     return table.sort_values("image", ignore_index=True)
 
 
+def _from_reserve(
+    table: pd.DataFrame, wanted: Mapping[str, int], key: tuple[int, ...]
+) -> dict[str, pd.DataFrame]:
+    """Images of reserve patients that show a finding, by finding, in an order drawn from `key`.
+
+    Each finding gets as many as are wanted, or all that there are: none is repeated. The first
+    ones of a larger number are those of a smaller one.
+
+    Raises:
+        ValueError: no patient is set apart.
+    """
+    reserve = table[table["split"] == RESERVED]
+    if reserve.empty:
+        raise ValueError(
+            "dataset.reserve_percent: this arm adds real images of patients who were set apart, "
+            "and none are; give the percent of the patients to set apart"
+        )
+    chosen = {}
+    for place, (finding, count) in enumerate(wanted.items()):
+        rows = reserve[reserve[finding] == 1]
+        order = np.random.default_rng([*key, place, 1]).permutation(len(rows))
+        chosen[finding] = rows.iloc[order[:count]]
+        if len(rows) < count:
+            log.warning(
+                "%s: the reserve patients have %d images with it, %d were wanted: all are used",
+                finding,
+                len(rows),
+                count,
+            )
+    return chosen
+
+
 def _phases(
     examples: Examples,
     arm: Mapping[str, Any],
@@ -315,18 +386,12 @@ def _phases(
     pretrain_share: float,
     finetune_rate: float,
 ) -> list[Phase]:
-    """One phase, or two that share the epochs, so that all arms may train equally long."""
+    """All epochs on the arm's examples, or all on the real ones after some of pretraining."""
     if not arm.get("pretrain"):
         return [Phase("train", examples, epochs, rate)]
-    first = min(max(round(epochs * pretrain_share), 1), epochs - 1)
-    if first < 1:
-        raise ValueError(
-            f"classifier.epochs: got {epochs}; an arm that pretrains needs 2 or more, some for "
-            "pretraining and some for fine-tuning"
-        )
     return [
-        Phase("pretrain", examples, first, rate),
-        Phase("finetune", examples.real(), epochs - first, rate * finetune_rate),
+        Phase("pretrain", examples, max(round(epochs * pretrain_share), 1), rate),
+        Phase("finetune", examples.real(), epochs, rate * finetune_rate),
     ]
 
 

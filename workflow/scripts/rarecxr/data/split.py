@@ -15,6 +15,11 @@ import pandas as pd
 from rarecxr.core.files import written_whole
 
 SPLITS = ("train", "val", "test", "expert")
+# Those whose images are scored: none of them is ever trained on.
+JUDGED = SPLITS[1:]
+# Patients set apart by `dataset.reserve_percent`: in no fraction, and seen by no GAN or network but
+# that of an arm that asks for their images.
+RESERVED = "reserve"
 # The training patients that `dataset.thin` leaves out: in no split, seen by nothing.
 UNUSED = "unused"
 
@@ -27,12 +32,14 @@ def split_patients(
     seed: int,
     output: str | os.PathLike,
     thin: Mapping[str, float] | None = None,
+    reserve_percent: float = 0,
 ) -> None:
     """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
 
-    The patients of the training CSV are shared out among train, val and test so that each has
-    its part of the positives of every target finding. Those of the expert CSV are `expert`.
-    Afterwards the training patients that `thin` leaves out become `unused`; nobody else moves.
+    The patients of the training CSV are shared out among train, val, test and reserve so that
+    each has its part of the positives of every target finding. Those of the expert CSV are
+    `expert`. Afterwards the training patients that `thin` leaves out become `unused`; nobody else
+    moves.
 
     Args:
         images: the index, `images.parquet`.
@@ -42,6 +49,7 @@ def split_patients(
         seed: seed of the choice.
         output: the split (CSV).
         thin: the share of a finding's training positives that stays, by finding; see `thin_out`.
+        reserve_percent: percent of the patients to set apart; val and test are the same for any.
 
     Raises:
         ValueError: train, val or test has no patient with, or none without, a target finding.
@@ -50,7 +58,7 @@ def split_patients(
     table = pd.read_parquet(images, columns=columns)
     train = table["csv"] == "train"
     positives = positive_patients(table[train], target_findings)
-    split = share_out(positives, test_percent, validation_percent, seed)
+    split = share_out(positives, test_percent, validation_percent, seed, reserve_percent)
     for finding in sorted(thin or {}):
         split = thin_out(table[train], split, finding, thin[finding], seed)
     _check_positives(positives, split)
@@ -135,13 +143,17 @@ def positive_patients(table: pd.DataFrame, target_findings: Sequence[str]) -> pd
 
 
 def share_out(
-    positives: pd.DataFrame, test_percent: float, validation_percent: float, seed: int
+    positives: pd.DataFrame,
+    test_percent: float,
+    validation_percent: float,
+    seed: int,
+    reserve_percent: float = 0,
 ) -> pd.Series:
-    """The split (train, val or test) of each patient of `positives`, by patient.
+    """The split (train, val, test or reserve) of each patient of `positives`, by patient.
 
     Patients are put in line by their rarest positive finding, then the next, in random order
-    among the same, and taken from the line at even distances. So test and val have the asked
-    percent of all patients to the nearest whole one, and of the positives give or take one
+    among the same, and taken from the line at even distances. So test, val and reserve have the
+    asked percent of all patients to the nearest whole one, and of the positives give or take one
     or two.
     """
     # The key keeps this apart from the draws' numbers, which come from (seed, draw).
@@ -149,7 +161,9 @@ def share_out(
     chance = generator.random(len(positives))
     line = np.lexsort([chance, *~positives.to_numpy().T[::-1]])
     split = np.full(len(positives), "train", dtype=object)
-    for name, percent in (("test", test_percent), ("val", validation_percent)):
+    # The reserve last, so that test and val do not depend on it.
+    shares = {"test": test_percent, "val": validation_percent, RESERVED: reserve_percent}
+    for name, percent in shares.items():
         taken = _evenly(len(line), round(percent / 100 * len(positives)), generator)
         split[line[taken]] = name
         line = line[~taken]

@@ -20,6 +20,7 @@ from rarecxr.report.drawing import Looks
 from rarecxr.report.methods import methods
 from rarecxr.report.published import comparison, read_published
 from rarecxr.report.tables import read_summary
+from rarecxr.report.training import reserve_note, training_table
 from rarecxr.statistics.comparisons import (
     BASELINE,
     References,
@@ -128,6 +129,8 @@ def make_report(
         "quality": banks.quality_table(measured, summary, recipe_of),
         "filters": filters.filter_table(leaks),
         "detectors": filters.detectors(leaks),
+        "training": training_table(study_tables["runs"]),
+        "reserve_note": reserve_note(study_tables["runs"]),
         "leakage": sections.leakage_table(study_tables["leakage"]),
         "figures": {
             name: (markupsafe.Markup(svg), _inline_csv(data)) for name, (svg, data) in drawn.items()

@@ -8,12 +8,13 @@ import pandas as pd
 
 from rarecxr.classifier import prediction_file
 from rarecxr.core.files import sha256, written_whole
-from rarecxr.data.split import SPLITS, UNUSED, fraction_patients
+from rarecxr.data.split import JUDGED, RESERVED, UNUSED, fraction_patients
 from rarecxr.statistics import tables
 from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.dose_response import choose_doses, dose_table
 from rarecxr.statistics.finding_metrics import Resampling, compute_metrics
 from rarecxr.statistics.predictions import RUN, check_runs, read_labels, read_predictions
+from rarecxr.statistics.run_table import run_table
 from rarecxr.statistics.subgroups import subgroup_table
 from rarecxr.statistics.summary import overall_table, summary_table
 from rarecxr.study.findings import FINDINGS
@@ -50,7 +51,7 @@ def evaluate(
         rejected: list of images that could not be read (column `image`).
         predictions: predictions.parquet of every run.
         outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
-            counts, patients, sources and dose.
+            counts, patients, sources, runs and dose.
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
         doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
         target_findings: the rare findings; with the fractions they are the study's cells.
@@ -123,6 +124,7 @@ def evaluate(
         "counts": tables.count_table(images, parts),
         "patients": tables.patient_table(images, parts, unreadable),
         "dose": dose_table(all_doses, doses, choices, target_findings, resampling, baseline),
+        "runs": run_table(predictions, runs, target_findings),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
     }
     for name, path in outputs.items():
@@ -149,7 +151,7 @@ def _parts(images, draws, runs):
         for number, draw in enumerate(draws)
         for fraction in fractions
     ]
-    for split in (*SPLITS[1:], UNUSED):
+    for split in (*JUDGED, RESERVED, UNUSED):
         patients = images.loc[images["split"] == split, "patient"].unique()
         if len(patients):
             parts.append((split, float("nan"), None, patients))

@@ -30,7 +30,7 @@ class RunSettings(Section):
     arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
         "none",
         "oversample",
-        "filtered_gan",
+        "gan",
         "balanced_gan",
     ]
     """The arms that run, by their names in the section `arms`.
@@ -66,12 +66,8 @@ class NetworkSettings(Section):
         Annotated[Literal["real", "all"], Tag("word")]
         | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
         Discriminator(_kind_of_length),
-    ] = 900
-    """Images of an epoch: real, all or a number.
-
-    real: as many as the fraction has real ones, so that all arms train on equally many; all: as
-    many as the arm has.
-    """
+    ] = "real"
+    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
     patience: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Epochs without a better validation result after which training ends; null for never."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
@@ -110,7 +106,7 @@ class FeatureSettings(NetworkSettings):
         | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
         Discriminator(_kind_of_length),
     ] = 600
-    """Images of an epoch: real (as many as the fraction has), all (the same here) or a number."""
+    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
     seed: Seed = 0
     """Seed of its initialization and order."""
 
@@ -124,8 +120,23 @@ class ClassifierSettings(NetworkSettings, RunSettings):
     Not above gan.resolution, or synthetic images are blurred next to real ones.
     """
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Epochs at most, of both phases together where an arm pretrains."""
-    pretrain_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """An arm that pretrains: share of the epochs for its first phase."""
-    finetune_rate: Annotated[float, Field(gt=0, le=10)] = 0.3
-    """An arm that pretrains: learning rate of its second phase, as a multiple of learning_rate."""
+    """Epochs at most, those of pretraining apart."""
+    epoch_images: Annotated[
+        Annotated[Literal["largest", "real", "all"], Tag("word")]
+        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
+        Discriminator(_kind_of_length),
+    ] = "largest"
+    """Images of an epoch: largest, real, all or a number.
+
+    largest: as many as the largest arm of the section `arms` has, whether or not it runs: all arms
+    make the same number of steps, and none sees a real image less than once an epoch. real: as
+    many as the fraction has real ones, so that what an arm adds replaces real images. all: as many
+    as the arm has, so that larger arms train longer.
+    """
+    pretrain_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """An arm that pretrains: epochs of pretraining at most, as a multiple of `epochs`.
+
+    They come before its epochs on real images, which are as many as every arm's.
+    """
+    finetune_rate: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """An arm that pretrains: learning rate on the real images, as a multiple of learning_rate."""

@@ -118,6 +118,13 @@ class DatasetSettings(Section):
     """Percent of the patients for testing."""
     validation_percent: Percent = 15.0
     """Percent of the patients for validation."""
+    reserve_percent: Annotated[float, Field(ge=0, le=90)] = 0.0
+    """Percent of the patients who are set apart, for arms with `reserve`; 0 for none.
+
+    They are in no fraction, GAN, feature network, validation or test set: their real positives are
+    the ceiling of what synthetic images can give. Another percent leaves validation and testing as
+    they are.
+    """
     thin: ByFinding[Kept] = ByFinding(None)
     """Makes findings rare: the share of a finding's training positives that stays.
 
@@ -159,6 +166,15 @@ class DatasetSettings(Section):
                 if self.uncertain.get(finding) is None:
                     yield "uncertain", f"has no policy for {finding}; add it or default"
                     break
+        used = self.test_percent + self.validation_percent
+        if used + self.reserve_percent >= 100:
+            yield (
+                "reserve_percent",
+                (
+                    f"got {self.reserve_percent:g} beside {used:g} for testing and validation; "
+                    f"takes less than {100 - used:g}, so that patients are left for training"
+                ),
+            )
         names: dict[str, float] = {}
         for place, fraction in enumerate(self.fractions):
             name = format(fraction, "g")

@@ -80,9 +80,12 @@ class Configuration(Section):
         "standard": Arm(transforms="standard"),
         "gan": Arm(recipe="plain"),
         "filtered_gan": Arm(recipe="filtered"),
-        "balanced_gan": Arm(recipe="filtered", negatives=True),
-        "pretrained_gan": Arm(recipe="filtered", negatives=True, pretrain=True),
+        # The GAN of the negatives never saw a filtered image: filtered positives beside its images
+        # would tell the label.
+        "balanced_gan": Arm(recipe="plain", negatives=True),
+        "pretrained_gan": Arm(recipe="plain", negatives=True, pretrain=True),
         "conditional_gan": Arm(recipe="conditional"),
+        "more_real": Arm(reserve=True),
     }
     """The arms: what a classifier is trained on beside the fraction's real images, by name.
 
@@ -139,18 +142,22 @@ def _parts_of_arms(arms, recipes, transforms) -> Iterator[tuple[str, str]]:
             )
 
 
+def _reserve_of_arms(dataset, classifier, arms) -> Iterator[tuple[str, str]]:
+    for name in classifier.arms:
+        if name in arms and arms[name].reserve and not dataset.reserve_percent:
+            yield (
+                "dataset.reserve_percent",
+                (
+                    f"got 0, and the arm {name} adds images of patients who are set apart; takes "
+                    "a percent above 0, or leave the arm out of classifier.arms"
+                ),
+            )
+
+
 def _arms_that_run(classifier, arms) -> Iterator[tuple[str, str]]:
     for place, name in enumerate(classifier.arms):
         if name not in arms:
             yield f"classifier.arms[{place}]", f"got '{name}'; takes one of arms: {', '.join(arms)}"
-        elif arms[name].pretrain and classifier.epochs < 2:
-            yield (
-                "classifier.epochs",
-                (
-                    f"got {classifier.epochs}, and the arm {name} pretrains; takes 2 or more, some "
-                    "for pretraining and some for fine-tuning"
-                ),
-            )
 
 
 def _roles_of_arms(report, arms) -> Iterator[tuple[str, str]]:
@@ -158,12 +165,12 @@ def _roles_of_arms(report, arms) -> Iterator[tuple[str, str]]:
     baseline = arms.get(report.baseline)
     if baseline is None:
         yield "report.baseline", f"got '{report.baseline}'; {known}"
-    elif baseline.recipe is not None or baseline.oversample:
+    elif baseline.recipe is not None or baseline.oversample or baseline.reserve:
         yield (
             "report.baseline",
             (
-                f"got '{report.baseline}', which adds images; takes an arm without recipe and "
-                "oversample"
+                f"got '{report.baseline}', which adds images; takes an arm without recipe, "
+                "oversample and reserve"
             ),
         )
     if report.control is not None:
@@ -239,6 +246,7 @@ CHECKS = (
     _filters_of_recipes,
     _parts_of_arms,
     _arms_that_run,
+    _reserve_of_arms,
     _roles_of_arms,
     _cache_and_gan,
     _sizes_of_banks,

@@ -58,6 +58,11 @@ class Arm(Section):
     """First real and synthetic images, then the real ones alone."""
     oversample: bool = False
     """Repeats real positives, as many as the banks hold."""
+    reserve: bool = False
+    """Adds real positives of the patients set apart, as many as the banks hold, none of them twice.
+
+    See dataset.reserve_percent.
+    """
     transforms: Name | None = None
     """Random transforms of all images, by their name in the section `transforms`."""
     ratio: ByFinding[Annotated[float, Field(gt=0, le=1000)]] | None = None
@@ -71,8 +76,12 @@ class Arm(Section):
         for key in ("negatives", "pretrain"):
             if getattr(self, key) and self.recipe is None:
                 yield key, "got true without a recipe; name the arm's recipe too"
-        if self.ratio is not None and self.recipe is None and not self.oversample:
-            yield "ratio", "got a ratio, and the arm adds no positives; give a recipe or oversample"
+        adds = self.recipe is not None or self.oversample or self.reserve
+        if self.ratio is not None and not adds:
+            yield (
+                "ratio",
+                "got a ratio, and the arm adds no positives; give a recipe, oversample or reserve",
+            )
 
 
 class TransformSettings(Section):

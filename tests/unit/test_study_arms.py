@@ -1,0 +1,103 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rarecxr.classifier.examples import most_examples
+from rarecxr.study.arms import at_doses, largest_additions, times
+from rarecxr.study.by_finding import for_finding
+
+TARGETS = ["Lung Lesion", "Fracture"]
+ARMS = {
+    "none": {},
+    "standard": {"transforms": "standard"},
+    "oversample": {"oversample": True},
+    "gan": {"recipe": "plain"},
+    "balanced_gan": {"recipe": "plain", "negatives": True},
+    "more_real": {"reserve": True},
+}
+
+
+def largest(arms, ratio=2.0, number=None):
+    return largest_additions(arms.values(), ratio, number, TARGETS)
+
+
+def test_a_value_by_finding_is_its_own_or_the_default():
+    values = {"default": 1.0, "Lung Lesion": 2.0, "pleural_other": None}
+    assert [for_finding(values, name) for name in ("Lung Lesion", "lung_lesion")] == [2.0, 2.0]
+    assert for_finding(values, "Fracture") == 1.0
+    assert for_finding(values, "Pleural Other") is None
+    assert for_finding({"Lung Lesion": 2.0}, "Fracture") is None
+    assert for_finding(3.0, "Fracture") == 3.0
+
+
+def test_an_arm_adds_a_bank_once_for_each_kind_of_image():
+    assert [times(arm) for arm in ARMS.values()] == [0, 0, 1, 1, 2, 1]
+    assert times({"recipe": "plain", "negatives": True, "oversample": True}) == 3
+    assert times({"recipe": "plain", "negatives": "paired"}) == 2
+
+
+def test_of_arms_with_the_banks_own_size_the_one_with_most_kinds_is_left():
+    assert largest(ARMS) == [{"times": 2, "ratio": 2.0, "number": None}]
+    assert largest({"none": {}}) == []
+
+
+def test_an_arm_that_is_not_larger_changes_nothing():
+    before = largest(ARMS)
+    for smaller in (
+        {"recipe": "filtered"},
+        {"recipe": "filtered", "negatives": True, "pretrain": True},
+        {"recipe": "plain", "ratio": 2.0},
+        {"recipe": "plain", "negatives": True, "ratio": {"default": 1.0, "Fracture": 2.0}},
+    ):
+        assert largest({**ARMS, "another": smaller}) == before
+
+
+def test_a_smaller_dose_changes_nothing():
+    definitions, doses = at_doses(ARMS, [0.5, 2.0])
+    assert set(doses) == {"oversample", "gan", "balanced_gan", "more_real"}
+    assert largest(definitions) == largest(ARMS)
+
+
+def test_an_arm_that_may_be_larger_is_left_too():
+    arms = {**ARMS, "many": {"recipe": "plain", "ratio": {"default": 1.0, "Fracture": 5.0}}}
+    assert len(largest(arms)) == 2
+    # 100 images may be more or less than twice the positives.
+    assert len(largest({**ARMS, "many": {"recipe": "plain", "ratio": 9.0}}, 2.0, 100)) == 2
+
+
+@pytest.mark.parametrize("number", [None, 7, {"Fracture": 7}])
+def test_a_number_counts_instead_of_the_ratio(number):
+    found = largest(ARMS, number=number)
+    assert found == [{"times": 2, "ratio": 2.0, "number": number}]
+
+
+amounts = st.one_of(
+    st.floats(0.1, 5),
+    st.fixed_dictionaries({"default": st.floats(0.1, 5), "Fracture": st.floats(0.1, 5)}),
+)
+
+
+@given(
+    arms=st.lists(
+        st.builds(
+            lambda kinds, own: {**kinds, **own},
+            st.sampled_from(list(ARMS.values())),
+            st.one_of(st.just({}), amounts.map(lambda ratio: {"ratio": ratio})),
+        ),
+        max_size=6,
+    ),
+    ratio=amounts,
+    number=st.one_of(
+        st.none(), st.integers(1, 30), st.integers(1, 30).map(lambda n: {"Fracture": n})
+    ),
+    lesions=st.integers(0, 40),
+    fractures=st.integers(0, 40),
+)
+def test_what_is_left_out_is_never_the_largest(arms, ratio, number, lesions, fractures):
+    positives = {"Lung Lesion": lesions, "Fracture": fractures}
+    kept = largest_additions(arms, ratio, number, TARGETS)
+    alone = [
+        most_examples(0, positives, largest_additions([arm], ratio, number, TARGETS))
+        for arm in arms
+    ]
+    assert most_examples(0, positives, kept) == max(alone, default=0)

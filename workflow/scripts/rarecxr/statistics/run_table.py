@@ -1,0 +1,56 @@
+"""What every run was trained on: how often real images were shown, and what the arm added."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from rarecxr.statistics.predictions import RUN
+
+# Columns of images that an arm adds, and the kinds of image that they count, by label.
+ADDED = {
+    "real_positives": "real labelled 1",
+    "repeated": "repeated labelled 1",
+    "synthetic_positives": "synthetic positive labelled 1",
+    "synthetic_negatives": "synthetic negative labelled 0",
+    "reserve": "reserve labelled 1",
+}
+COLUMNS = [*RUN, "finding", "real_images", "images_shown", "real_passes", "wanted", *ADDED]
+
+
+def run_table(
+    predictions: Sequence[str | Path], runs: Sequence[Mapping], findings: Sequence[str]
+) -> pd.DataFrame:
+    """One row a run and target finding, from what the runs say of themselves.
+
+    Args:
+        predictions: predictions.parquet of every run.
+        runs: for each file its arm, fraction, draw and seed.
+        findings: the target findings.
+
+    Returns:
+        See docs/report.md, runs.csv.
+
+    Raises:
+        ValueError: a file does not say what the run was trained on.
+    """
+    rows = []
+    for path, run in zip(predictions, runs, strict=True):
+        about = pd.read_parquet(path, columns=["image"]).attrs
+        missing = {"added", "shown", "trained_on"} - set(about)
+        if missing:
+            raise ValueError(
+                f"{path}: does not say what the run was trained on ({', '.join(sorted(missing))}"
+                " missing from its metadata). Train this run anew"
+            )
+        common = {
+            **{key: run[key] for key in RUN},
+            "real_images": about["trained_on"]["images"],
+            "images_shown": about["shown"]["images"],
+            "real_passes": about["shown"]["real_passes"],
+        }
+        for finding in findings:
+            counts = about["added"][finding]
+            added = {name: counts[kind] for name, kind in ADDED.items()}
+            rows.append({**common, "finding": finding, "wanted": counts["wanted"], **added})
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"fraction": float, "wanted": "Int64"})
