@@ -69,6 +69,7 @@ REACH = {
         *TORCH,
     },
     "rarecxr.core.disk_usage": set(),
+    "rarecxr.doctor": set(),
     "rarecxr.core.locks": TORCH,
     "rarecxr.core.losses": {"train_gan", *CLASSIFIERS},
     "rarecxr.core.order": {"train_gan", *CLASSIFIERS},

@@ -331,7 +331,9 @@ def _version(package: str) -> str | None:
 def _said(*command: str) -> str | None:
     """What a command prints, or None if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        done = subprocess.run(  # noqa: S603 - fixed commands, no shell
+            command, capture_output=True, encoding="utf-8", timeout=60
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.returncode == 0 else None

@@ -74,7 +74,7 @@ def visible_gpus() -> list[str]:
         return [name.strip() for name in visible.split(",") if name.strip()]
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(
+        listed = subprocess.run(  # noqa: S603 - a fixed command, no shell
             command, capture_output=True, text=True, check=True, timeout=60, encoding="utf-8"
         )
     except (OSError, subprocess.SubprocessError):

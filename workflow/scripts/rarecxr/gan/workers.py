@@ -133,7 +133,7 @@ def _start_process(call: str, task: dict[str, Any]) -> subprocess.Popen:
     # end it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this Python and a call of ours, no shell
             [sys.executable, "-c", call], stdin=subprocess.PIPE, env=environment
         )
     finally:
