@@ -1,7 +1,9 @@
 """The tiny study, run end to end: what it made is complete, traceable and free of leaks."""
 
 import json
+import os
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -280,3 +282,17 @@ def test_a_wrong_setting_stops_before_any_job(house):
 def test_a_folder_that_is_not_there_is_named(house):
     output = house.snakemake(check=False)
     assert "dataset.root: there is no folder data/Phantom-v1.0-small" in output
+
+
+def test_no_artifact_names_a_folder_of_this_machine_or_a_variable_of_the_environment(finished):
+    """What is passed on must not tell whose machine it was made on."""
+    # It ran under another name in the same folder.
+    secrets = {str(finished.folder.parent), str(Path.home()), os.environ["PATH"]}
+    # A home like / would be found everywhere.
+    secrets = [text.encode() for text in secrets if len(text) > 4]
+    files = [path for path in (finished.folder / "results").rglob("*") if path.is_file()]
+    assert len(files) > 100
+    for path in files:
+        content = path.read_bytes()
+        for secret in secrets:
+            assert secret not in content, f"{path.relative_to(finished.folder)}: {secret.decode()}"
