@@ -179,7 +179,8 @@ def _check_table(config: Configuration, root: Path, path: Path, sample: int) -> 
     import numpy as np
 
     from rarecxr.data.chexpert import read_csv
-    from rarecxr.data.labels import settle
+    from rarecxr.data.labels import apply_policies
+    from rarecxr.study.findings import FINDINGS
 
     dataset = config.dataset
     try:
@@ -197,10 +198,11 @@ def _check_table(config: Configuration, root: Path, path: Path, sample: int) -> 
         views = ", ".join(sorted(set(table["view"])))
         yield Finding("wrong", f"{path.name}: no image has such a view", f"there are {views}")
         return
+    policies = dataset.uncertain.mapping()
+    applied = apply_policies(used[list(FINDINGS)], policies, dataset.blank)
     for finding in dict.fromkeys([*dataset.target_findings, *dataset.planned_findings]):
         raw = used[finding]
-        policy = {"default": dataset.uncertain.get(finding)}
-        labels = settle(raw.to_frame(), policy, dataset.blank)[finding]
+        labels = applied[finding]
         patients = used.loc[labels == 1, "patient"].nunique()
         text = (
             f"{path.name}: {finding}: {int((labels == 1).sum()):,} positive images of {patients:,} "
