@@ -32,6 +32,8 @@ if [ -z "$found" ]; then
 fi
 "$found" envs/set_up.py --venv .venv-other
 echo "The unit tests on $(.venv-other/bin/python --version), beside $here"
-# What takes longest does not depend on the language: trainings that are killed, and simulations.
+# Without what takes longest and hardly depends on the language: trainings that are killed, simulations and
+# the browser.
 .venv-other/bin/pytest --dist loadfile -n "$(nproc 2>/dev/null || echo 2)" tests/unit \
-    -k 'not kill and not cover_the_truth and not browser'
+    --ignore-glob 'tests/unit/test_*_training.py' --ignore-glob 'tests/unit/test_*distributed.py' \
+    --ignore-glob 'tests/unit/test_report_browser.py' -k 'not kill and not cover_the_truth'
