@@ -48,6 +48,7 @@ REACH = {
     "rarecxr.study.configuration.": set(),
     "rarecxr.study.configuration.gan": {"train_gan"},
     "rarecxr.study.documents": set(),
+    "rarecxr.study.given": set(),
     "rarecxr.study.recipes": {"train_gan"},
     "rarecxr.study.schema": set(),
     "rarecxr.study.values": {"train_gan"},

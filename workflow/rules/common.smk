@@ -23,6 +23,7 @@ from rarecxr.study.arms import at_doses, largest_additions
 from rarecxr.study.check import check
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
+from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
 from rarecxr.study.recipes import BASE, CONDITIONAL
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
@@ -38,14 +39,17 @@ update_config(_reference, config)
 config.update(_reference)
 
 try:
+    # Not by every job that reads this file again.
+    if workflow.is_main_process:
+        refuse(misread_options(sys.argv))
+        refuse(line for path in workflow.configfiles for line in repeated_keys(path))
     CONFIG = check(config)
+    if workflow.is_main_process:
+        refuse(missing_files(CONFIG, Path.cwd(), ROOT / "config/published.csv"))
+        for _doubt in doubts(CONFIG):
+            logger.warning(_doubt)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
-
-# Said once, not by every job that reads this file again.
-if workflow.is_main_process:
-    for _doubt in doubts(CONFIG):
-        logger.warning(_doubt)
 
 STUDY = CONFIG.study
 DATASET = CONFIG.dataset

@@ -16,17 +16,7 @@ def dataset_csv(key):
         return f"{dataset_root()}/{'train.csv' if key == 'train_csv' else 'valid.csv'}"
     if getattr(DATASET, key) is None:
         return []
-    if not Path(dataset_root()).is_dir():
-        raise WorkflowError(
-            f"dataset.root: there is no folder {dataset_root()}; give the folder that holds "
-            f"{DATASET.train_csv}, or null for the embedded phantoms"
-        )
-    path = image_folder().table(getattr(DATASET, key))
-    if not Path(path).is_file():
-        raise WorkflowError(
-            f"dataset.{key}: there is no file {path}; give the name of a CSV in that folder"
-        )
-    return path
+    return image_folder().table(getattr(DATASET, key))
 
 
 @cache

@@ -279,6 +279,9 @@ def _takes(schema: dict, node: dict, got: Any = None) -> str:
     about = _resolved(schema, node).get("description", "")
     first = about.split("\n\n")[0].split(". ")[0].rstrip(".")
     text = takes(schema, node)
+    if isinstance(got, str) and " number" in text and _reads_as_number(got):
+        hint = "text; write it without quotes, with a point (1.0e-3), and not nested in --config"
+        return f"{text} ({first}); this is {hint}" if first else f"{text}; this is {hint}"
     close = isinstance(got, str) and difflib.get_close_matches(
         got, [name for name in _resolved(schema, node).get("enum", ()) if isinstance(name, str)], 1
     )
@@ -308,6 +311,14 @@ def shown(value: Any) -> str:
     elif isinstance(value, str) and text == value:
         text = f"'{value}'"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,116 @@
+"""What vanished, stands twice or is misread is said before a run starts."""
+
+from pathlib import Path
+
+import pytest
+
+from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "config/published.csv"
+
+
+def study(**sections):
+    return Configuration(**sections)
+
+
+def missing(folder, **sections):
+    return list(missing_files(study(**sections), folder, PUBLISHED))
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("train.csv", "valid.csv", "weights.pth"):
+        (tmp_path / "data" / name).touch()
+    return tmp_path
+
+
+def test_nothing_is_missing_where_all_is_there(data):
+    assert missing(data) == []
+    weights = {"weights": "data/weights.pth", "weights_dir": "data"}
+    assert missing(data, dataset={"root": "data"}, classifier=weights, features=weights) == []
+    assert missing(data, dataset={"root": str(data / "data"), "expert_csv": None}) == []
+    assert missing(data, classifier={"weights": "imagenet"}) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        (
+            {"dataset": {"root": "dta"}},
+            "dataset.root: there is no folder dta in {folder}, the folder",
+        ),
+        (
+            {"dataset": {"root": "data", "train_csv": "labels.csv"}},
+            "dataset.train_csv: there is no file labels.csv in {folder}/data; give the name",
+        ),
+        (
+            {"dataset": {"root": "data", "expert_csv": "test.csv"}},
+            "dataset.expert_csv: there is no file test.csv in {folder}/data; give the name of a "
+            "CSV file in that folder, or null if there is none",
+        ),
+        (
+            {"classifier": {"weights": "no.pth"}},
+            "classifier.weights: no.pth in {folder}, the folder that Snakemake runs in: there",
+        ),
+        ({"features": {"weights": "data"}}, "features.weights: data in {folder}, the folder that"),
+        (
+            {"features": {"weights_dir": "/nowhere"}},
+            "features.weights_dir: there is no folder /nowhere; give the folder",
+        ),
+    ],
+    ids=str,
+)
+def test_what_vanished_is_named_with_its_key_and_place(data, sections, words):
+    (line,) = missing(data, **sections)
+    assert line.startswith(words.format(folder=data.resolve())), line
+
+
+def test_weights_that_are_a_folder_are_said_to_be_one(data):
+    (line,) = missing(data, classifier={"weights": "data"})
+    assert "is a folder" in line
+
+
+def test_missing_published_values_are_named(tmp_path):
+    (line,) = missing_files(Configuration(), tmp_path, tmp_path / "published.csv")
+    assert line.startswith(f"{tmp_path}/published.csv: there is no such file")
+
+
+def test_a_section_that_stands_twice_is_named_with_both_lines(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("gan:\n  seed: 1\nbank:\n  seed: 2\n  seed: 3\ngan: {}\n", encoding="utf-8")
+    assert list(repeated_keys(path)) == [
+        f"{path}: {key} and only the last one would count; join the two"
+        for key in (
+            "bank.seed stands in line 4 and again in line 5,",
+            "gan stands in line 1 and again in line 6,",
+        )
+    ]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "chexpert.yaml", "evidence.yaml"])
+def test_shipped_files_say_everything_once(name):
+    assert list(repeated_keys(ROOT / "config" / name)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        ([], 0),
+        (["--configfile", "a.yaml", "b.yaml"], 0),
+        (["--configfile=a.yaml", "--cores", "2"], 0),
+        (["--configfile", "a.yaml", "--cores", "2", "--configfile", "b.yaml"], 1),
+        (["--configfiles", "a.yaml", "--configfile=b.yaml"], 1),
+    ],
+    ids=str,
+)
+def test_two_flags_of_which_one_would_count_are_refused(arguments, count):
+    assert len(list(misread_options(["snakemake", *arguments]))) == count
+
+
+def test_all_reasons_are_said_at_once():
+    refuse([])
+    with pytest.raises(ValueError, match="cannot be run\n  one\n  two"):
+        refuse(iter(["one", "two"]))

@@ -1,0 +1,107 @@
+"""What the user gave: configuration files, the command line, and the files that settings name."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from rarecxr.study.configuration.study import Configuration
+
+
+def repeated_keys(path: str | os.PathLike) -> Iterator[str]:
+    """Keys that a YAML file has twice, a sentence each: YAML keeps the last one in silence."""
+    text = Path(path).read_text(encoding="utf-8")
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key, first, again in _repeated(node, ""):
+        yield (
+            f"{path}: {key} stands in line {first} and again in line {again}, and only the last "
+            "one would count; join the two"
+        )
+
+
+def _repeated(node: yaml.Node | None, above: str) -> Iterator[tuple[str, int, int]]:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item, above)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines and name != "<<":
+            yield f"{above}{name}", lines[name], line
+        lines.setdefault(name, line)
+        yield from _repeated(value, f"{above}{name}.")
+
+
+def misread_options(arguments: Sequence[str]) -> Iterator[str]:
+    """Options of Snakemake that are read otherwise than they look, a sentence each."""
+    given = [word for word in arguments if word.split("=")[0] in ("--configfile", "--configfiles")]
+    if len(given) > 1:
+        yield (
+            f"--configfile is given {len(given)} times, and Snakemake reads the last one alone; "
+            "give all files after one: --configfile FILE FILE"
+        )
+
+
+def missing_files(
+    configuration: Configuration, folder: str | os.PathLike, published: str | os.PathLike
+) -> Iterator[str]:
+    """Files of the user's that are not there, a sentence each with the key that names them.
+
+    Args:
+        configuration: the study's.
+        folder: what relative paths are relative to.
+        published: published.csv, which the report quotes.
+    """
+    folder = Path(folder)
+    if not Path(published).is_file():
+        yield f"{published}: there is no such file; the report quotes it, so fetch it again"
+    dataset = configuration.dataset
+    if dataset.root is not None:
+        root = folder / dataset.root
+        if not root.is_dir():
+            yield (
+                f"dataset.root: there is no folder {_place(dataset.root, folder)}; give the folder "
+                f"that holds {dataset.train_csv}, or null for the embedded phantoms"
+            )
+        else:
+            for key in ("train_csv", "expert_csv"):
+                name = getattr(dataset, key)
+                if name is not None and not (root / name).is_file():
+                    null = ", or null if there is none" if key == "expert_csv" else ""
+                    yield (
+                        f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "
+                        f"file in that folder{null}"
+                    )
+    for section in ("features", "classifier"):
+        chosen = getattr(configuration, section)
+        if chosen.weights not in (None, "imagenet") and not (folder / chosen.weights).is_file():
+            kind = "is a folder" if (folder / chosen.weights).is_dir() else "there is no such file"
+            yield (
+                f"{section}.weights: {_place(chosen.weights, folder)}: {kind}; give the path of a "
+                "file of weights, imagenet for torchvision's, or null for random ones"
+            )
+        if chosen.weights_dir is not None and not (folder / chosen.weights_dir).is_dir():
+            yield (
+                f"{section}.weights_dir: there is no folder {_place(chosen.weights_dir, folder)}; "
+                "give the folder of torchvision's files, or null for torch.hub's own"
+            )
+
+
+def _place(path: str, folder: Path) -> str:
+    if Path(path).is_absolute():
+        return path
+    return f"{path} in {folder.resolve()}, the folder that Snakemake runs in"
+
+
+def refuse(reasons: Iterable[str]) -> None:
+    """Stop with all reasons, if there are any.
+
+    Raises:
+        ValueError: one line for each reason.
+    """
+    lines = list(reasons)
+    if lines:
+        raise ValueError("the study cannot be run\n  " + "\n  ".join(lines))

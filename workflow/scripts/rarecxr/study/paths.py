@@ -1,0 +1,79 @@
+"""Where everything lies: the one place that names files and folders of a study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rarecxr.study.findings import ALL, NEGATIVES, slug
+
+# A fraction and draw, what is made for a finding of one, and a classifier run on one.
+_CELL = "{fraction}/draw{draw}"
+_FINDING = f"{{recipe}}/{_CELL}/{{finding}}"
+_RUN = f"{{arm}}/{_CELL}/seed{{seed}}"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of one study, as patterns with wildcards and filled in.
+
+    Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks; features (fraction, draw); gan and
+    bank (recipe, fraction, draw, finding); run (arm, fraction, draw, seed); and features_state, gan_state
+    and run_state, folders of resume files with the same wildcards, which lie outside all outputs.
+
+    Attributes:
+        study: name of the study.
+        prefix: what comes before every path, such as the `prefix:` of a module.
+    """
+
+    study: str
+    prefix: str = ""
+
+    @property
+    def results(self) -> str:
+        """Folder of everything that the study makes."""
+        return f"{self.prefix}results/{self.study}"
+
+    def patterns(self) -> dict[str, str]:
+        """Every pattern by name."""
+        results = self.results
+        return {
+            "phantom": f"{self.prefix}resources/phantom/{self.study}/Phantom-v1.0-small",
+            "dataset": f"{results}/dataset",
+            "features": f"{results}/features/{_CELL}",
+            "gan": f"{results}/gan/{_FINDING}",
+            "bank": f"{results}/bank/{_FINDING}",
+            "filter_leak": f"{results}/bank/filter_leak/{_CELL}.json",
+            "run": f"{results}/classifier/{_RUN}",
+            "report": f"{results}/report",
+            "logs": f"{results}/logs",
+            "benchmarks": f"{results}/benchmarks",
+            "features_state": f"{results}/state/features/{_CELL}",
+            "gan_state": f"{results}/state/gan/{_FINDING}",
+            "run_state": f"{results}/state/classifier/{_RUN}",
+        }
+
+    def pattern(self, name: str, file: str = "") -> str:
+        """One pattern, with what comes after it: `/` and a file's name, or an ending such as `.h5`."""
+        return self.patterns()[name] + file
+
+    def fill(self, name: str, values: Mapping[str, Any], file: str = "", **more: Any) -> str:
+        """One path.
+
+        Args:
+            name: of the pattern.
+            values: of its wildcards; others are left out. A finding by its name or its name in paths,
+                None for the negatives.
+            file: see `pattern`.
+            more: wildcards that take the place of `values`.
+        """
+        filled = {**values, **more}
+        if "finding" in filled:
+            filled["finding"] = in_paths(filled["finding"])
+        return self.pattern(name).format(**filled) + file
+
+
+def in_paths(finding: str | None) -> str:
+    """A finding's name in paths; that of the negatives for None."""
+    if finding in (None, NEGATIVES):
+        return NEGATIVES
+    return ALL if finding == ALL else slug(finding)
