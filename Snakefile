@@ -22,12 +22,12 @@ rule all:
     """The whole study: every classifier run, and the report."""
     default_target: True
     input:
-        final_outputs(),
+        PLAN.deliverables(),
     localrule: True
 
 
 onsuccess:
-    table = Path(f"results/{STUDY}/report/summary.txt")
+    table = Path(PATHS.pattern("report", "/summary.txt"))
     if table.exists():
         print(
             f"\n{table.read_text(encoding='utf-8')}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"

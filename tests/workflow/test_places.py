@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from house import House, lock, make_real_images
 from lean import install_apptainer_stand_in, install_stand_in
 
@@ -35,6 +36,9 @@ rule second:
 """
 
 
+PREFIXED = SECOND.replace("    config:\n", '    prefix: "inner"\n    config:\n', 1)
+
+
 def files(folder):
     """Path, size and time of every file."""
     return {
@@ -57,6 +61,20 @@ def test_another_workflow_runs_the_study_as_a_module(done):
     done.snakemake("--snakefile", "second.smk", configfile=None)
     assert "filtered_gan" in (done.folder / "second.txt").read_text(encoding="utf-8")
     assert (done.folder / "results/tiny/report/index.html").exists()
+
+
+@pytest.mark.parametrize("root", ["data/Phantom-v1.0-small", None])
+def test_a_prefix_of_a_module_holds_for_all_that_the_study_makes_and_for_no_file_of_the_users(
+    house, root
+):
+    make_real_images(house)
+    house.configure(dataset__root=root, phantom={"patients": 40, "expert_patients": 4})
+    (house.folder / "second.smk").write_text(PREFIXED, encoding="utf-8")
+    until = ["--until", "cache_pixels", "label_images"]
+    house.snakemake("--snakefile", "second.smk", *until, configfile=None)
+    assert (house.folder / "inner/results/tiny/dataset/pixels_32.h5").exists()
+    assert not (house.folder / "results").exists()
+    assert (house.folder / "inner/resources").exists() is (root is None)
 
 
 def test_a_checkout_that_is_not_written_to_has_its_results_elsewhere(tmp_path):

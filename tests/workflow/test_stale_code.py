@@ -49,6 +49,8 @@ REACH = {
     "rarecxr.study.configuration.gan": {"train_gan"},
     "rarecxr.study.documents": set(),
     "rarecxr.study.given": set(),
+    "rarecxr.study.paths": set(),
+    "rarecxr.study.plan": set(),
     "rarecxr.study.recipes": {"train_gan"},
     "rarecxr.study.schema": set(),
     "rarecxr.study.values": {"train_gan"},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from house import make_real_images
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.bank.bank_file import Bank
@@ -275,8 +277,32 @@ def test_a_bank_holds_its_number_after_selection_and_says_what_was_rejected(resu
 def test_a_wrong_setting_stops_before_any_job(house):
     house.configure(dataset__fractions=[0])
     output = house.snakemake(check=False)
-    assert "dataset.fractions[0]: got 0; takes a number, above 0" in output
+    assert "dataset.fractions[0]: got 0; takes a number from 0.01 to 100" in output
     assert not (house.folder / "results").exists()
+
+
+def test_weights_that_vanished_stop_a_finished_study(done):
+    before = (done.folder / "results/tiny/report/index.html").read_bytes()
+    done.configure(classifier__weights="nosuch.pth", classifier__epochs=7)
+    output = done.snakemake(check=False)
+    assert f"classifier.weights: nosuch.pth in {done.folder}" in output
+    assert (done.folder / "results/tiny/report/index.html").read_bytes() == before
+
+
+def test_what_was_hardly_meant_is_said_once_and_runs(house):
+    make_real_images(house)
+    house.configure(gan__resolution=8, classifier__resolution=32)
+    output = house.snakemake("--until", "index_images", "--quiet", "rules")
+    assert output.count("classifier.resolution (32) is above gan.resolution (8)") == 1
+
+
+def test_a_section_that_stands_twice_and_a_second_configfile_flag_are_refused(house):
+    with open(house.folder / "study.yaml", "a", encoding="utf-8") as file:
+        file.write("gan: {}\n")
+    assert "gan stands in line 20 and again in line" in house.snakemake(check=False)
+    shutil.copy(house.folder / "config/config.yaml", house.folder / "study.yaml")
+    twice = ["--configfile", "config/chexpert.yaml"]
+    assert "--configfile is given 2 times" in house.snakemake(*twice, check=False)
 
 
 def test_a_folder_that_is_not_there_is_named(house):

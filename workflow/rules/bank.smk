@@ -69,9 +69,9 @@ rule measure_filters:
     input:
         banks=cell_banks,
         training_sets=cell_training_sets,
-        base_training_set=f"results/{STUDY}/gan/base/{{fraction}}/draw{{draw}}/{NEGATIVES}/training_set.h5",
+        base_training_set=base_training_set,
     output:
-        filter_leak=f"results/{STUDY}/bank/filter_leak/{{fraction}}/draw{{draw}}.json",
+        filter_leak="<filter_leak>",
     log:
         "<logs>/measure_filters/{fraction}/draw{draw}.log",
     benchmark:
@@ -82,7 +82,7 @@ rule measure_filters:
         mem_mb=memory("measure_filters"),
         runtime=minutes("measure_filters"),
     params:
-        banks=bank_names(),
+        banks=PLAN.banks_of_a_cell(),
         filters=filter_settings(sorted(CONFIG.filters)),
         max_images=CONFIG.quality.max_images,
         study=STUDY,

@@ -36,8 +36,8 @@ rule train_classifier:
         additions=arm_additions,
         largest=largest_arms(),
         findings=DATASET.findings,
-        target_findings=TARGETS,
-        state=f"results/{STUDY}/state/classifier/{{arm}}/{{fraction}}/draw{{draw}}/seed{{seed}}",
+        target_findings=PLAN.targets,
+        state=placed(PATHS.pattern("run_state")),
         study=STUDY,
         code=code("train_classifier.py"),
     script:

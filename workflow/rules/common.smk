@@ -19,11 +19,12 @@ from rarecxr.data.fingerprint import known_fingerprint
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
-from rarecxr.study.arms import at_doses, largest_additions
+from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
 from rarecxr.study.configuration.study import doubts
-from rarecxr.study.findings import ALL, NEGATIVES, slug, unslug
+from rarecxr.study.findings import ALL, NEGATIVES, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
+from rarecxr.study.plan import Plan, gan_of, starts_from_base
 from rarecxr.study.recipes import BASE, CONDITIONAL
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
@@ -53,26 +54,8 @@ except ValueError as error:
 
 STUDY = CONFIG.study
 DATASET = CONFIG.dataset
-DRAWS = range(CONFIG.draws)
-SEEDS = range(CONFIG.classifier.seeds)
-# As they stand in paths: 1, not 1.0.
-FRACTIONS = [format(fraction, "g") for fraction in DATASET.fractions]
-TARGETS = DATASET.target_findings
-# What patients are shared out by and negatives are free of: those that may be added later, too.
-RECKONED = sorted({*TARGETS, *DATASET.planned_findings})
-# Every arm's definition, and the doses that each has where bank.ratio is a list; ARMS are those that run.
-DEFINITIONS, DOSES = at_doses(
-    {
-        name: arm.model_dump(mode="json", exclude_defaults=True)
-        for name, arm in CONFIG.arms.items()
-    },
-    CONFIG.bank.ratio,
-)
-ARMS = {
-    run: DEFINITIONS[run]
-    for name in CONFIG.classifier.arms
-    for run in DOSES.get(name, [name])
-}
+PLAN = Plan(CONFIG)
+PATHS = PLAN.paths
 
 
 if CONFIG.container:
@@ -127,9 +110,19 @@ def finding_name(wildcards):
     return unslug(wildcards.finding, DATASET.findings)
 
 
+def placed(path):
+    """A path that is a param, where the `prefix:` of a module puts the study's files."""
+    return str(workflow.modifier.path_modifier.replace_prefix(path))
+
+
+def users_file(path):
+    """A file of the user's as an input, which lies where it lies, whatever a module's `prefix:`."""
+    return local(path)
+
+
 def own_file(path):
     """A file of this checkout as an input: seen from the working folder, so that both may move."""
-    return os.path.relpath(ROOT / path)
+    return local(os.path.relpath(ROOT / path))
 
 
 def gpus(section):
@@ -152,20 +145,3 @@ def _asked(what, rule, beside=0):
     first = getattr(CONFIG.jobs, what).get(rule) + beside
     most = getattr(CONFIG.jobs, f"max_{what}") or float("inf")
     return lambda wildcards, attempt: min(first * attempt, most)
-
-
-def cells():
-    """Every fraction and draw of the study, as values of wildcards."""
-    return [
-        {"fraction": fraction, "draw": draw} for fraction in FRACTIONS for draw in DRAWS
-    ]
-
-
-def runs():
-    """Every classifier run of the study, as values of wildcards."""
-    return [
-        {"arm": arm, **cell, "seed": seed}
-        for arm in ARMS
-        for cell in cells()
-        for seed in SEEDS
-    ]

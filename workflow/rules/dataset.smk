@@ -96,7 +96,7 @@ rule split_patients:
             "dataset",
             ("reserve_percent", "seed", "test_percent", "thin", "validation_percent"),
         )
-        | {"target_findings": RECKONED},
+        | {"target_findings": PLAN.findings},
         code=code("split_patients.py"),
     script:
         "../scripts/split_patients.py"
@@ -120,7 +120,7 @@ rule draw_patients:
         runtime=minutes("draw_patients"),
     params:
         draws=chosen_settings("dataset", ("min_positive_patients", "seed"))
-        | {"target_findings": RECKONED},
+        | {"target_findings": PLAN.findings},
         code=code("draw_patients.py"),
     script:
         "../scripts/draw_patients.py"

@@ -25,7 +25,7 @@ rule make_training_set:
         finding=finding_name,
         findings=DATASET.findings,
         filters=recipe_filters,
-        target_findings=RECKONED,
+        target_findings=PLAN.findings,
         resolution=CONFIG.gan.resolution,
         study=STUDY,
         code=code("make_training_set.py"),
@@ -53,7 +53,7 @@ rule make_validation_set:
         runtime=minutes("make_validation_set"),
     params:
         finding=finding_name,
-        target_findings=RECKONED,
+        target_findings=PLAN.findings,
         resolution=CONFIG.gan.resolution,
         study=STUDY,
         code=code("make_validation_set.py"),
@@ -88,8 +88,8 @@ rule train_features:
         features=settings("features"),
         without_effect=without_effect("features"),
         findings=DATASET.findings,
-        target_findings=RECKONED,
-        state=f"results/{STUDY}/state/features/{{fraction}}/draw{{draw}}",
+        target_findings=PLAN.findings,
+        state=placed(PATHS.pattern("features_state")),
         study=STUDY,
         code=code("train_features.py"),
     script:
@@ -101,8 +101,8 @@ rule train_gan:
     input:
         images="<gan>/training_set.h5",
         base=base_gan,
-        validation_set=watch_reference,
-        features=watch_features,
+        validation_set=evaluation_reference,
+        features=evaluation_features,
     output:
         generator="<gan>/generator.pt",
         training="<gan>/training.csv",
@@ -135,7 +135,7 @@ rule train_gan:
     params:
         gan=gan_settings,
         without_effect=without_effect("gan", weights_dir=CONFIG.features.weights_dir),
-        state=f"results/{STUDY}/state/gan/{{recipe}}/{{fraction}}/draw{{draw}}/{{finding}}",
+        state=placed(PATHS.pattern("gan_state")),
         study=STUDY,
         code=code("train_gan.py"),
     script:

@@ -1,5 +1,4 @@
-# Input functions and params of the rules, by stage. Paths are written out, since pathvars are not
-# known to functions.
+# Input functions and params of the rules, by stage: each looks up in the plan what its wildcards need.
 
 
 # dataset
@@ -7,16 +6,16 @@
 
 def dataset_root():
     """The folder with train.csv and the images: the user's, or the phantoms'."""
-    return DATASET.root or f"resources/phantom/{STUDY}/Phantom-v1.0-small"
+    return DATASET.root or placed(PATHS.pattern("phantom"))
 
 
 def dataset_csv(key):
     """One of the data set's CSV files; an empty list where there is none."""
     if DATASET.root is None:
-        return f"{dataset_root()}/{'train.csv' if key == 'train_csv' else 'valid.csv'}"
-    if getattr(DATASET, key) is None:
-        return []
-    return image_folder().table(getattr(DATASET, key))
+        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
+        return PATHS.pattern("phantom", f"/{name}")
+    name = getattr(DATASET, key)
+    return [] if name is None else users_file(image_folder().table(name))
 
 
 @cache
@@ -30,8 +29,8 @@ def check_policies():
     return {
         "uncertain": DATASET.uncertain.mapping(),
         "blank": DATASET.blank,
-        "target_findings": TARGETS,
-        "negative_for": RECKONED if bank_names() else [],
+        "target_findings": PLAN.targets,
+        "negative_for": PLAN.findings if PLAN.banks_of_a_cell() else [],
     }
 
 
@@ -68,7 +67,7 @@ def images_fingerprint():
 
 def watched_record():
     """Where it is noted which files the pixel cache was made from."""
-    return f"results/{STUDY}/state/images/pixels_{DATASET.resolution}.csv"
+    return placed(PATHS.pattern("images_state", f"/pixels_{DATASET.resolution}.csv"))
 
 
 def shard_file(path):
@@ -84,126 +83,89 @@ def recipe_filters(wildcards):
     return filter_settings(CONFIG.recipes.get(wildcards.recipe, []))
 
 
-def gan_file(wildcards, name, recipe=None, finding=None):
-    """A file of the GAN of a recipe and finding (default: the wildcards') on the same draw."""
-    recipe, finding = recipe or wildcards.recipe, finding or wildcards.finding
-    return f"results/{STUDY}/gan/{recipe}/{wildcards.fraction}/draw{wildcards.draw}/{finding}/{name}"
-
-
 def base_gan(wildcards):
     """The base GAN's checkpoint that a finding's GAN starts from; others start from nothing."""
-    if wildcards.recipe in (BASE, CONDITIONAL):
+    if not starts_from_base(wildcards.recipe):
         return []
-    return gan_file(wildcards, "generator.pt", BASE, NEGATIVES)
+    return PATHS.fill("gan", wildcards, "/generator.pt", recipe=BASE, finding=None)
 
 
 def gan_settings(wildcards):
     """The section `gan`, without what concerns finding GANs alone where none is trained."""
-    from_scratch = wildcards.recipe in (BASE, CONDITIONAL)
-    only_findings = ("finetune_kimg", "freeze_d") if from_scratch else ()
-    return settings("gan", without=only_findings)
+    finetunes = starts_from_base(wildcards.recipe)
+    return settings("gan", without=() if finetunes else ("finetune_kimg", "freeze_d"))
 
 
-def watch_reference(wildcards):
+def evaluation_reference(wildcards):
     """The validation images that a GAN is measured against while it trains."""
-    if CONFIG.gan.evaluation is None:
-        return []
-    return f"results/{STUDY}/dataset/validation/{wildcards.finding}.h5"
+    measured = PLAN.evaluation_spaces()
+    return PLAN.validation_set(wildcards.finding) if measured else []
 
 
 def features_model(wildcards, spaces):
     """The network behind the feature space `classifier`, where that is used."""
-    if "classifier" not in spaces:
-        return []
     return (
-        f"results/{STUDY}/features/{wildcards.fraction}/draw{wildcards.draw}/model.pt"
+        PATHS.fill("features", wildcards, "/model.pt") if "classifier" in spaces else []
     )
 
 
-def watch_spaces():
-    """The feature space that GANs are measured in while they train, as a list."""
-    return [] if CONFIG.gan.evaluation is None else [CONFIG.gan.evaluation.space]
-
-
-def watch_features(wildcards):
+def evaluation_features(wildcards):
     """The network whose features a GAN is measured in while it trains."""
-    return features_model(wildcards, watch_spaces())
+    return features_model(wildcards, PLAN.evaluation_spaces())
 
 
 # bank
 
 
-def bank_recipes():
-    """Recipes whose banks some arm needs, in the order of the arms."""
-    return list(
-        dict.fromkeys(arm["recipe"] for arm in ARMS.values() if arm.get("recipe"))
-    )
-
-
 def bank_settings():
     """The section `bank`, with the largest of several ratios: smaller doses use a part of the bank."""
-    return CONFIG.bank.model_copy(
-        update={"ratio": CONFIG.bank.largest_ratio()}
-    ).with_effect()
+    largest = {"ratio": CONFIG.bank.largest_ratio()}
+    return CONFIG.bank.model_copy(update=largest).with_effect()
 
 
-def positives_recipe():
-    """The recipe whose training sets stand for a finding's real positives: all have the same."""
-    return next(
-        (recipe for recipe in bank_recipes() if recipe != CONDITIONAL),
-        next(iter(CONFIG.recipes)),
-    )
-
-
-def bank_gan(wildcards, name):
+def bank_gan(wildcards, file):
     """A file of the GAN that a bank is drawn from: its finding's own, or the conditional one."""
-    finding = ALL if wildcards.recipe == CONDITIONAL else None
-    return gan_file(wildcards, name, finding=finding)
+    return PATHS.fill("gan", gan_of(dict(wildcards.items())), file)
 
 
 def bank_generator(wildcards):
     """The generator of a bank."""
-    return bank_gan(wildcards, "generator.pt")
+    return bank_gan(wildcards, "/generator.pt")
 
 
 def bank_training_set(wildcards):
     """What the generator of a bank was trained on."""
-    return bank_gan(wildcards, "training_set.h5")
+    return bank_gan(wildcards, "/training_set.h5")
+
+
+def positives(wildcards, **more):
+    """The training set of a finding's real positives."""
+    recipe = PLAN.recipe_of_positives()
+    return PATHS.fill("gan", wildcards, "/training_set.h5", recipe=recipe, **more)
 
 
 def bank_positives(wildcards):
     """The real training images of a bank's finding."""
-    recipe = positives_recipe() if wildcards.recipe == CONDITIONAL else None
-    return gan_file(wildcards, "training_set.h5", recipe)
+    if wildcards.recipe == CONDITIONAL:
+        return positives(wildcards)
+    return PATHS.fill("gan", wildcards, "/training_set.h5")
 
 
 def bank_labels(wildcards):
     """The real positives whose labels a conditional bank's images are drawn with."""
-    return bank_positives(wildcards) if wildcards.recipe == CONDITIONAL else []
+    return positives(wildcards) if wildcards.recipe == CONDITIONAL else []
 
 
 def bank_sizes(wildcards):
     """Training sets that say how large a bank is: its finding's, or for the negatives those of all."""
     if wildcards.recipe != BASE:
         return [bank_positives(wildcards)]
-    return [
-        gan_file(wildcards, "training_set.h5", positives_recipe(), slug(finding))
-        for finding in TARGETS
-    ]
-
-
-def selection_spaces():
-    """The feature spaces that banks' images are selected in; the network that judges them is one."""
-    select = CONFIG.bank.select
-    if select is None:
-        return []
-    spaces = [] if select.copies is None else [select.space]
-    return [*spaces, "classifier"] if select.implausible else spaces
+    return [positives(wildcards, finding=finding) for finding in PLAN.targets]
 
 
 def selection_features(wildcards):
     """The network that a bank's images are selected with, where one is needed."""
-    return features_model(wildcards, selection_spaces())
+    return features_model(wildcards, PLAN.selection_spaces())
 
 
 def quality_features(wildcards):
@@ -211,27 +173,24 @@ def quality_features(wildcards):
     return features_model(wildcards, CONFIG.quality.spaces)
 
 
-def bank_names():
-    """Recipe and finding of every bank of a fraction and draw; None for the base's negatives."""
-    names = [
-        {"recipe": recipe, "finding": finding}
-        for recipe in bank_recipes()
-        for finding in TARGETS
-    ]
-    if any(arm.get("negatives") for arm in ARMS.values()):
-        names.append({"recipe": "base", "finding": None})
-    return names
-
-
 def cell_banks(wildcards):
-    """Every bank of a fraction and draw, in the order of `bank_names`."""
-    return files("bank/{}.h5", [{**name, **wildcards} for name in bank_names()])
+    """Every bank of a fraction and draw, in the order of `Plan.banks_of_a_cell`."""
+    cell = dict(wildcards.items())
+    return PLAN.files(
+        "bank", [{**bank, **cell} for bank in PLAN.banks_of_a_cell()], ".h5"
+    )
 
 
 def cell_training_sets(wildcards):
     """What the generators of these banks were trained on."""
-    places = [origin({**name, **wildcards}) for name in bank_names()]
-    return files("gan/{}/training_set.h5", places)
+    cell = dict(wildcards.items())
+    gans = [gan_of({**bank, **cell}) for bank in PLAN.banks_of_a_cell()]
+    return PLAN.files("gan", gans, "/training_set.h5")
+
+
+def base_training_set(wildcards):
+    """The negatives of a fraction and draw."""
+    return PATHS.fill("gan", wildcards, "/training_set.h5", recipe=BASE, finding=None)
 
 
 # classifier
@@ -239,34 +198,36 @@ def cell_training_sets(wildcards):
 
 def arm_banks(wildcards):
     """The banks of synthetic positives that an arm adds, in the order of the target findings."""
-    recipe = DEFINITIONS[wildcards.arm].get("recipe")
-    if recipe is None:
-        return []
-    folder = f"results/{STUDY}/bank/{recipe}/{wildcards.fraction}/draw{wildcards.draw}"
-    return [f"{folder}/{slug(finding)}.h5" for finding in TARGETS]
+    recipe = PLAN.definitions[wildcards.arm].get("recipe")
+    banks = (
+        []
+        if recipe is None
+        else [{"recipe": recipe, "finding": f} for f in PLAN.targets]
+    )
+    return [PATHS.fill("bank", wildcards, ".h5", **bank) for bank in banks]
 
 
 def arm_negatives(wildcards):
     """The bank of synthetic negatives, where an arm adds them."""
-    if not DEFINITIONS[wildcards.arm].get("negatives"):
+    if not PLAN.definitions[wildcards.arm].get("negatives"):
         return []
-    return f"results/{STUDY}/bank/base/{wildcards.fraction}/draw{wildcards.draw}/{NEGATIVES}.h5"
+    return PATHS.fill("bank", wildcards, ".h5", recipe=BASE, finding=None)
 
 
 def arm_definition(wildcards):
     """An arm's definition, in a fixed order of keys."""
-    return dict(sorted(DEFINITIONS[wildcards.arm].items()))
+    return dict(sorted(PLAN.definitions[wildcards.arm].items()))
 
 
 def arm_transforms(wildcards):
     """The settings of an arm's random transforms, or none."""
-    name = DEFINITIONS[wildcards.arm].get("transforms")
+    name = PLAN.definitions[wildcards.arm].get("transforms")
     return None if name is None else CONFIG.transforms[name].plain()
 
 
 def arm_additions(wildcards):
     """The size of the banks, where an arm adds as many other images and names no ratio."""
-    arm = DEFINITIONS[wildcards.arm]
+    arm = PLAN.definitions[wildcards.arm]
     adds = (arm.get("oversample") or arm.get("reserve")) and "ratio" not in arm
     return {key: bank_settings()[key] if adds else None for key in ("number", "ratio")}
 
@@ -278,116 +239,29 @@ def largest_arms():
     """
     if CONFIG.classifier.epoch_images != "largest":
         return []
-    bank, arms = bank_settings(), [DEFINITIONS[name] for name in CONFIG.arms]
-    return largest_additions(arms, bank["ratio"], bank["number"], TARGETS)
+    bank, arms = bank_settings(), [PLAN.definitions[name] for name in CONFIG.arms]
+    return largest_additions(arms, bank["ratio"], bank["number"], PLAN.targets)
 
 
 def own_weights(section):
     """A file of pretrained weights that is the user's own, not one of torchvision's."""
     weights = getattr(CONFIG, section).weights
-    return [] if weights in (None, "imagenet") else weights
+    return [] if weights in (None, "imagenet") else users_file(weights)
 
 
 # report
 
 
-def filter_leaks():
-    """What share of the banks looks filtered: a file a fraction and draw, where there are banks."""
-    return [
-        f"results/{STUDY}/bank/filter_leak/{cell['fraction']}/draw{cell['draw']}.json"
-        for cell in cells()
-        if bank_names()
-    ]
-
-
-def checked_runs():
-    """Every classifier run, with what its arm adds."""
-    return [
-        {
-            **run,
-            "recipe": ARMS[run["arm"]].get("recipe"),
-            "negatives": ARMS[run["arm"]].get("negatives", False),
-            "reserve": ARMS[run["arm"]].get("reserve", False),
-        }
-        for run in runs()
-    ]
-
-
-def predictions():
-    """The predictions of every classifier run."""
-    return [
-        f"results/{STUDY}/classifier/{run['arm']}/{run['fraction']}/draw{run['draw']}/seed{run['seed']}/predictions.parquet"
-        for run in runs()
-    ]
-
-
-def choosing_cells():
-    """Fractions and draws whose own network chooses among GANs or images, as values of wildcards."""
-    chooses = "classifier" in [*watch_spaces(), *selection_spaces()]
-    return cells() if chooses and bank_names() else []
-
-
-def validation_sets():
-    """The validation images that some bank or GAN is measured against."""
-    names = {place({**gan, **cells()[0]}).split("/")[-1] for gan in [*gans(), *banks()]}
-    return [f"results/{STUDY}/dataset/validation/{name}.h5" for name in sorted(names)]
-
-
-def gans():
-    """Every GAN that some arm needs: those of its banks, and the base that findings' start from."""
-    names = [origin(bank) for bank in bank_names()]
-    if any(name["recipe"] != CONDITIONAL for name in names):
-        names.append({"recipe": BASE, "finding": None})
-    # Each once: the banks of the conditional GAN have one between them.
-    names = [name for i, name in enumerate(names) if name not in names[:i]]
-    return [{**name, **cell} for name in names for cell in cells()]
-
-
-def banks():
-    """Every bank that some arm needs."""
-    return [{**bank, **cell} for bank in bank_names() for cell in cells()]
-
-
-def origin(bank):
-    """The GAN that a bank is drawn from: of the same recipe and finding, or the conditional one."""
-    return {**bank, "finding": ALL} if bank["recipe"] == CONDITIONAL else bank
-
-
-def place(gan):
-    """A GAN's or bank's place among those of the study."""
-    finding = NEGATIVES if gan["finding"] is None else slug(gan["finding"])
-    return f"{gan['recipe']}/{gan['fraction']}/draw{gan['draw']}/{finding}"
-
-
-def files(kind, gans):
-    """One file of each GAN or bank, as in gan/{}/generator.pt."""
-    return [f"results/{STUDY}/{kind.format(place(gan))}" for gan in gans]
-
-
 def reported_settings():
     """The sections that the report quotes, by name."""
-    sections = (
-        "arms",
-        "bank",
-        "classifier",
-        "dataset",
-        "filters",
-        "gan",
-        "recipes",
-        "transforms",
-    )
-    plain = CONFIG.plain()
-    return {
-        name: (
-            settings(name)
-            if hasattr(getattr(CONFIG, name), "with_effect")
-            else plain[name]
-        )
-        for name in sections
-    } | {
-        "arms": {name: DEFINITIONS[name] for name in sorted(CONFIG.arms)},
-        "dataset": settings("dataset") | {"uncertain": DATASET.uncertain.mapping()},
+    sections = {
+        name: settings(name) for name in ("bank", "classifier", "dataset", "gan")
     }
+    sections["dataset"]["uncertain"] = DATASET.uncertain.mapping()
+    plain = CONFIG.plain()
+    named = {name: plain[name] for name in ("filters", "recipes", "transforms")}
+    arms = {name: CONFIG.arms[name].given() for name in sorted(CONFIG.arms)}
+    return dict(sorted((sections | named | {"arms": arms}).items()))
 
 
 # states
@@ -406,17 +280,3 @@ def training_states(wildcards):
                 for path in [*training.output, training.benchmark]
             ]
     return found
-
-
-# the whole study
-
-
-def final_outputs():
-    """What the study delivers: the report, and every bank with its quality and datasheet."""
-    return [
-        f"results/{STUDY}/dataset/label_counts.csv",
-        f"results/{STUDY}/report/index.html",
-        f"results/{STUDY}/report/summary.csv",
-        *files("bank/{}_quality.json", banks()),
-        *files("bank/{}_datasheet.md", banks()),
-    ]

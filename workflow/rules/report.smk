@@ -1,27 +1,20 @@
 # From the predictions of all runs to the answer: tables with intervals and verdicts, and the page.
 
 
-# The banks whose images the page shows: those of the first draw.
-SHOWN_BANKS = [bank for bank in banks() if bank["draw"] == DRAWS[0]]
-
-
 rule check_leakage:
     """Look into all files for patients where they must not be; without this, no report."""
     input:
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
-        draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
+        draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
         rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
-        training_set=files("gan/{}/training_set.h5", gans()),
-        generator=files("gan/{}/generator.pt", gans()),
-        metadata=files("gan/{}/generator.json", gans()),
-        validation_sets=validation_sets(),
-        bank=files("bank/{}.h5", banks()),
-        model=[
-            f"results/{STUDY}/features/{cell['fraction']}/draw{cell['draw']}/model.pt"
-            for cell in choosing_cells()
-        ],
-        predictions=predictions(),
+        training_set=PLAN.files("gan", PLAN.gans(), "/training_set.h5"),
+        generator=PLAN.files("gan", PLAN.gans(), "/generator.pt"),
+        metadata=PLAN.files("gan", PLAN.gans(), "/generator.json"),
+        validation_sets=PLAN.validation_sets(),
+        bank=PLAN.files("bank", PLAN.banks(), ".h5"),
+        model=PLAN.files("features", PLAN.choosing_cells(), "/model.pt"),
+        predictions=PLAN.files("run", PLAN.runs(), "/predictions.parquet"),
     output:
         leakage="<report>/leakage.csv",
     log:
@@ -34,10 +27,10 @@ rule check_leakage:
         mem_mb=memory("check_leakage"),
         runtime=minutes("check_leakage"),
     params:
-        gans=gans(),
-        banks=banks(),
-        features=choosing_cells(),
-        runs=checked_runs(),
+        gans=PLAN.gans(),
+        banks=PLAN.banks(),
+        features=PLAN.choosing_cells(),
+        runs=PLAN.runs_with_additions(),
         code=code("check_leakage.py"),
     script:
         "../scripts/check_leakage.py"
@@ -48,9 +41,9 @@ rule evaluate:
     input:
         labels="<dataset>/labels.parquet",
         split="<dataset>/split.csv",
-        draws=[f"results/{STUDY}/dataset/draw{draw}.csv" for draw in DRAWS],
+        draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
         rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
-        predictions=predictions(),
+        predictions=PLAN.files("run", PLAN.runs(), "/predictions.parquet"),
         # Not read: no result is written of a study that leaks.
         leakage="<report>/leakage.csv",
     output:
@@ -87,9 +80,11 @@ rule evaluate:
         mem_mb=memory("evaluate"),
         runtime=minutes("evaluate"),
     params:
-        runs=runs(),
-        doses={arm: DOSES[arm] for arm in CONFIG.classifier.arms if arm in DOSES},
-        target_findings=TARGETS,
+        runs=PLAN.runs(),
+        doses={
+            arm: PLAN.doses[arm] for arm in CONFIG.classifier.arms if arm in PLAN.doses
+        },
+        target_findings=PLAN.targets,
         statistics=settings("report")["statistics"],
         baseline=CONFIG.report.baseline,
         control=CONFIG.report.control,
@@ -120,11 +115,11 @@ rule make_report:
             own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
             for kind in ("css", "html.j2", "js")
         ],
-        training=files("gan/{}/training.csv", map(origin, SHOWN_BANKS)),
-        samples=files("gan/{}/samples.png", map(origin, SHOWN_BANKS)),
-        sheet=files("bank/{}_sheet.npz", SHOWN_BANKS),
-        quality=files("bank/{}_quality.json", banks()),
-        filter_leak=filter_leaks(),
+        training=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "/training.csv"),
+        samples=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "/samples.png"),
+        sheet=PLAN.files("bank", PLAN.shown_banks(), "_sheet.npz"),
+        quality=PLAN.files("bank", PLAN.banks(), "_quality.json"),
+        filter_leak=PLAN.filter_leaks(),
     output:
         page=report(
             "<report>/index.html",
@@ -157,8 +152,8 @@ rule make_report:
         mem_mb=memory("make_report"),
         runtime=minutes("make_report"),
     params:
-        gans=SHOWN_BANKS,
-        banks=banks(),
+        gans=PLAN.shown_banks(),
+        banks=PLAN.banks(),
         study=STUDY,
         phantom=DATASET.root is None,
         settings=reported_settings(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from rarecxr.data.image_folder import ImageFolder
 from rarecxr.study.configuration.study import Configuration
 
 
@@ -69,7 +70,7 @@ def missing_files(
         else:
             for key in ("train_csv", "expert_csv"):
                 name = getattr(dataset, key)
-                if name is not None and not (root / name).is_file():
+                if name is not None and not Path(ImageFolder(root).table(name)).is_file():
                     null = ", or null if there is none" if key == "expert_csv" else ""
                     yield (
                         f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "

@@ -16,28 +16,27 @@ _RUN = f"{{arm}}/{_CELL}/seed{{seed}}"
 class Paths:
     """The paths of one study, as patterns with wildcards and filled in.
 
-    Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks; features (fraction, draw); gan and
-    bank (recipe, fraction, draw, finding); run (arm, fraction, draw, seed); and features_state, gan_state
-    and run_state, folders of resume files with the same wildcards, which lie outside all outputs.
+    Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, images_state;
+    features and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw, finding); run
+    (arm, fraction, draw, seed); and with the same wildcards features_state, gan_state and
+    run_state, folders of resume files, which lie outside all outputs.
 
     Attributes:
         study: name of the study.
-        prefix: what comes before every path, such as the `prefix:` of a module.
     """
 
     study: str
-    prefix: str = ""
 
     @property
     def results(self) -> str:
         """Folder of everything that the study makes."""
-        return f"{self.prefix}results/{self.study}"
+        return f"results/{self.study}"
 
     def patterns(self) -> dict[str, str]:
         """Every pattern by name."""
         results = self.results
         return {
-            "phantom": f"{self.prefix}resources/phantom/{self.study}/Phantom-v1.0-small",
+            "phantom": f"resources/phantom/{self.study}/Phantom-v1.0-small",
             "dataset": f"{results}/dataset",
             "features": f"{results}/features/{_CELL}",
             "gan": f"{results}/gan/{_FINDING}",
@@ -47,13 +46,14 @@ class Paths:
             "report": f"{results}/report",
             "logs": f"{results}/logs",
             "benchmarks": f"{results}/benchmarks",
+            "images_state": f"{results}/state/images",
             "features_state": f"{results}/state/features/{_CELL}",
             "gan_state": f"{results}/state/gan/{_FINDING}",
             "run_state": f"{results}/state/classifier/{_RUN}",
         }
 
     def pattern(self, name: str, file: str = "") -> str:
-        """One pattern, with what comes after it: `/` and a file's name, or an ending such as `.h5`."""
+        """One pattern, with what comes after it: `/` and a file's name, or an ending as `.h5`."""
         return self.patterns()[name] + file
 
     def fill(self, name: str, values: Mapping[str, Any], file: str = "", **more: Any) -> str:
@@ -61,8 +61,8 @@ class Paths:
 
         Args:
             name: of the pattern.
-            values: of its wildcards; others are left out. A finding by its name or its name in paths,
-                None for the negatives.
+            values: of its wildcards; others are left out. A finding by its name or its name in
+                paths, None for the negatives.
             file: see `pattern`.
             more: wildcards that take the place of `values`.
         """

@@ -68,6 +68,10 @@ class Section(BaseModel):
         """All settings as plain values, keys sorted: for params of rules, JSON and checkpoints."""
         return _sorted(self.model_dump(mode="json"))
 
+    def given(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as `plain` has them."""
+        return _sorted(self.model_dump(mode="json", exclude_defaults=True))
+
     def with_effect(self) -> dict[str, Any]:
         """The settings that can change a result, as `plain` has them."""
         return self._split()[0]

@@ -1,0 +1,161 @@
+"""What a study consists of, and where it lies."""
+
+import pytest
+
+from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
+from rarecxr.study.paths import Paths, in_paths
+from rarecxr.study.plan import Plan, gan_of
+
+CELL = {"fraction": "12.5", "draw": 3}
+PATHS = Paths("lungs")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "file", "path"),
+    [
+        ("dataset", {}, "/split.csv", "results/lungs/dataset/split.csv"),
+        ("phantom", {}, "/train.csv", "resources/phantom/lungs/Phantom-v1.0-small/train.csv"),
+        ("features", CELL, "/model.pt", "results/lungs/features/12.5/draw3/model.pt"),
+        (
+            "gan",
+            {**CELL, "recipe": "plain", "finding": "Pleural Other"},
+            "/generator.pt",
+            "results/lungs/gan/plain/12.5/draw3/pleural_other/generator.pt",
+        ),
+        (
+            "bank",
+            {**CELL, "recipe": "base", "finding": None},
+            "_quality.json",
+            "results/lungs/bank/base/12.5/draw3/negatives_quality.json",
+        ),
+        ("filter_leak", CELL, "", "results/lungs/bank/filter_leak/12.5/draw3.json"),
+        (
+            "run",
+            {**CELL, "arm": "gan@0.5", "seed": 2},
+            "/history.csv",
+            "results/lungs/classifier/gan@0.5/12.5/draw3/seed2/history.csv",
+        ),
+        (
+            "gan_state",
+            {**CELL, "recipe": "conditional", "finding": ALL},
+            "",
+            "results/lungs/state/gan/conditional/12.5/draw3/all",
+        ),
+    ],
+)
+def test_where_things_lie(name, values, file, path):
+    assert PATHS.fill(name, values, file) == path
+
+
+def test_a_filled_pattern_is_the_pattern_with_its_wildcards():
+    values = {"recipe": "r", "fraction": "f", "draw": "d", "finding": "g", "arm": "a", "seed": "s"}
+    for name, pattern in PATHS.patterns().items():
+        assert PATHS.fill(name, values) == pattern.format(**values)
+        assert "{" not in PATHS.fill(name, values)
+
+
+def test_values_that_are_named_replace_those_of_the_wildcards():
+    values = {**CELL, "recipe": "plain", "finding": "fracture"}
+    assert PATHS.fill("gan", values, recipe="base", finding=None).endswith(
+        "base/12.5/draw3/negatives"
+    )
+
+
+def test_every_finding_has_a_place_of_its_own():
+    names = [in_paths(finding) for finding in (*FINDINGS, None, ALL)]
+    assert len(set(names)) == len(names)
+    # A name in paths stays what it is.
+    assert [in_paths(name) for name in names] == names
+    assert in_paths(None) == NEGATIVES
+
+
+def plan(arms, **changes):
+    sections = {"classifier": {"arms": arms}, "dataset": {"target_findings": ["Fracture", "Edema"]}}
+    return Plan(Configuration(**(sections | changes)))
+
+
+def test_the_reference_study_in_numbers():
+    """Three findings, two fractions: a recipe with negatives, and one without."""
+    study = Plan(Configuration())
+    assert study.fractions == ["20", "100"]
+    assert study.recipes() == ["plain"]
+    assert len(study.banks()) == len(study.gans()) == 2 * (3 + 1)
+    assert len(study.runs()) == 4 * 2
+    assert len(study.deliverables()) == 3 + 2 * 8
+    assert len(study.validation_sets()) == 4
+
+
+def test_no_arm_with_a_recipe_needs_no_gan():
+    study = plan(["none", "oversample"])
+    assert study.banks() == study.gans() == study.choosing_cells() == []
+    assert study.validation_sets() == study.filter_leaks() == []
+    assert study.recipe_of_positives() == "plain"
+    assert study.deliverables() == [
+        "results/demo/report/index.html",
+        "results/demo/report/summary.csv",
+        "results/demo/dataset/label_counts.csv",
+    ]
+
+
+def test_a_recipe_needs_the_base_and_negatives_a_bank_of_their_own():
+    cell = {"fraction": "100", "draw": 0}
+    one = plan(["none", "gan"], dataset={"fractions": [100], "target_findings": ["Fracture"]})
+    fracture = {"recipe": "plain", "finding": "Fracture", **cell}
+    base = {"recipe": "base", "finding": None, **cell}
+    assert one.banks() == [fracture]
+    assert one.gans() == [fracture, base]
+    with_negatives = plan(
+        ["none", "balanced_gan"], dataset={"fractions": [100], "target_findings": ["Fracture"]}
+    )
+    assert with_negatives.banks() == [fracture, base]
+
+
+def test_the_banks_of_all_findings_have_one_conditional_gan():
+    study = plan(["none", "conditional_gan"])
+    gans = study.gans()
+    assert [gan["recipe"] for gan in gans] == ["conditional"] * 2
+    assert {gan["finding"] for gan in gans} == {ALL}
+    assert len(study.banks()) == 4
+    assert all(gan_of(bank) in gans for bank in study.banks())
+    # The real positives are those of a recipe that has training sets by finding.
+    assert study.recipe_of_positives() == "plain"
+
+
+def test_planned_findings_are_taken_into_account_and_have_no_gan():
+    study = plan(
+        ["none", "gan"], dataset={"target_findings": ["Fracture"], "planned_findings": ["Edema"]}
+    )
+    assert study.findings == ["Edema", "Fracture"]
+    assert {bank["finding"] for bank in study.banks()} == {"Fracture"}
+
+
+def test_arms_run_at_every_dose():
+    study = plan(["none", "oversample", "gan"], bank={"ratio": [2.0, 0.5]})
+    assert list(study.arms) == ["none", "oversample@0.5", "oversample", "gan@0.5", "gan"]
+    assert study.doses["gan"] == {"gan@0.5": 0.5, "gan": 2.0}
+    assert study.arms["gan@0.5"]["ratio"] == 0.5
+    assert study.arms["gan"] == {"recipe": "plain"}
+    assert "standard@0.5" not in study.definitions
+
+
+@pytest.mark.parametrize(
+    ("gan", "bank", "chooses"),
+    [
+        ({"evaluation": None}, {"select": None}, False),
+        ({"evaluation": {"space": "pixels"}}, {"select": {"copies": None}}, False),
+        ({"evaluation": {"space": "classifier"}}, {"select": None}, True),
+        ({"evaluation": None}, {"select": {"space": "classifier"}}, True),
+        ({"evaluation": None}, {"select": {"copies": None, "implausible": 0.1}}, True),
+    ],
+)
+def test_the_feature_networks_that_choose_are_examined_for_leaks(gan, bank, chooses):
+    study = plan(["none", "gan"], gan=gan, bank=bank)
+    assert (study.choosing_cells() == study.cells()) is chooses
+
+
+def test_several_draws_multiply_all_but_the_shown_banks():
+    study = plan(["none", "gan"], draws=2)
+    assert len(study.banks()) == 2 * 2 * 2
+    assert {bank["draw"] for bank in study.shown_banks()} == {0}
+    assert len(study.shown_banks()) == 4

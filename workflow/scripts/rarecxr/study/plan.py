@@ -1,0 +1,176 @@
+"""What a study consists of: which GANs, banks and classifier runs its configuration asks for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rarecxr.study.arms import at_doses
+from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.findings import ALL
+from rarecxr.study.paths import Paths, in_paths
+from rarecxr.study.recipes import BASE, CONDITIONAL
+
+# Values of wildcards: recipe, finding, fraction, draw, arm and seed, as far as they apply. A
+# finding stands by its name, the negatives as None.
+Values = dict[str, Any]
+
+
+class Plan:
+    """All that a configuration asks for, as values of wildcards and as paths.
+
+    Attributes:
+        configuration: the checked configuration.
+        paths: where everything lies.
+        fractions: as they stand in paths: 1, not 1.0.
+        findings: target findings and those that may become some later: what patients are shared out
+            by, and negatives are free of.
+        definitions: every arm's definition as plain values, those at smaller doses too.
+        doses: for each arm with several doses the ratio of each of its names.
+        arms: the definitions of the arms that run.
+    """
+
+    def __init__(self, configuration: Configuration):
+        self.configuration = configuration
+        self.paths = Paths(configuration.study)
+        self.fractions = [format(value, "g") for value in configuration.dataset.fractions]
+        self.draws = range(configuration.draws)
+        self.seeds = range(configuration.classifier.seeds)
+        self.targets = configuration.dataset.target_findings
+        self.findings = sorted({*self.targets, *configuration.dataset.planned_findings})
+        self.definitions, self.doses = at_doses(
+            {name: arm.given() for name, arm in configuration.arms.items()},
+            configuration.bank.ratio,
+        )
+        self.arms = {
+            run: self.definitions[run]
+            for name in configuration.classifier.arms
+            for run in self.doses.get(name, [name])
+        }
+
+    # Fractions, draws and runs
+
+    def cells(self) -> list[Values]:
+        """Every fraction and draw."""
+        return [
+            {"fraction": fraction, "draw": draw}
+            for fraction in self.fractions
+            for draw in self.draws
+        ]
+
+    def runs(self) -> list[Values]:
+        """Every classifier run."""
+        return [
+            {"arm": arm, **cell, "seed": seed}
+            for arm in self.arms
+            for cell in self.cells()
+            for seed in self.seeds
+        ]
+
+    def runs_with_additions(self) -> list[Values]:
+        """Every classifier run, with the recipe, negatives and reserve that its arm adds."""
+        return [
+            {
+                **run,
+                "recipe": self.arms[run["arm"]].get("recipe"),
+                "negatives": self.arms[run["arm"]].get("negatives", False),
+                "reserve": self.arms[run["arm"]].get("reserve", False),
+            }
+            for run in self.runs()
+        ]
+
+    # Banks and GANs
+
+    def recipes(self) -> list[str]:
+        """Recipes whose banks some arm needs, in the order of the arms."""
+        return list(dict.fromkeys(arm["recipe"] for arm in self.arms.values() if arm.get("recipe")))
+
+    def banks_of_a_cell(self) -> list[Values]:
+        """Recipe and finding of every bank of a fraction and draw."""
+        banks = [
+            {"recipe": recipe, "finding": finding}
+            for recipe in self.recipes()
+            for finding in self.targets
+        ]
+        if any(arm.get("negatives") for arm in self.arms.values()):
+            banks.append({"recipe": BASE, "finding": None})
+        return banks
+
+    def banks(self) -> list[Values]:
+        """Every bank that some arm needs."""
+        return [{**bank, **cell} for bank in self.banks_of_a_cell() for cell in self.cells()]
+
+    def shown_banks(self) -> list[Values]:
+        """The banks whose images the report shows: those of the first draw."""
+        return [bank for bank in self.banks() if bank["draw"] == self.draws[0]]
+
+    def gans(self) -> list[Values]:
+        """Every GAN that some bank needs, and the base that the findings' GANs start from."""
+        gans = [gan_of(bank) for bank in self.banks_of_a_cell()]
+        if any(gan["recipe"] != CONDITIONAL for gan in gans):
+            gans.append({"recipe": BASE, "finding": None})
+        # Each once: the banks of the conditional GAN have one between them.
+        gans = [gan for place, gan in enumerate(gans) if gan not in gans[:place]]
+        return [{**gan, **cell} for gan in gans for cell in self.cells()]
+
+    def recipe_of_positives(self) -> str:
+        """The recipe whose training sets stand for a finding's positives: all have the same."""
+        trained = [recipe for recipe in self.recipes() if recipe != CONDITIONAL]
+        return next(iter([*trained, *self.configuration.recipes]))
+
+    # The networks of the feature space `classifier`
+
+    def evaluation_spaces(self) -> list[str]:
+        """The feature space that GANs are measured in while they train."""
+        evaluation = self.configuration.gan.evaluation
+        return [] if evaluation is None else [evaluation.space]
+
+    def selection_spaces(self) -> list[str]:
+        """The feature spaces that banks' images are selected in."""
+        select = self.configuration.bank.select
+        if select is None:
+            return []
+        spaces = [] if select.copies is None else [select.space]
+        return [*spaces, "classifier"] if select.implausible else spaces
+
+    def choosing_cells(self) -> list[Values]:
+        """Fractions and draws whose own feature network chooses among GANs or images."""
+        chooses = "classifier" in [*self.evaluation_spaces(), *self.selection_spaces()]
+        return self.cells() if chooses and self.banks_of_a_cell() else []
+
+    # Paths
+
+    def files(self, name: str, values: Iterable[Values], file: str = "") -> list[str]:
+        """One path for each of several values; see `Paths.fill`."""
+        return [self.paths.fill(name, one, file) for one in values]
+
+    def filter_leaks(self) -> list[str]:
+        """What share of the banks looks filtered: one file for each cell, where there are banks."""
+        return self.files("filter_leak", self.cells() if self.banks_of_a_cell() else [])
+
+    def validation_sets(self) -> list[str]:
+        """The validation images that some bank or GAN is measured against."""
+        names = {in_paths(one["finding"]) for one in [*self.gans(), *self.banks()]}
+        return [self.validation_set(name) for name in sorted(names)]
+
+    def validation_set(self, finding: str) -> str:
+        """The validation images of one finding."""
+        return self.paths.pattern("dataset", f"/validation/{in_paths(finding)}.h5")
+
+    def deliverables(self) -> list[str]:
+        """What the study delivers: the report, and every bank with its quality and datasheet."""
+        return [
+            self.paths.pattern("report", "/index.html"),
+            self.paths.pattern("report", "/summary.csv"),
+            self.paths.pattern("dataset", "/label_counts.csv"),
+            *self.files("bank", self.banks(), "_quality.json"),
+            *self.files("bank", self.banks(), "_datasheet.md"),
+        ]
+
+
+def gan_of(bank: Values) -> Values:
+    """The GAN that a bank is drawn from: of the same recipe and finding, or the conditional one."""
+    return {**bank, "finding": ALL} if bank["recipe"] == CONDITIONAL else bank
+
+
+def starts_from_base(recipe: str) -> bool:
+    """Whether the GANs of a recipe start from the base; the others start from nothing."""
+    return recipe not in (BASE, CONDITIONAL)
