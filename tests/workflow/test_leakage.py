@@ -229,7 +229,10 @@ def a_reserve_patient(study):
 
 def a_reserve_patient_in_the_draw(study):
     path, patient = study.results / "dataset/draw0.csv", a_reserve_patient(study)
-    path.write_text(path.read_text() + f"{patient},{len(study.inside + study.outside)},0\n")
+    path.write_text(
+        path.read_text(encoding="utf-8") + f"{patient},{len(study.inside + study.outside)},0\n",
+        encoding="utf-8",
+    )
     return f"(?s)draws: .*not for training.*reserve: .*1 patients were set apart, .*{patient}"
 
 
