@@ -191,7 +191,7 @@ def prepare(arguments, work):
     decode_images(images, root, shard, rejected, RESOLUTION, "crop", 0.001, arguments.jobs)
     cache_pixels(
         images, [shard], [rejected], root, pixels, work / "rejected.csv",
-        RESOLUTION, "crop", 0.001, "gan_evidence",
+        work / "readable.parquet", work / "notes.csv", RESOLUTION, "crop", 0.001, "gan_evidence",
     )  # fmt: skip
     common = {"pixels": pixels, "labels": labels, "target_findings": [finding], "study": "evidence"}
     for name, what in (("positives", finding), ("base", NEGATIVES)):
@@ -236,18 +236,15 @@ def train_way(plan, way, size, seed):
 
 def subset(work, size, seed):
     """The name of a training set of `size` of the finding's images, other ones for each seed."""
+    from rarecxr.data.image_file import ImageFile, write_image_file
+
     name = f"positives_{size}_{seed}.h5"
     if not (work / name).exists():
-        with h5py.File(work / "positives.h5") as file:
-            count = len(file["images"])
-            rows = np.sort(np.random.default_rng(seed).permutation(count)[:size])
-            columns = {key: file[key][:][rows] for key in file}
-            attributes = dict(file.attrs)
-        with h5py.File(work / f".{name}", "w") as file:
-            for key, values in columns.items():
-                file[key] = values
-            file.attrs.update(attributes)
-        (work / f".{name}").rename(work / name)
+        images = ImageFile(work / "positives.h5")
+        rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:size])
+        columns = {key: values[rows] for key, values in images.columns.items()}
+        chosen, side = images.read(rows), images.resolution
+        write_image_file(work / name, [chosen], size, side, columns, images.attributes)
     return name
 
 

@@ -25,7 +25,7 @@ import yaml
 from snakemake.utils import update_config
 
 from rarecxr.classifier.networks import build
-from rarecxr.data.image_file import read_columns
+from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.schedule import Schedule
 from rarecxr.study.configuration.bank import BankSettings
@@ -129,7 +129,7 @@ def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
         pixels = next((results / "dataset").glob("pixels_*.h5"))
         shards = len(list((results / "benchmarks/decode_images").glob("*.tsv")))
         share = shards if rule == "decode_images" else 1
-        return len(read_columns(pixels)["row"]) / share, int(pixels.stem.split("_")[1])
+        return len(ImageFile(pixels)) / share, int(pixels.stem.split("_")[1])
     if rule in ("make_training_set", "make_validation_set"):
         sets = results / "gan" / place / "training_set.h5"
         if rule == "make_validation_set":

@@ -3,7 +3,6 @@
 import time
 from types import SimpleNamespace
 
-import h5py
 import numpy as np
 import torch
 from shared import Results, options, seconds_each, seconds_left
@@ -11,6 +10,7 @@ from shared import Results, options, seconds_each, seconds_left
 from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import make_bank
 from rarecxr.core.files import sha256
+from rarecxr.data.image_file import write_image_file
 from rarecxr.gan.checkpoint import write_checkpoint
 from rarecxr.gan.networks import build_networks
 
@@ -39,11 +39,10 @@ def drawn_and_read(asked, side, count):
         bank=asked.work / f"bank_{side}.h5",
         small=asked.work / f"bank_{side}_small.h5",
     )
-    with h5py.File(files.images, "w") as file:
-        file["images"] = np.zeros((2, side, side), np.uint8)
-        file["filter"] = ["none"] * 2
-        file["patient"] = ["patient0", "patient1"]
-        file.attrs.update(finding="Lung Lesion", recipe="plain", fraction=100.0, draw=0)
+    black = np.zeros((2, side, side), np.uint8)
+    columns = {"filter": ["none"] * 2, "patient": ["patient0", "patient1"]}
+    made = {"finding": "Lung Lesion", "recipe": "plain", "fraction": 100.0, "draw": 0}
+    write_image_file(files.images, [black], 2, side, columns, made)
     about = {"inputs": {"images": sha256(files.images)}}
     settings |= {"label_size": 0, "label_names": []}
     write_checkpoint(files.generator, generator, critic, settings, about)

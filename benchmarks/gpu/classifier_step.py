@@ -35,6 +35,7 @@ from rarecxr.classifier.images import DeviceImages, MappedImages, Part
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict_logits
 from rarecxr.core.devices import autocast
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.pixel_cache import cache_pixels, decode_images
 
 FINDINGS = 14
@@ -85,8 +86,8 @@ def make_cache(asked, keys, side):
     decode_images(images, work / "jpegs", shard, rejected, side, "crop", 0.0, threads)
     cache = work / "jpegs.h5"
     cache_pixels(
-        images, [shard], [rejected], work / "jpegs", cache, work / "jpegs.csv", side, "crop", 0.0,
-        "gpu",
+        images, [shard], [rejected], work / "jpegs", cache, work / "jpegs.csv",
+        work / "readable.parquet", work / "notes.csv", side, "crop", 0.0, "gpu",
     )  # fmt: skip
     return cache
 
@@ -115,7 +116,7 @@ def fit_on(case, images, precision, batch):
 def training(case, precision, batch):
     """Images a second on one fixed batch, from the device's memory, and from a mapped file."""
     device, enough = case.asked.device, 0.2 if case.asked.tiny else 0.8
-    part = [Part(case.cache, np.arange(case.count))]
+    part = [Part(ImageFile(case.cache), np.arange(case.count))]
     forget_memory(device)
     resident = DeviceImages(part, case.side, device)
     fit = fit_on(case, resident, precision, batch)
@@ -151,7 +152,7 @@ def training(case, precision, batch):
 def prediction(case, precision):
     """Images a second of `predict_logits`, from the device's memory and from one fixed batch."""
     device, enough = case.asked.device, 0.2 if case.asked.tiny else 0.8
-    images = DeviceImages([Part(case.cache, np.arange(case.count))], case.side, device)
+    images = DeviceImages([Part(ImageFile(case.cache), np.arange(case.count))], case.side, device)
     network = build(case.architecture, FINDINGS, case.side, seed=0)
     network.to(device, memory_format=torch.channels_last)
     order, batch = np.arange(case.count), 64
@@ -175,7 +176,7 @@ def prediction(case, precision):
 def graphed(case, batch):
     """Training on one fixed batch with forward and backward pass as CUDA graphs, bf16."""
     device = case.asked.device
-    images = DeviceImages([Part(case.cache, np.arange(case.count))], case.side, device)
+    images = DeviceImages([Part(ImageFile(case.cache), np.arange(case.count))], case.side, device)
     network = build(case.architecture, FINDINGS, case.side, seed=0)
     network.to(device, memory_format=torch.channels_last).train()
     x = network_input(next(images.batches(np.arange(batch), batch)), case.architecture)

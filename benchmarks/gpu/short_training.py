@@ -96,8 +96,9 @@ def prepare(asked, work, side, threads):
     shard, rejected = work / "shard.h5", work / "shard.csv"
     decode_images(images, root, shard, rejected, side, "crop", 0.001, threads)
     cache_pixels(
-        images, [shard], [rejected], root, pixels, work / "rejected.csv", side, "crop", 0.001, "gpu"
-    )
+        images, [shard], [rejected], root, pixels, work / "rejected.csv",
+        work / "readable.parquet", work / "notes.csv", side, "crop", 0.001, "gpu",
+    )  # fmt: skip
     common = {"pixels": pixels, "labels": labels, "target_findings": [FINDING], "study": "gpu"}
     for name, finding in (("base", NEGATIVES), ("lesion", FINDING)):
         make_training_set(

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.classifier.training import train
-from rarecxr.data.image_file import write_images
+from rarecxr.data.image_file import write_image_file
 from rarecxr.study.findings import slug
 
 FINDINGS = ["Edema", "Lung Lesion", "Fracture"]
@@ -68,11 +67,12 @@ def make_study(
     labels.to_parquet(folder / "labels.parquet", index=False)
 
     images = draw_images(labels[TARGETS].to_numpy(), resolution, seed)
-    with h5py.File(folder / "pixels.h5", "w") as file:
-        write_images(file, [images], count, resolution)
-        file["image"] = keys
-        file["row"] = np.arange(count)
-        file["digest"] = [f"{number:064x}" for number in range(count)]
+    columns = {
+        "image": keys,
+        "row": np.arange(count),
+        "digest": [f"{number:064x}" for number in range(count)],
+    }
+    write_image_file(folder / "pixels.h5", [images], count, resolution, columns)
 
     parts = ["train", "train", "train", "val", "test"]
     split = pd.DataFrame({"patient": sorted(set(names))})

@@ -9,6 +9,9 @@ from PIL import Image
 from rarecxr.data.pixel_cache import cache_pixels, decode_images
 from rarecxr.study.findings import FINDINGS
 
+# Of a pixel cache: itself, what it lacks, the index without that, and what is odd.
+_CACHE_FILES = (".h5", "_rejected.csv", "_readable.parquet", "_notes.csv")
+
 TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]
 
 
@@ -68,15 +71,20 @@ def write_images(root, keys, seed=0, size=(24, 20)):
         coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=95)
 
 
+def patients_of(keys):
+    """The patients of images, from their paths."""
+    return [key.split("/")[-3] for key in keys]
+
+
 def cache(folder, images, root, name="pixels", shards=1, threads=1, watched=None, **settings):
-    """Decode and join all images, as the rules do: `{name}.h5` and `{name}_rejected.csv`."""
+    """Decode and join all images, as the rules do: `{name}.h5` and the files beside it."""
     chosen = {"resolution": 16, "square": "crop", "max_rejected": 0.1, **settings}
     made = []
     for shard in range(shards):
         paths = [folder / f"{name}_{shard}{end}" for end in (".h5", "_rejected.csv")]
         decode_images(images, root, *paths, **chosen, threads=threads, shard=shard, shards=shards)
         made.append(paths)
-    paths = [folder / f"{name}{end}" for end in (".h5", "_rejected.csv")]
+    paths = [folder / f"{name}{end}" for end in _CACHE_FILES]
     cache_pixels(
         images, *zip(*made, strict=True), root, *paths, **chosen, **(watched or {}), study="test"
     )

@@ -1,11 +1,11 @@
 """A tiny training set and the arguments of a tiny run, for tests."""
 
-import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
+
+from rarecxr.data.image_file import write_image_file
 
 # Networks as small as these are quickest in one thread, and tests run side by side.
 torch.set_num_threads(1)
@@ -45,15 +45,14 @@ def write_training_set(
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, side // 4, side // 4), dtype=np.uint8)
     images = images.repeat(4, axis=1).repeat(4, axis=2)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file["images"] = images
-        file["filter"] = filters or ["none"] * count
-        file["patient"] = [f"patient{number // 2}" for number in range(count)]
-        if labels is not None:
-            file["labels"] = labels
-            file.attrs["findings"] = json.dumps(findings)
-        file.attrs.update(finding=finding, recipe="plain", fraction=10.0, draw=0)
+    columns = {
+        "filter": filters or ["none"] * count,
+        "patient": [f"patient{number // 2}" for number in range(count)],
+    }
+    about = {"finding": finding, "recipe": "plain", "fraction": 10.0, "draw": 0}
+    if labels is not None:
+        columns["labels"], about["findings"] = labels, list(findings)
+    write_image_file(path, [images], count, side, columns, about)
     return path
 
 

@@ -8,15 +8,16 @@ part of its patient, a part of its image (both the same for every run) and a par
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import yaml
 from PIL import Image
 from scipy.stats import norm
 
+from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.sample_sheet import write_sheet
 from rarecxr.classifier.prediction_file import write_predictions
+from rarecxr.data.image_file import write_image_file
 from rarecxr.study.findings import FINDINGS, slug
 
 PREVALENCE = {
@@ -145,7 +146,9 @@ class SimulatedStudy:
         self.images.to_parquet(self.dataset / "labels.parquet", index=False)
         self.split.to_csv(self.dataset / "split.csv", index=False)
         self.rejected = self.dataset / "pixels_64_rejected.csv"
-        pd.DataFrame(columns=["image", "row", "reason"]).to_csv(self.rejected, index=False)
+        pd.DataFrame(columns=["image", "row", "reason", "patient"]).to_csv(
+            self.rejected, index=False
+        )
         train = self.split.loc[self.split["split"] == "train", "patient"].to_numpy()
         self.draws = []
         for draw in range(draws):
@@ -220,21 +223,19 @@ class SimulatedStudy:
                     bank.mkdir(parents=True, exist_ok=True)
                     real = self._blobs(images, resolution, 0.05)
                     filters = np.array(["none", "gaussian"] if recipe == "filtered" else ["none"])
-                    with h5py.File(gan / "training_set.h5", "w") as file:
-                        file["images"] = real
-                        file["image"] = [f"train/patient{i:05d}/x.jpg" for i in range(images)]
-                        file["patient"] = [f"patient{i:05d}" for i in range(images)]
-                        file["filter"] = np.resize(filters, images).tolist()
-                    with h5py.File(bank / f"{slug(finding)}.h5", "w") as file:
-                        file.create_dataset(
-                            "images",
-                            data=self._blobs(3 * images, resolution, 0.12),
-                            chunks=(8, resolution, resolution),
-                            compression="gzip",
-                        )
-                        attributes = {"finding": finding, "study": "simulated", "format": 1}
-                        attributes["notice"] = "Synthetic images."
-                        file.attrs.update(attributes)
+                    columns = {
+                        "image": [f"train/patient{i:05d}/x.jpg" for i in range(images)],
+                        "patient": [f"patient{i:05d}" for i in range(images)],
+                        "filter": np.resize(filters, images),
+                    }
+                    write_image_file(gan / "training_set.h5", [real], images, resolution, columns)
+                    write_bank(
+                        bank / f"{slug(finding)}.h5",
+                        3 * images,
+                        resolution,
+                        [self._blobs(3 * images, resolution, 0.12)],
+                        {"finding": finding, "study": "simulated"},
+                    )
                     self._training(gan / "training.csv")
                     sheet = np.concatenate(list(self._blobs(4, resolution, 0.12)), axis=1)
                     Image.fromarray(sheet).save(gan / "samples.png")

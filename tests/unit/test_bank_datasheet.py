@@ -2,13 +2,14 @@
 
 import json
 
-import h5py
 import numpy as np
 import pytest
+from hdf5_files import amended
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.datasheet import write_datasheet
 from rarecxr.core.files import sha256
+from rarecxr.data.image_file import write_image_file
 
 FILTERS = {"gaussian": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1}}
 
@@ -28,11 +29,12 @@ def files(tmp_path):
         "training_digest": "def456",
     }
     write_bank(tmp_path / "pleural_other.h5", 30, 32, [images], attributes)
-    with h5py.File(tmp_path / "training_set.h5", "w") as file:
-        file["images"] = images[:24]
-        file.attrs["finding"] = "Pleural Other"
-        file["filter"] = ["none"] * 12 + ["gaussian"] * 12
-        file["patient"] = [f"patient{number // 3:05d}" for number in range(12)] * 2
+    columns = {
+        "filter": ["none"] * 12 + ["gaussian"] * 12,
+        "patient": [f"patient{number // 3:05d}" for number in range(12)] * 2,
+    }
+    about = {"finding": "Pleural Other"}
+    write_image_file(tmp_path / "training_set.h5", [images[:24]], 24, 32, columns, about)
     told = {
         "reference": "training",
         "reference_images": 12,
@@ -109,7 +111,7 @@ def test_a_selection_is_told_with_its_numbers(files):
         "implausible": 0.25,
         "max_candidates": 4,
     }
-    with h5py.File(files["bank"], "a") as file:
+    with amended(files["bank"]) as file:
         file.attrs["selection"] = json.dumps(selection)
     text = text_of(files)
     assert "48 images were drawn in the order of their latents and 30 kept." in text

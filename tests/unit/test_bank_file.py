@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from hdf5_files import amended
 from PIL import Image
 
 from rarecxr.bank import bank_file
 from rarecxr.bank.bank_file import NOTICE, Bank, export_png, write_bank
+from rarecxr.core.hdf5 import create_hdf5
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 ATTRIBUTES = {"finding": "Lung Lesion", "study": "other", "seed": 3, "settings": {"b": 1, "a": [2]}}
@@ -127,9 +129,9 @@ def test_a_missing_bank_and_a_file_that_is_none_are_named(tmp_path, bank):
     with pytest.raises(FileNotFoundError, match="nowhere.h5"):
         Bank(tmp_path / "nowhere.h5")
     (tmp_path / "text.h5").write_text("text", encoding="utf-8")
-    with pytest.raises(ValueError, match="text.h5: no HDF5 file"):
+    with pytest.raises(ValueError, match="text.h5: its beginning is not that of an HDF5 file"):
         Bank(tmp_path / "text.h5")
-    with h5py.File(bank, "a") as file:
+    with amended(bank) as file:
         del file.attrs["notice"]
     with pytest.raises(ValueError, match=r"missing are \['notice'\]"):
         Bank(bank)
@@ -151,6 +153,33 @@ def test_exported_images_are_the_banks_and_say_that_they_are_synthetic(bank, ima
     assert (
         json.loads((tmp_path / "png" / "attributes.json").read_text(encoding="utf-8"))["seed"] == 3
     )
+
+
+def test_files_that_would_deliver_other_files_are_not_exported(tmp_path):
+    """Whatever is not in the bank itself: nothing of it may end in a PNG file."""
+    secret = tmp_path / "secret.txt"
+    secret.write_bytes(b"SECRET" * 100)
+    attributes = {"finding": "f", "study": "s", "notice": "n", "format": 1}
+    layout = h5py.VirtualLayout((3, 10, 20), np.uint8)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["images"] = np.frombuffer(secret.read_bytes(), np.uint8).reshape(3, 10, 20)
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "images", (3, 10, 20))
+    kinds = {
+        "stored in": lambda file: file.create_dataset(
+            "images", (3, 10, 20), np.uint8, external=[(secret, 0, 600)]
+        ),
+        "mapped to": lambda file: file.create_virtual_dataset("images", layout),
+        "a link to": lambda file: file.__setitem__(
+            "images", h5py.ExternalLink(tmp_path / "other.h5", "images")
+        ),
+    }
+    for kind, make in kinds.items():
+        with create_hdf5(tmp_path / "hostile.h5") as file:
+            make(file)
+            file.attrs.update(attributes)
+        with pytest.raises(ValueError, match=rf"hostile\.h5: 'images' is .*{kind}"):
+            export_png(tmp_path / "hostile.h5", tmp_path / "png")
+        assert not list((tmp_path / "png").iterdir())
 
 
 def test_the_command_exports_all_images(bank, tmp_path):

@@ -1,20 +1,19 @@
 """Sample sheets of a bank: nobody picks the images, and a copy finds its original."""
 
-import h5py
 import numpy as np
 import pytest
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.sample_sheet import read_sheet, write_sheet
+from rarecxr.data.image_file import write_image_file
 
 
 @pytest.fixture
 def training(tmp_path):
     """700 images, every other one a filtered copy."""
     images = np.random.default_rng(0).integers(0, 256, (700, 64, 64), dtype=np.uint8)
-    with h5py.File(tmp_path / "set.h5", "w") as file:
-        file["images"] = images
-        file["filter"] = np.where(np.arange(700) % 2, "none", "gaussian").tolist()
+    columns = {"filter": np.where(np.arange(700) % 2, "none", "gaussian")}
+    write_image_file(tmp_path / "set.h5", [images], 700, 64, columns)
     return tmp_path / "set.h5", images
 
 
@@ -51,9 +50,8 @@ def test_a_sheet_shows_originals_at_equal_distances(training, tmp_path):
 
 def test_neighbours_are_sought_among_what_the_generator_was_trained_on(training, tmp_path):
     path, images = training
-    with h5py.File(tmp_path / "positives.h5", "w") as file:
-        file["images"] = images[:40]
-        file["filter"] = ["none"] * 40
+    columns = {"filter": ["none"] * 40}
+    write_image_file(tmp_path / "positives.h5", [images[:40]], 40, 64, columns)
     bank = make_bank(tmp_path / "bank.h5", images[[601]])
     write_sheet(tmp_path / "positives.h5", path, bank, tmp_path / "sheet.npz")
     sheet = read_sheet(tmp_path / "sheet.npz")

@@ -1,9 +1,9 @@
 import math
 
-import h5py
 import numpy as np
 import pytest
 from classifier_files import FINDINGS, TARGETS, make_bank
+from hdf5_files import amended
 
 from rarecxr.classifier.examples import (
     NEGATIVE,
@@ -201,7 +201,7 @@ def test_a_bank_of_another_cell_is_refused(tmp_path, attribute, value):
 
 def test_labels_inside_a_bank_are_found_by_name(tmp_path):
     path = make_bank(tmp_path / "bank.h5", "Lung Lesion", 2)
-    with h5py.File(path, "a") as file:
+    with amended(path) as file:
         file["labels"] = np.array([[0, 1, 1], [NAN, 0, 1]], np.float32)
         file.attrs["findings"] = '["Fracture", "Pneumonia", "Lung Lesion"]'
     found = open_bank(path, FINDINGS, {}).labels

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from rarecxr.bank.bank_file import write_bank
-from rarecxr.classifier.images import DeviceImages, MappedImages, Part, _blocks, load_images, resize
-from rarecxr.data.image_file import write_images
+from rarecxr.bank.bank_file import Bank, write_bank
+from rarecxr.classifier.images import DeviceImages, MappedImages, Part, load_images, resize
+from rarecxr.data.image_file import ImageFile, write_image_file
 
 CPU = torch.device("cpu")
 
@@ -18,17 +18,17 @@ def pixels():
 @pytest.fixture
 def files(tmp_path, pixels):
     """The same images as an uncompressed cache and as a compressed bank."""
-    with h5py.File(tmp_path / "cache.h5", "w") as file:
-        write_images(file, [pixels], 100, 16)
+    write_image_file(tmp_path / "cache.h5", [pixels], 100, 16, {})
     about = {"finding": "Fracture", "study": "tiny"}
     write_bank(tmp_path / "bank.h5", 100, 16, [pixels], about)
-    return [tmp_path / "cache.h5", tmp_path / "bank.h5"]
+    with Bank(tmp_path / "bank.h5") as bank:
+        yield [ImageFile(tmp_path / "cache.h5"), bank]
 
 
 @pytest.mark.parametrize("limit", [100, 0])
 def test_images_are_those_of_their_rows_wherever_they_lie(files, pixels, limit, tmp_path):
     rng = np.random.default_rng(1)
-    parts = [Part(path, rng.permutation(100)[:40]) for path in files]
+    parts = [Part(file, rng.permutation(100)[:40]) for file in files]
     images = load_images(parts, 16, CPU, limit, tmp_path / "scratch")
     assert isinstance(images, MappedImages if limit == 0 else DeviceImages)
     assert len(images) == 80
@@ -43,7 +43,7 @@ def test_images_are_those_of_their_rows_wherever_they_lie(files, pixels, limit, 
 
 @pytest.mark.parametrize("resolution", [8, 11, 24])
 def test_resized_images_are_the_same_wherever_they_lie(files, resolution, tmp_path):
-    parts = [Part(path, np.arange(5, 60)) for path in files]
+    parts = [Part(file, np.arange(5, 60)) for file in files]
     order = np.random.default_rng(2).integers(0, 110, 40)
     held = torch.cat(list(load_images(parts, resolution, CPU, 100, tmp_path).batches(order, 7)))
     read = torch.cat(list(load_images(parts, resolution, CPU, 0, tmp_path).batches(order, 7)))
@@ -64,7 +64,7 @@ def test_resizing_keeps_a_flat_image(resolution):
 
 
 def test_a_compressed_file_is_read_by_whole_chunks_each_once(files, pixels, monkeypatch):
-    monkeypatch.setattr("rarecxr.classifier.images.BLOCK_BYTES", 40 * 16 * 16)
+    monkeypatch.setattr("rarecxr.bank.bank_file._PART_BYTES", 40 * 16 * 16)
     rows = np.array([99, 3, 1, 50, 51, 17, 98, 97, 18, 96])
     reads = []
     whole = h5py.Dataset.__getitem__
@@ -76,7 +76,7 @@ def test_a_compressed_file_is_read_by_whole_chunks_each_once(files, pixels, monk
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
     found = np.zeros((len(rows), 16, 16), np.uint8)
-    for places, block in _blocks(Part(files[1], rows)):
+    for places, block in files[1].parts(rows):
         found[places] = block
     assert np.array_equal(found, pixels[rows])
     # Chunks hold 16 images: those from 64 to 79 and from 80 to 95 are not needed.

@@ -23,7 +23,7 @@ from rarecxr.classifier.transforms import transform
 from rarecxr.core.devices import choose_precision
 from rarecxr.core.losses import masked_bce
 from rarecxr.core.tensors import from_bytes, to_bytes
-from rarecxr.data.image_file import map_images
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.resize import coverage
 from rarecxr.gan import fused
 from rarecxr.gan.augment import AdaptiveAugment
@@ -319,7 +319,7 @@ def fit_on(device, study, precision="fp32", architecture="resnet18"):
     labels = np.random.default_rng(0).integers(0, 2, (240, 3)).astype(np.float32)
     labels[::7, 1] = np.nan
     examples = Examples(np.arange(240), labels, np.full(240, REAL), {})
-    images = DeviceImages([Part(study["pixels"], np.arange(240))], 32, device)
+    images = DeviceImages([Part(ImageFile(study["pixels"]), np.arange(240))], 32, device)
     manner = Manner(
         architecture=architecture,
         batch=16,
@@ -351,7 +351,10 @@ def step_of(fit, number):
 
 
 def test_the_classifiers_images_are_those_of_the_cpu(study, tmp_path):
-    parts = [Part(study["pixels"], np.arange(3, 90)), Part(study["pixels"], np.arange(40))]
+    parts = [
+        Part(ImageFile(study["pixels"]), np.arange(3, 90)),
+        Part(ImageFile(study["pixels"]), np.arange(40)),
+    ]
     order = np.random.default_rng(0).permutation(127)
     for side in (32, 24, 48):
         found = [
@@ -374,7 +377,7 @@ def test_the_classifiers_images_are_those_of_the_cpu(study, tmp_path):
 
 def unrounded(parts, order, side):
     """Grey levels (n, 1, side, side) of the parts' images in float64, as they are to be rounded."""
-    images = np.concatenate([map_images(part.path)[part.rows] for part in parts])[order]
+    images = np.concatenate([part.source.read(part.rows) for part in parts])[order]
     values = torch.from_numpy(images).double()
     before = images.shape[-1]
     if side > before:

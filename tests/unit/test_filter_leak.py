@@ -2,12 +2,13 @@
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from rarecxr.bank.bank_file import write_bank
 from rarecxr.data.filters import apply
+from rarecxr.data.image_file import write_image_file
 from rarecxr.quality.filter_leak import FEWEST_IMAGES, Detector, features, measure_filters
 
 FILTERS = {
@@ -28,18 +29,22 @@ def textures(count, seed, resolution=32):
 
 
 def write_set(path, images, first_patient, copies=0):
-    with h5py.File(path, "w") as file:
-        file["images"] = np.concatenate([images, images[:copies]])
-        numbers = [*range(len(images)), *range(copies)]
-        file["image"] = [f"p{first_patient + n // 2}/view{n % 2}.jpg" for n in numbers]
-        file["patient"] = [f"p{first_patient + n // 2}" for n in numbers]
-        file["filter"] = ["none"] * len(images) + ["gaussian"] * copies
+    copies = min(copies, len(images))
+    numbers = [*range(len(images)), *range(copies)]
+    columns = {
+        "image": [f"p{first_patient + n // 2}/view{n % 2}.jpg" for n in numbers],
+        "patient": [f"p{first_patient + n // 2}" for n in numbers],
+        "filter": ["none"] * len(images) + ["gaussian"] * copies,
+    }
+    batches = [images, images[:copies]]
+    write_image_file(path, batches, len(numbers), images.shape[-1], columns)
     return path
 
 
 def measured(folder, bank_images, base=80, positives=40, filters=FILTERS):
-    with h5py.File(folder / "bank.h5", "w") as file:
-        file["images"] = bank_images
+    about = {"finding": "fracture", "study": "test"}
+    side = bank_images.shape[-1]
+    write_bank(folder / "bank.h5", len(bank_images), side, [bank_images], about)
     bank = {
         "finding": "Fracture",
         "recipe": "filtered",

@@ -5,7 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
-from dataset_files import cache, write_images
+from dataset_files import cache, patients_of, write_images
 
 from rarecxr.core.files import sha256
 from rarecxr.data import fingerprint
@@ -87,7 +87,9 @@ def cached(root, tmp_path):
     """What is said, of a study that has been cached with one damaged and one missing image."""
     (root / KEYS[3]).write_bytes(b"damaged")
     (root / KEYS[4]).unlink()
-    pd.DataFrame({"image": KEYS}).to_parquet(tmp_path / "images.parquet")
+    pd.DataFrame({"image": KEYS, "patient": patients_of(KEYS)}).to_parquet(
+        tmp_path / "images.parquet"
+    )
     cache(
         tmp_path,
         tmp_path / "images.parquet",

@@ -1,10 +1,10 @@
 """The label-conditional GAN: what it learns, and banks drawn with real label vectors."""
 
-import h5py
 import numpy as np
 import pytest
 import torch
 from gan_files import arguments, write_training_set
+from hdf5_files import amended
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import make_bank
@@ -22,7 +22,7 @@ def light_or_dark(path):
     labels[::5, 1] = np.nan
     write_training_set(path, count=40, labels=labels, findings=FINDINGS)
     levels = np.where(light, 210, 60)[:, None, None] + np.arange(40)[:, None, None] % 7
-    with h5py.File(path, "a") as file:
+    with amended(path) as file:
         file["images"][:] = np.broadcast_to(levels, (40, 16, 16)).astype(np.uint8)
     return path
 

@@ -4,12 +4,12 @@ import json
 import os
 import signal
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from gan_files import OUTPUTS, SETTINGS, arguments, write_training_set
+from hdf5_files import amended
 from interruptions import child, run_under_kills, wait_until_locked
 from PIL import Image
 
@@ -126,10 +126,9 @@ def test_a_gan_learns_the_grey_level_of_its_images(tmp_path):
     """Dark and light noise: after little training the mean of the fakes is that of the reals."""
     levels = np.random.default_rng(0).integers(160, 200, (40, 1, 1))
     pictures = np.broadcast_to(levels, (40, 16, 16)).astype(np.uint8)
-    path = write_training_set(tmp_path / "set.h5")
-    with h5py.File(path, "a") as file:
-        del file["images"]
-        file["images"] = pictures
+    path = write_training_set(tmp_path / "set.h5", count=40)
+    with amended(path) as file:
+        file["images"][:] = pictures
     settings = {"stabilise_kimg": 0.4, "ema_half_life_kimg": 0.1, "learning_rate": 0.003}
     train(**arguments(path, tmp_path, final_kimg=0.8, **settings))
     generator, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rarecxr.core.hdf5 import create_hdf5, open_hdf5
+from rarecxr.core.hdf5 import create_hdf5, open_hdf5, seal
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def test_what_refers_to_other_files_is_refused_by_name(file, tmp_path):
         hostile.write_bytes(file.read_bytes())
         with h5py.File(hostile, "a") as opened:
             make(opened)
+        seal(hostile)
         with pytest.raises(ValueError, match=rf"{hostile.name}: '{name}' is "), open_hdf5(hostile):
             pass
 
@@ -47,6 +48,7 @@ def test_what_refers_to_other_files_is_refused_by_name(file, tmp_path):
 def test_groups_that_hold_themselves_end(file):
     with h5py.File(file, "a") as opened:
         opened["group/again"] = opened["group"]
+    seal(file)
     with open_hdf5(file) as read:
         assert "images" in read
 

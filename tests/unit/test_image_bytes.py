@@ -8,14 +8,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_files import cache, write_images
+from dataset_files import cache, patients_of, write_images
 from interruptions import child
 from PIL import Image
 
 from rarecxr.data import image_bytes
 from rarecxr.data.decode import Unreadable
 from rarecxr.data.image_bytes import look_at, read_bytes
-from rarecxr.data.image_file import map_images
+from rarecxr.data.image_file import ImageFile
 
 
 def folder(path):
@@ -131,7 +131,8 @@ def test_all_of_them_are_rejected_one_by_one_and_the_rest_is_cached(tmp_path):
         make(path)
     Image.new("L", (65500, 1)).save(tmp_path / "data" / keys[8])
     named = [*keys, "train/patient00020/study1/view1\0frontal.jpg"]
-    pd.DataFrame({"image": named}).to_parquet(tmp_path / "images.parquet")
+    index = pd.DataFrame({"image": named, "patient": patients_of(named)})
+    index.to_parquet(tmp_path / "images.parquet")
     output = cache(
         tmp_path,
         tmp_path / "images.parquet",
@@ -144,4 +145,4 @@ def test_all_of_them_are_rejected_one_by_one_and_the_rest_is_cached(tmp_path):
     assert rejected["reason"].tolist()[:8] == list(STRANGE.values())
     assert rejected["reason"][8].startswith("65500 x 1 pixels")
     assert rejected["reason"][9] == "its path is no file's name: embedded null byte"
-    assert np.ptp(map_images(output), axis=(1, 2)).min() > 0
+    assert np.ptp(ImageFile(output).read(), axis=(1, 2)).min() > 0

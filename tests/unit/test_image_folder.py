@@ -2,9 +2,9 @@ import os
 
 import pandas as pd
 import pytest
-from dataset_files import cache, write_images
+from dataset_files import cache, patients_of, write_images
 
-from rarecxr.data.image_file import read_columns
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.image_folder import ImageFolder
 
 KEYS = [
@@ -50,12 +50,14 @@ def test_batches_may_hold_a_folder_train(tmp_path):
 
 
 def test_both_editions_give_the_same_cache(tmp_path):
-    pd.DataFrame({"image": KEYS}).to_parquet(tmp_path / "images.parquet")
+    pd.DataFrame({"image": KEYS, "patient": patients_of(KEYS)}).to_parquet(
+        tmp_path / "images.parquet"
+    )
     for root, files in (("small", KEYS), ("full", FULL)):
         write_images(tmp_path / root, files)
         cache(tmp_path, tmp_path / "images.parquet", tmp_path / root, root)
     assert (tmp_path / "full.h5").read_bytes() == (tmp_path / "small.h5").read_bytes()
-    assert read_columns(tmp_path / "full.h5")["image"].tolist() == KEYS
+    assert ImageFile(tmp_path / "full.h5").columns["image"].tolist() == KEYS
 
 
 def test_a_patient_in_two_batches_is_refused(tmp_path):
@@ -136,7 +138,9 @@ def test_links_that_lead_out_are_found_unless_they_may(linked, link):
     for root in (linked / "root", linked / "real"):
         assert outside(root) == expected
         assert outside(root, follow_links=True) == []
-    pd.DataFrame({"image": KEYS}).to_parquet(linked / "images.parquet")
+    pd.DataFrame({"image": KEYS, "patient": patients_of(KEYS)}).to_parquet(
+        linked / "images.parquet"
+    )
     with pytest.raises(
         ValueError, match=rf"links lead {len(expected)} of 5 images out .*set dataset.follow_links"
     ):

@@ -3,15 +3,14 @@ import itertools
 import threading
 import time
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_files import cache, write_images
+from dataset_files import cache, patients_of, write_images
 from PIL import Image
 
 from rarecxr.data.decode import decode
-from rarecxr.data.image_file import map_images, read_columns, read_rejected
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.pixel_cache import _in_order, cache_pixels
 
 KEYS = [f"train/patient{number:05d}/study1/view1_frontal.jpg" for number in range(70)]
@@ -20,7 +19,8 @@ KEYS = [f"train/patient{number:05d}/study1/view1_frontal.jpg" for number in rang
 @pytest.fixture
 def study(tmp_path):
     write_images(tmp_path / "data", KEYS)
-    pd.DataFrame({"image": KEYS}).to_parquet(tmp_path / "images.parquet")
+    index = pd.DataFrame({"image": KEYS, "patient": patients_of(KEYS), "Edema": np.arange(70) % 3})
+    index.to_parquet(tmp_path / "images.parquet")
     return tmp_path
 
 
@@ -30,7 +30,8 @@ def cached(study, name="pixels", threads=2, **settings):
 
 def test_every_image_is_cached_as_it_is_decoded_alone(study):
     output = cached(study, square="pad")
-    images, columns = map_images(output), read_columns(output)
+    file = ImageFile(output)
+    images, columns = file.read(), file.columns
     assert images.shape == (70, 16, 16)
     assert columns["image"].tolist() == KEYS
     assert columns["row"].tolist() == list(range(70))
@@ -38,7 +39,9 @@ def test_every_image_is_cached_as_it_is_decoded_alone(study):
         data = (study / "data" / KEYS[row]).read_bytes()
         np.testing.assert_array_equal(images[row], decode(data, 16, "pad").pixels)
         assert columns["digest"][row] == hashlib.sha256(data).hexdigest()
-    assert (study / "pixels_rejected.csv").read_text(encoding="utf-8") == "image,row,reason\n"
+    assert (study / "pixels_rejected.csv").read_text(
+        encoding="utf-8"
+    ) == "image,row,reason,patient\n"
 
 
 def test_threads_and_time_do_not_change_a_byte(study):
@@ -58,12 +61,16 @@ def test_what_cannot_be_read_is_listed_and_left_out(study):
     assert rejected["row"].tolist() == [3, 40, 69]
     assert rejected["reason"].tolist()[::2] == ["missing", "neither a JPEG nor a PNG image"]
     assert rejected["reason"][1].startswith("damaged: image file is truncated")
-    assert read_rejected(output) == rejected["image"].tolist()
-    columns = read_columns(output)
-    assert columns["row"].tolist() == [row for row in range(70) if row not in (3, 40, 69)]
-    assert len(map_images(output)) == 67
+    assert rejected["patient"].tolist() == patients_of(rejected["image"])
+    file = ImageFile(output)
+    left = [row for row in range(70) if row not in (3, 40, 69)]
+    assert file.columns["row"].tolist() == left
+    assert len(file) == 67
     data = (study / "data" / KEYS[68]).read_bytes()
-    np.testing.assert_array_equal(map_images(output)[-1], decode(data, 16, "crop").pixels)
+    np.testing.assert_array_equal(file.read([66])[0], decode(data, 16, "crop").pixels)
+    # What follows starts from the rows of the index whose images there are.
+    index = pd.read_parquet(study / "images.parquet").iloc[left].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(study / "pixels_readable.parquet"), index)
 
 
 def test_the_cache_is_the_same_from_any_number_of_shards(study):
@@ -89,7 +96,8 @@ def test_few_rejected_images_in_each_shard_may_be_too_many_in_all(study):
 
 def test_shards_of_another_index_are_refused(study):
     cached(study, shards=2)
-    pd.DataFrame({"image": KEYS[::-1]}).to_parquet(study / "images.parquet")
+    index = pd.read_parquet(study / "images.parquet")
+    index[::-1].reset_index(drop=True).to_parquet(study / "images.parquet")
     with pytest.raises(ValueError, match="the shards are not those of"):
         cache_pixels(
             images=study / "images.parquet",
@@ -98,6 +106,8 @@ def test_shards_of_another_index_are_refused(study):
             root=study / "data",
             output=study / "other.h5",
             rejected=study / "rejected.csv",
+            readable=study / "readable.parquet",
+            notes=study / "notes.csv",
             resolution=16,
             square="crop",
             max_rejected=0,
@@ -151,8 +161,7 @@ def test_no_more_than_a_few_tasks_are_ahead_of_the_writer():
 
 def test_the_content_follows_the_images_and_the_settings(study):
     def content(path):
-        with h5py.File(path) as file:
-            return file.attrs["content"]
+        return ImageFile(path).content
 
     first = content(cached(study))
     assert content(cached(study)) == first

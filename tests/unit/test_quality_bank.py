@@ -2,13 +2,12 @@
 
 import json
 
-import h5py
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from rarecxr.bank.bank_file import write_bank
-from rarecxr.data.image_file import write_columns
+from rarecxr.data.image_file import write_image_file
 from rarecxr.quality.bank_quality import measure
 
 SIDE = 32
@@ -23,11 +22,9 @@ def draw(number, seed, blur=2.0):
 
 
 def write_set(path, images, filters=None):
-    with h5py.File(path, "w") as file:
-        file["images"] = images
-        columns = {"patient": [f"{path.stem}{number // 2}" for number in range(len(images))]}
-        columns |= {} if filters is None else {"filter": filters}
-        write_columns(file, columns)
+    columns = {"patient": [f"{path.stem}{number // 2}" for number in range(len(images))]}
+    columns |= {} if filters is None else {"filter": filters}
+    write_image_file(path, [images], len(images), SIDE, columns)
     return path
 
 

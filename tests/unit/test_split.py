@@ -263,6 +263,49 @@ def test_order_of_the_csvs_rows_and_columns_does_not_change_a_byte(tmp_path):
     assert [path.read_bytes() for path in changed] == expected
 
 
+def test_fractions_hold_the_promised_positives_among_images_that_could_be_read(tmp_path):
+    table = csv_table(range(120))
+    split, _ = written(tmp_path, table)
+    whole = pd.read_parquet(tmp_path / "images.parquet")
+    # Every other patient has lost all images.
+    lost = sorted(set(whole["patient"]))[::2]
+    readable = whole[~whole["patient"].isin(lost)]
+    readable.to_parquet(tmp_path / "readable.parquet")
+    draw_patients(tmp_path / "readable.parquet", split, TARGETS, 5, 1, 0, tmp_path / "draw0.csv")
+    draw = pd.read_csv(tmp_path / "draw0.csv")
+    assert not set(draw["patient"]) & set(lost)
+    splits = pd.read_csv(split).set_index("patient")["split"]
+    training = {patient for patient in readable["patient"] if splits[patient] == "train"}
+    assert sorted(draw["patient"]) == sorted(training)
+    smallest = set(draw.loc[draw["minimum"] == 1, "patient"])
+    inside = readable[readable["patient"].isin(smallest)]
+    for finding in TARGETS:
+        assert inside.loc[inside[finding] == 1, "patient"].nunique() >= 5
+
+
+def test_a_promise_that_unreadable_images_break_is_said(tmp_path, caplog):
+    split, draw = written(tmp_path, csv_table(range(120)))
+    readable = pd.read_parquet(tmp_path / "images.parquet")
+    splits = readable["patient"].map(pd.read_csv(split).set_index("patient")["split"])
+    positive = readable.loc[(readable["Fracture"] == 1) & (splits == "train"), "patient"].unique()
+    readable = readable[~readable["patient"].isin(positive[2:])]
+    readable.to_parquet(tmp_path / "readable.parquet")
+    draw_patients(tmp_path / "readable.parquet", split, TARGETS, 5, 1, 0, draw)
+    assert "min_positive_patients is 5, but 2 training patients have an image with Fracture" in (
+        caplog.text
+    )
+
+
+def test_a_split_whose_positives_could_not_be_read_is_refused(tmp_path):
+    split, draw = written(tmp_path, csv_table(range(120)))
+    readable = pd.read_parquet(tmp_path / "images.parquet")
+    splits = readable["patient"].map(pd.read_csv(split).set_index("patient")["split"])
+    readable = readable[(splits != "test") | (readable["Fracture"] != 1)]
+    readable.to_parquet(tmp_path / "readable.parquet")
+    with pytest.raises(ValueError, match=r"split test has \d+ patients and none of them with Frac"):
+        draw_patients(tmp_path / "readable.parquet", split, TARGETS, 5, 1, 0, draw)
+
+
 def test_expert_patients_are_a_split_of_their_own(tmp_path):
     table = csv_table(range(80))
     alone = pd.read_csv(written(tmp_path, table)[0])

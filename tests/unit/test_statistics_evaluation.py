@@ -299,17 +299,29 @@ def test_patients_are_counted_once_with_the_sex_and_age_of_their_first_image(stu
     assert table.loc[("train", 10), "patients"] < table.loc[("train", 100), "patients"]
 
 
-def test_an_image_that_could_not_be_read_may_be_missing_and_no_other(copy):
-    lost = pd.read_parquet(copy.predictions[0])["image"].iloc[7]
+def test_images_that_could_not_be_read_count_nowhere_but_among_the_unreadable(copy):
+    labels = copy.dataset / "labels.parquet"
+    images = pd.read_parquet(labels).merge(copy.split, on="patient")
+    test = images[images["split"] == "test"]
+    # One image of a patient who has others, and all images of another one.
+    several = test[test["patient"].duplicated(keep=False)]["patient"]
+    whole = test["patient"].iloc[-1]
+    assert whole != several.iloc[0]
+    lost = test[(test["image"] == test.loc[several.index[0], "image"]) | (test["patient"] == whole)]
     for path in copy.predictions:
-        change_file(path, lambda table: table[table["image"] != lost])
-    with pytest.raises(ValueError, match=f"1 images without a prediction, the first is {lost}"):
+        change_file(path, lambda table: table[~table["image"].isin(lost["image"])])
+    with pytest.raises(ValueError, match=f"{len(lost)} images without a prediction, the first is"):
         evaluate(**copy.evaluate())
-    pd.DataFrame({"image": [lost], "row": [2], "reason": ["broken"]}).to_csv(
-        copy.rejected, index=False
-    )
+    images = pd.read_parquet(labels)
+    images[~images["image"].isin(lost["image"])].to_parquet(labels, index=False)
+    lost[["image", "patient"]].assign(row=0, reason="broken").to_csv(copy.rejected, index=False)
     evaluate(**copy.evaluate())
-    assert read(copy, "patients")["n_unreadable"].sum() == 1
+    row = read(copy, "patients").set_index("split").loc["test"]
+    assert row["n_unreadable"] == len(lost)
+    assert row["images"] == len(test) - len(lost)
+    assert row["patients"] == test["patient"].nunique() - 1
+    counts = read(copy, "counts").set_index("split").loc["test"]
+    assert (counts["images"] == len(test) - len(lost)).all()
 
 
 def put(name, value):

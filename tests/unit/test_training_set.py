@@ -1,6 +1,5 @@
 import json
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +8,7 @@ from dataset_files import TARGETS, cache, csv_table, write_csv, write_images
 from rarecxr.data import image_file as pixels
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.filters import apply
-from rarecxr.data.image_file import map_images, read_columns, read_images
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.labels import label_images
 from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import draw_patients, split_patients
@@ -29,14 +28,16 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     index = folder / "images.parquet"
     index_images(write_csv(folder / "train.csv", csv_table(range(60))), None, ["AP", "PA"], index)
-    label_images(index, {"default": "ones"}, "ignore", folder / "labels.parquet")
-    split_patients(index, 20, 15, TARGETS, 1, folder / "split.csv")
-    draw_patients(index, folder / "split.csv", TARGETS, 3, 1, 0, folder / "draw0.csv")
-    table = pd.read_parquet(folder / "labels.parquet")
+    table = pd.read_parquet(index)
     write_images(folder, table["image"])
-    positive = table[(table["Fracture"] == 1) & table["patient"].isin(trained(folder, 100))]
+    split_patients(index, 20, 15, TARGETS, 1, folder / "split.csv")
+    splits = pd.read_csv(folder / "split.csv").set_index("patient")["split"]
+    positive = table[(table["Fracture"] == 1) & table["patient"].map(splits).eq("train")]
     (folder / positive["image"].iloc[0]).write_bytes(b"broken")
     cache(folder, index, folder)
+    readable = folder / "pixels_readable.parquet"
+    label_images(readable, {"default": "ones"}, "ignore", folder / "labels.parquet")
+    draw_patients(readable, folder / "split.csv", TARGETS, 3, 1, 0, folder / "draw0.csv")
     return folder
 
 
@@ -45,6 +46,16 @@ def trained(study, fraction):
     draw = pd.read_csv(study / "draw0.csv")
     count = round(len(draw) * fraction / 100)
     return set(draw.loc[draw["rank"] < count, "patient"])
+
+
+def columns_of(path):
+    return ImageFile(path).columns
+
+
+def cached(study, keys):
+    """Images of the pixel cache."""
+    cache = ImageFile(study / "pixels.h5")
+    return cache.read(cache.rows_of(keys))
 
 
 def made(study, output, finding="Fracture", fraction=100, filters=None, **settings):
@@ -73,7 +84,7 @@ def made(study, output, finding="Fracture", fraction=100, filters=None, **settin
 @pytest.mark.parametrize("fraction", [50, 100])
 @pytest.mark.parametrize("finding", TARGETS)
 def test_it_holds_the_fractions_positives_and_no_others(study, tmp_path, finding, fraction):
-    columns = read_columns(made(study, tmp_path / "set.h5", finding, fraction))
+    columns = columns_of(made(study, tmp_path / "set.h5", finding, fraction))
     labels = pd.read_parquet(study / "labels.parquet")
     splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
     wanted = (labels[finding] == 1) & labels["patient"].isin(trained(study, fraction))
@@ -87,7 +98,7 @@ def test_it_holds_the_fractions_positives_and_no_others(study, tmp_path, finding
 
 
 def test_negatives_are_negative_for_every_target_finding(study, tmp_path):
-    columns = read_columns(made(study, tmp_path / "set.h5", NEGATIVES))
+    columns = columns_of(made(study, tmp_path / "set.h5", NEGATIVES))
     labels = pd.read_parquet(study / "labels.parquet").set_index("image")
     assert len(columns["image"]) > 0
     assert (labels.loc[columns["image"], TARGETS] == 0).all(axis=None)
@@ -101,10 +112,10 @@ def test_negatives_are_negative_for_every_target_finding(study, tmp_path):
 def test_each_filter_makes_one_copy_of_every_image(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "BLOCK_BYTES", 7 * 256)
     output = made(study, tmp_path / "set.h5", filters=FILTERS)
-    images, columns = map_images(output), read_columns(output)
+    images, columns = ImageFile(output).read(), columns_of(output)
     plain = columns["filter"] == "none"
     keys = columns["image"][plain]
-    expected = reduce_area(read_images(study / "pixels.h5", keys), 8)
+    expected = reduce_area(cached(study, keys), 8)
     np.testing.assert_array_equal(images[plain], expected)
     for name, settings in FILTERS.items():
         copies = columns["filter"] == name
@@ -114,20 +125,22 @@ def test_each_filter_makes_one_copy_of_every_image(study, tmp_path, monkeypatch)
 
 
 def test_it_says_where_it_comes_from(study, tmp_path):
-    with h5py.File(made(study, tmp_path / "set.h5", fraction="50", filters=FILTERS)) as file:
-        about = dict(file.attrs)
+    about = ImageFile(made(study, tmp_path / "set.h5", fraction="50", filters=FILTERS)).attributes
     assert about["finding"] == "Fracture"
     assert (about["recipe"], about["fraction"], about["draw"]) == ("filtered", 50, 0)
     assert about["study"] == "test"
-    with h5py.File(study / "pixels.h5") as cache:
-        assert about["pixels"] == cache.attrs["content"]
-    with h5py.File(made(study, tmp_path / "negatives.h5", NEGATIVES)) as file:
-        assert file.attrs["finding"] == "negatives"
+    assert about["pixels"] == ImageFile(study / "pixels.h5").content
+    negatives = ImageFile(made(study, tmp_path / "negatives.h5", NEGATIVES))
+    assert negatives.attributes["finding"] == "negatives"
 
 
-def test_unreadable_images_are_counted(study, tmp_path):
-    with h5py.File(made(study, tmp_path / "set.h5")) as file:
-        assert file.attrs["rejected_images"] == 1
+def test_images_that_cannot_be_read_are_nowhere(study, tmp_path):
+    lost = pd.read_csv(study / "pixels_rejected.csv")["image"].tolist()
+    assert len(lost) == 1
+    labels = pd.read_parquet(study / "labels.parquet")
+    assert not labels["image"].isin(lost).any()
+    assert len(labels) == len(pd.read_parquet(study / "images.parquet")) - 1
+    assert not set(lost) & set(columns_of(made(study, tmp_path / "set.h5"))["image"])
 
 
 def test_the_same_inputs_give_the_same_bytes(study, tmp_path):
@@ -184,16 +197,16 @@ def test_only_target_findings_have_training_sets(study, tmp_path):
 
 def test_labels_stand_beside_their_images_and_copies(study, tmp_path):
     output = made(study, tmp_path / "set.h5", filters=FILTERS)
-    with h5py.File(output) as file:
-        labels, names = file["labels"][:], json.loads(file.attrs["findings"])
+    file = ImageFile(output)
+    labels, names = file.columns["labels"], json.loads(file.attributes["findings"])
     assert names == list(FINDINGS)
     table = pd.read_parquet(study / "labels.parquet").set_index("image")
-    expected = table.loc[read_columns(output)["image"], names].to_numpy(np.float32)
+    expected = table.loc[columns_of(output)["image"], names].to_numpy(np.float32)
     np.testing.assert_array_equal(labels, expected)
 
 
 def test_the_conditional_gans_set_holds_every_readable_training_image(study, tmp_path):
-    columns = read_columns(made(study, tmp_path / "set.h5", ALL, fraction=50))
+    columns = columns_of(made(study, tmp_path / "set.h5", ALL, fraction=50))
     labels = pd.read_parquet(study / "labels.parquet")
     inside = labels[labels["patient"].isin(trained(study, 50))]["image"]
     unreadable = set(pd.read_csv(study / "pixels_rejected.csv")["image"])
@@ -210,7 +223,7 @@ def test_a_validation_set_holds_the_validation_patients_images_alone(study, tmp_
         pixels=study / "pixels.h5", labels=study / "labels.parquet", split=study / "split.csv",
         output=output, finding=finding, target_findings=few, resolution=8, study="test",
     )  # fmt: skip
-    columns = read_columns(output)
+    columns = columns_of(output)
     splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
     assert set(splits[columns["patient"]]) == {"val"}
     labels = pd.read_parquet(study / "labels.parquet")
@@ -218,9 +231,8 @@ def test_a_validation_set_holds_the_validation_patients_images_alone(study, tmp_
     wanted = labels[mine & labels["patient"].map(splits).eq("val")]["image"]
     unreadable = set(pd.read_csv(study / "pixels_rejected.csv")["image"])
     assert columns["image"].tolist() == [image for image in wanted if image not in unreadable]
-    expected = reduce_area(read_images(study / "pixels.h5", columns["image"]), 8)
-    with h5py.File(output) as file:
-        np.testing.assert_array_equal(file["images"][:], expected)
+    expected = reduce_area(cached(study, columns["image"]), 8)
+    np.testing.assert_array_equal(ImageFile(output).read(), expected)
 
 
 def test_a_validation_set_may_be_empty(study, tmp_path):
@@ -232,5 +244,6 @@ def test_a_validation_set_may_be_empty(study, tmp_path):
         pixels=study / "pixels.h5", labels=tmp_path / "labels.parquet", split=study / "split.csv",
         output=output, finding="Fracture", target_findings=TARGETS, resolution=8, study="test",
     )  # fmt: skip
-    with h5py.File(output) as file:
-        assert file["images"][:].shape == (0, 8, 8)
+    empty = ImageFile(output)
+    assert len(empty) == 0
+    assert empty.read().shape == (0, 8, 8)

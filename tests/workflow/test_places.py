@@ -162,7 +162,8 @@ def test_one_image_serves_all_rules(house, tmp_path, monkeypatch):
         for run in (home / "runs.txt").read_text(encoding="utf-8").splitlines()
         if "scripts/tmp" in run
     ]
-    assert len(runs) == 3
+    # The index, the split, and the images, which the labels follow.
+    assert len(runs) == 5
     for run in runs:
         assert str(image) in run
         assert "--nv" in run

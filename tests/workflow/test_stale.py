@@ -16,7 +16,8 @@ FEATURES = GANS | {"train_features"}
 FILTERS = GANS | {"make_training_set"}
 DRAWS = FEATURES | {"make_training_set"}
 IMAGE_SETS = DRAWS | {"make_validation_set"}
-PIXELS = IMAGE_SETS | {"cache_pixels", "decode_images"}
+# Which images can be read decides about labels and draws.
+PIXELS = IMAGE_SETS | {"cache_pixels", "decode_images", "label_images", "draw_patients"}
 LABELS = IMAGE_SETS | {"label_images", "check_labels"}
 SPLIT = IMAGE_SETS | {"draw_patients", "split_patients", "check_labels"}
 EVERYTHING = PIXELS | LABELS | SPLIT | {"index_images"}

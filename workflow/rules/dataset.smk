@@ -55,7 +55,7 @@ rule index_images:
 rule label_images:
     """Apply the study's policies to uncertain and blank labels."""
     input:
-        images="<dataset>/images.parquet",
+        images="<dataset>/readable.parquet",
     output:
         labels="<dataset>/labels.parquet",
     log:
@@ -105,7 +105,7 @@ rule split_patients:
 rule draw_patients:
     """Put the training patients into a random order whose beginnings are the fractions."""
     input:
-        images="<dataset>/images.parquet",
+        images="<dataset>/readable.parquet",
         split="<dataset>/split.csv",
     output:
         draw_csv="<dataset>/draw{draw}.csv",
@@ -193,6 +193,8 @@ rule cache_pixels:
     output:
         pixels=f"<dataset>/pixels_{RESOLUTION}.h5",
         rejected=f"<dataset>/pixels_{RESOLUTION}_rejected.csv",
+        readable="<dataset>/readable.parquet",
+        notes=f"<dataset>/pixels_{RESOLUTION}_notes.csv",
     log:
         "<logs>/cache_pixels.log",
     benchmark:

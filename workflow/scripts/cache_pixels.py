@@ -13,6 +13,8 @@ cache_pixels(
     root=snakemake.params.root,
     output=snakemake.output.pixels,
     rejected=snakemake.output.rejected,
+    readable=snakemake.output.readable,
+    notes=snakemake.output.notes,
     study=snakemake.params.study,
     code=snakemake.params.code,
     fingerprint=snakemake.params.watched,

@@ -1,5 +1,6 @@
 """Banks of synthetic images: HDF5 files that say what they are and what made them."""
 
+import contextlib
 import json
 import os
 import zlib
@@ -13,6 +14,7 @@ import h5py
 import numpy as np
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.hdf5 import create_hdf5, open_hdf5, read_attributes
 from rarecxr.core.provenance import write_attributes
 
 FORMAT = 1
@@ -25,6 +27,8 @@ NOTICE = (
 _CHUNK = 16
 # The fastest of zlib's: X-rays hardly become smaller with more work.
 _LEVEL = 1
+# Pixels that are unpacked at once where single images are wanted, in bytes.
+_PART_BYTES = 1 << 26
 
 
 def write_bank(
@@ -58,7 +62,7 @@ def write_bank(
     Raises:
         ValueError: the batches hold more or fewer than `number` images, or other ones.
     """
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_whole(path) as temporary, create_hdf5(temporary) as file:
         images = file.create_dataset(
             "images",
             (number, resolution, resolution),
@@ -143,6 +147,7 @@ class Bank:
 
     Attributes:
         resolution: side of the images in pixels.
+        packed: that images lie in chunks which are unpacked when they are read.
         attributes: what the file says about itself (finding, recipe, fraction, draw, study,
             seed, generator_digest, notice, …). Nested values are JSON text.
         labels: (N, L) float32, the labels that a conditional GAN drew each image with; None for
@@ -151,32 +156,30 @@ class Bank:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is no bank.
+        ValueError: the file is no bank, or is damaged.
     """
+
+    packed = True
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise FileNotFoundError(f"{path}: no such bank; rule make_bank writes it")
-        try:
-            self._file = h5py.File(self.path)
-        except OSError as error:
-            raise ValueError(f"{path}: no HDF5 file ({error})") from error
-        images = self._file.get("images")
-        missing = sorted({"finding", "study", "notice", "format"} - set(self._file.attrs))
-        if images is None or images.dtype != np.uint8 or images.ndim != 3 or missing:
-            self._file.close()
-            raise ValueError(
-                f"{path}: no bank of synthetic images: it wants `images` (N, R, R) uint8 and "
-                f"attributes; missing are {missing}"
-            )
+        with contextlib.ExitStack() as opened:
+            file = opened.enter_context(open_hdf5(path))
+            images = file.get("images")
+            missing = sorted({"finding", "study", "notice", "format"} - set(file.attrs))
+            if images is None or images.dtype != np.uint8 or images.ndim != 3 or missing:
+                raise ValueError(
+                    f"{path}: no bank of synthetic images: it wants `images` (N, R, R) uint8 and "
+                    f"attributes; missing are {missing}"
+                )
+            self.attributes = read_attributes(file)
+            self.labels = file["labels"][:] if "labels" in file else None
+            self._opened = opened.pop_all()
         self._images = images
+        self._chunk = images.chunks[0] if images.chunks else 1
         self.resolution = int(images.shape[-1])
-        self.attributes = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in self._file.attrs.items()
-        }
-        self.labels = self._file["labels"][:] if "labels" in self._file else None
         self.findings = json.loads(self.attributes.get("findings", "[]"))
 
     def __len__(self) -> int:
@@ -186,11 +189,12 @@ class Bank:
         return self
 
     def __exit__(self, *exception) -> None:
-        self.close()
+        # What the HDF5 library said of a damaged part becomes an error that names the file.
+        self._opened.__exit__(*exception)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._opened.close()
 
     def read(self, first: int = 0, count: int | None = None) -> np.ndarray:
         """Images `first` to `first + count - 1`, (count, R, R) uint8; all from `first` without.
@@ -204,6 +208,24 @@ class Bank:
                 f"{self.path}: {count} images from number {first} are wanted, it holds {len(self)}"
             )
         return self._images[first : first + count]
+
+    def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images of some rows in the order of the file: places in `rows`, and pixels (n, R, R).
+
+        The file is read by runs of whole chunks, each unpacked once.
+        """
+        order = np.argsort(rows, kind="stable")
+        rows = rows[order]
+        step = max(self._chunk, _PART_BYTES // self.resolution**2)
+        while len(rows):
+            first = rows[0] // self._chunk * self._chunk
+            # The run ends at the first chunk that is not needed, or where the block is full.
+            needed = np.unique(rows[rows < first + step] // self._chunk)
+            gap = np.flatnonzero(np.diff(needed) > 1)
+            last = (needed[gap[0]] if len(gap) else needed[-1]) * self._chunk + self._chunk
+            n = np.searchsorted(rows, last)
+            yield order[:n], self._images[first:last][rows[:n] - first]
+            order, rows = order[n:], rows[n:]
 
     def batches(self, size: int = 1024) -> Iterator[np.ndarray]:
         """All images in order, `size` at a time."""

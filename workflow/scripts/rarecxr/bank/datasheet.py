@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
+from rarecxr.data.image_file import ImageFile
 from rarecxr.study.findings import NEGATIVES
 
 _PHANTOMS = "rarecxr's digital phantoms"
@@ -58,8 +58,7 @@ def write_datasheet(
     source = source or (_PHANTOMS if phantom else "a data set that the configuration does not name")
     terms = terms or (_PHANTOM_TERMS if phantom else _NOT_STATED)
     # The bank has the finding's name in paths, the training images the name itself.
-    with h5py.File(positives) as file:
-        finding = file.attrs.get("finding", about["finding"])
+    finding = ImageFile(positives).attributes.get("finding", about["finding"])
     of_what = "without any target finding" if finding == NEGATIVES else f"of {finding}"
     title = f"Synthetic chest X-rays {of_what}"
     lines = [
@@ -117,12 +116,12 @@ def write_datasheet(
 
 
 def _trained_on(path):
-    with h5py.File(path) as file:
-        real = file["filter"].asstr()[:] == "none"
-        patients = len(np.unique(file["patient"].asstr()[:][real]))
-    copies = len(real) - real.sum()
+    images = ImageFile(path)
+    real = images.unfiltered
+    patients = len(set(images.columns["patient"][real]))
+    copies = len(images) - len(real)
     more = f", and {copies:,} filtered copies of them," if copies else ""
-    return f"{real.sum():,} real images of {patients:,} patients{more}"
+    return f"{len(real):,} real images of {patients:,} patients{more}"
 
 
 def _how(about, filters):
@@ -204,8 +203,7 @@ def _quality(told):
 
 
 def _limits(told, phantom, positives):
-    with h5py.File(positives) as file:
-        real = int(np.sum(file["filter"].asstr()[:] == "none"))
+    real = len(ImageFile(positives).unfiltered)
     lines = [
         f"- The finding is known from {real:,} real images: rarer ways in which it looks are"
         " missing here too, and whatever else these images share (devices, views) may have become"

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 
@@ -15,6 +14,7 @@ from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
+from rarecxr.data.image_file import UNFILTERED, ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
@@ -168,9 +168,8 @@ def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFindi
     Raises:
         ValueError: neither of the two is given for this finding.
     """
-    with h5py.File(training_set) as file:
-        finding = str(file.attrs["finding"])
-        real = int(np.sum(file["filter"].asstr()[:] == "none"))
+    images = ImageFile(training_set)
+    finding, real = images.attributes["finding"], len(images.unfiltered)
     size = for_finding(number, finding)
     if size is not None:
         return int(size)
@@ -207,14 +206,14 @@ def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
 def _judge(drawn, size, select, training_set, finding, features, weights_dir, device):
     copies = None
     if select["copies"] is not None:
-        with h5py.File(training_set) as file:
-            copies = Copies(
-                FeatureSpace(select["space"], device, features, weights_dir),
-                file["images"][:],
-                file["patient"].asstr()[:],
-                file["filter"].asstr()[:] == "none",
-                select["copies"],
-            )
+        images = ImageFile(training_set)
+        copies = Copies(
+            FeatureSpace(select["space"], device, features, weights_dir),
+            images.read(),
+            images.columns["patient"],
+            images.columns["filter"] == UNFILTERED,
+            select["copies"],
+        )
     plausibility = None
     if select["implausible"]:
         plausibility = Plausibility(features, finding, device)

@@ -3,12 +3,11 @@
 import os
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import written_whole
-from rarecxr.data.image_file import blocks, map_images
+from rarecxr.data.image_file import ImageFile, blocks
 
 # Images a row; a reader may take fewer.
 IMAGES = 16
@@ -55,19 +54,20 @@ def write_sheet(
         output: the file to write.
         number: images a row.
     """
-    real, originals = map_images(positives), _originals(positives)
+    real = ImageFile(positives)
+    originals = real.unfiltered
     with Bank(bank) as source:
         total = len(source)
         places = _evenly(total, number)
         synthetic = np.stack([source.read(int(place), 1)[0] for place in places])
-    training = map_images(training_set)
-    nearest = _nearest(training, _originals(training_set), synthetic)
+    training = ImageFile(training_set)
+    nearest = _nearest(training, synthetic)
     with written_whole(output) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
-            real=real[originals[_evenly(len(originals), number)]],
+            real=real.read(originals[_evenly(len(originals), number)]),
             synthetic=synthetic,
-            nearest=training[nearest],
+            nearest=training.read(nearest),
             n_real=len(originals),
             n_synthetic=total,
         )
@@ -83,24 +83,19 @@ def read_sheet(path: str | os.PathLike, number: int = IMAGES) -> Sheet:
         return Sheet(**rows, n_real=int(file["n_real"]), n_synthetic=int(file["n_synthetic"]))
 
 
-def _originals(path):
-    """Rows of a training set that are no filtered copies."""
-    with h5py.File(path) as file:
-        return np.flatnonzero(file["filter"].asstr()[:] == "none")
-
-
 def _evenly(total, number):
     return np.unique(np.linspace(0, total - 1, min(number, total)).astype(int))
 
 
-def _nearest(images, originals, synthetic):
-    """Rows of the originals with the smallest mean squared difference to each picture."""
+def _nearest(images, synthetic):
+    """Rows of the unfiltered images with the smallest mean squared difference to each picture."""
+    originals = images.unfiltered
     wanted = _coarse(synthetic)
     best = np.full(len(synthetic), np.inf)
     row = np.full(len(synthetic), originals[0])
-    for part in blocks(len(originals), images[:1].nbytes):
+    for part in blocks(len(originals), images.resolution**2):
         here = originals[part]
-        block = _coarse(images[here])
+        block = _coarse(images.read(here))
         # |a - b|^2 without a table of all differences.
         distance = (wanted**2).sum(1)[:, None] - 2 * wanted @ block.T + (block**2).sum(1)
         nearer = distance.min(axis=1) < best

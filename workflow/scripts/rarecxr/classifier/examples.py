@@ -1,13 +1,11 @@
 """What an arm trains on: real images, and the images of each kind that it adds to them."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
@@ -107,6 +105,7 @@ def open_bank(
     """
     with Bank(path) as bank:
         count, attributes = len(bank), bank.attributes
+        stored, names = bank.labels, bank.findings
     for name, value in expected.items():
         found = attributes.get(name)
         same = slug(str(found)) == slug(value) if name == "finding" else found == value
@@ -115,12 +114,8 @@ def open_bank(
                 f"{path}: its {name} is {found!r}, this run needs {value!r}; "
                 "remove the file and run the workflow again"
             )
-    with h5py.File(path) as file:
-        if "labels" not in file:
-            return Synthetic(Path(path), count)
-        stored = file["labels"][:].astype(np.float32)
-    names = attributes["findings"]
-    names = json.loads(names) if isinstance(names, str) else list(names)
+    if stored is None:
+        return Synthetic(Path(path), count)
     labels = np.full((count, len(findings)), np.nan, np.float32)
     for column, finding in enumerate(findings):
         if finding in names:

@@ -6,33 +6,41 @@ the same. Real and synthetic images take the same way.
 
 import functools
 import logging
-import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from rarecxr.core.devices import to_device
-from rarecxr.data.image_file import map_images
 from rarecxr.data.resize import coverage
 
 log = logging.getLogger(__name__)
 
-# Pixels that are unpacked or resized at once, in bytes.
-BLOCK_BYTES = 1 << 26
+
+class Source(Protocol):
+    """A file of images: `rarecxr.data.image_file.ImageFile` or `rarecxr.bank.bank_file.Bank`."""
+
+    packed: bool
+    resolution: int
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Images by row, (n, r, r) uint8; of files that are not packed."""
+
+    def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images in the order of the file, some at a time: places in `rows`, and (n, r, r)."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of one HDF5 file: its path, and rows (n,) int64 of its dataset `images`."""
+    """Some images of one file that is open for reading, by their rows (n,) int64."""
 
-    path: str | os.PathLike
+    source: "Source"
     rows: np.ndarray
 
 
@@ -44,7 +52,7 @@ class DeviceImages:
         self.pixels = torch.empty((count, resolution, resolution), dtype=torch.uint8, device=device)
         begin = 0
         for part in parts:
-            for places, block in _blocks(part):
+            for places, block in part.source.parts(part.rows):
                 places = torch.from_numpy(places).to(device) + begin
                 self.pixels[places] = resize(torch.from_numpy(block).to(device), resolution)
             begin += len(part.rows)
@@ -62,8 +70,8 @@ class DeviceImages:
 class MappedImages:
     """Images that are read when they are used, and resized then.
 
-    Files of real images are mapped as they are. Compressed ones are unpacked first, into
-    files of the scratch folder.
+    Files of real images are read as they are. Banks are compressed and unpacked first, into files
+    of the scratch folder.
     """
 
     def __init__(self, parts: Sequence[Part], resolution: int, device: torch.device, scratch: Path):
@@ -94,8 +102,8 @@ class MappedImages:
         found = []
         for number in np.unique(source):
             places = np.flatnonzero(source == number)
-            pixels, rows = self.sources[number]
-            found.append((places, pixels[rows[order[places] - self.begins[number]]]))
+            read, rows = self.sources[number]
+            found.append((places, read(rows[order[places] - self.begins[number]])))
         return found
 
     def _on_device(self, read, count: int) -> torch.Tensor:
@@ -157,43 +165,13 @@ def _coverage(side: int, resolution: int) -> torch.Tensor:
     return torch.from_numpy(coverage(side, resolution).toarray())
 
 
-def _mapped(part: Part, scratch: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that can be read at any row without unpacking, and the part's rows in them."""
-    with h5py.File(part.path) as file:
-        unpacked = file["images"].id.get_offset() is not None
-        side = file["images"].shape[-1]
-    if unpacked:
-        return map_images(part.path), part.rows
+def _mapped(part: Part, scratch: Path) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """A function that gives pixels by row without unpacking any, and the part's rows there."""
+    if not part.source.packed:
+        return part.source.read, part.rows
     scratch.parent.mkdir(parents=True, exist_ok=True)
+    side = part.source.resolution
     pixels = np.memmap(scratch, np.uint8, "w+", shape=(len(part.rows), side, side))
-    for places, block in _blocks(part):
+    for places, block in part.source.parts(part.rows):
         pixels[places] = block
-    return pixels, np.arange(len(part.rows))
-
-
-def _blocks(part: Part) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The part's images as they lie in the file: places in `part.rows`, and pixels (n, r, r).
-
-    A compressed file is read by runs of whole chunks, each unpacked once.
-    """
-    order = np.argsort(part.rows, kind="stable")
-    rows = part.rows[order]
-    with h5py.File(part.path) as file:
-        dataset = file["images"]
-        step = max(1, BLOCK_BYTES // max(1, dataset.shape[1] * dataset.shape[2]))
-        if dataset.id.get_offset() is not None:
-            pixels = map_images(part.path)
-            for begin in range(0, len(rows), step):
-                chosen = slice(begin, begin + step)
-                yield order[chosen], pixels[rows[chosen]]
-            return
-        chunk = dataset.chunks[0] if dataset.chunks else step
-        while len(rows):
-            first = rows[0] // chunk * chunk
-            # The run ends at the first chunk that is not needed, or where the block is full.
-            needed = np.unique(rows[rows < first + max(step, chunk)] // chunk)
-            gap = np.flatnonzero(np.diff(needed) > 1)
-            last = (needed[gap[0]] if len(gap) else needed[-1]) * chunk + chunk
-            n = np.searchsorted(rows, last)
-            yield order[:n], dataset[first:last][rows[:n] - first]
-            order, rows = order[n:], rows[n:]
+    return pixels.__getitem__, np.arange(len(part.rows))

@@ -1,5 +1,6 @@
 """One classifier run: from an arm's definition to a trained network and its predictions."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rarecxr.bank.bank_file import Bank
 from rarecxr.classifier.examples import (
     POSITIVE,
     RESERVE,
@@ -30,7 +32,7 @@ from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.core.tensors import to_bytes
-from rarecxr.data.image_file import read_columns
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.split import JUDGED, RESERVED, fraction_patients
 from rarecxr.study.by_finding import ByFinding
 from rarecxr.study.findings import NEGATIVES
@@ -232,15 +234,19 @@ def train(
     identity = digest({"origin": origin, "findings": list(findings), "device": where.type})
 
     with ResumeStore(state, identity, resume_interval_s, lock_wait_s) as store:
-        sources = [Part(pixels, parts["train"]["place"].to_numpy())]
-        for block in examples.blocks:
-            if block.kind == RESERVE:
-                sources.append(Part(pixels, kept_back[block.finding]["place"].to_numpy()))
-            else:
-                path = opened[block.finding].path if block.kind == POSITIVE else negatives
-                sources.append(Part(path, np.arange(block.count)))
-        sources.append(Part(pixels, parts["val"]["place"].to_numpy()))
-        images = load_images(sources, resolution, where, pixel_memory_mib, store.scratch / "train")
+        cache = ImageFile(pixels)
+        with contextlib.ExitStack() as banks_read:
+            sources = [Part(cache, parts["train"]["place"].to_numpy())]
+            for block in examples.blocks:
+                if block.kind == RESERVE:
+                    sources.append(Part(cache, kept_back[block.finding]["place"].to_numpy()))
+                else:
+                    path = opened[block.finding].path if block.kind == POSITIVE else negatives
+                    bank = banks_read.enter_context(Bank(path))
+                    sources.append(Part(bank, np.arange(block.count)))
+            sources.append(Part(cache, parts["val"]["place"].to_numpy()))
+            scratch = store.scratch / "train"
+            images = load_images(sources, resolution, where, pixel_memory_mib, scratch)
         validation = Validation(
             places=np.arange(len(images) - len(parts["val"]), len(images)),
             labels=known["val"],
@@ -289,7 +295,7 @@ def train(
             return
         judged = table[table["split"].isin(JUDGED)].sort_values("image")
         seen = load_images(
-            [Part(pixels, judged["place"].to_numpy())],
+            [Part(cache, judged["place"].to_numpy())],
             resolution,
             where,
             pixel_memory_mib,
@@ -327,16 +333,14 @@ def _images(
             "labels are 0, 1 or NaN"
         )
 
-    columns = read_columns(pixels)
-    cached = pd.DataFrame({"image": columns["image"], "digest": columns["digest"]})
-    cached["place"] = np.arange(len(cached))
-    unknown = ~cached["image"].isin(table["image"])
-    if unknown.any():
+    cache = ImageFile(pixels)
+    unknown = sorted(set(cache.columns["image"]) - set(table["image"]))
+    if unknown:
         raise ValueError(
-            f"{pixels}: {cached['image'][unknown].iloc[0]} is not in {labels}; "
-            "the two were made from different images"
+            f"{pixels}: {unknown[0]} is not in {labels}; the two were made from different images"
         )
-    table = table.merge(cached, on="image", validate="one_to_one")
+    table["place"] = cache.rows_of(table["image"])
+    table["digest"] = cache.columns["digest"][table["place"]]
 
     splits = pd.read_csv(split, dtype=str)
     table = table.merge(splits[["patient", "split"]], on="patient", how="left", validate="m:1")

@@ -7,6 +7,29 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+# What helps against a file that is not as it should be; the end of many messages.
+REMEDY = (
+    "remove the file and run the workflow again, which then makes it anew; "
+    "a file from elsewhere must be copied again"
+)
+
+
+def readable(path: str | os.PathLike) -> Path:
+    """A path to a file that holds something, so that reading it gives sensible errors.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is empty, or is no regular file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; {REMEDY}")
+    if not path.is_file():
+        raise ValueError(f"{path}: a folder or a device, where a file is expected")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: an empty file; {REMEDY}")
+    return path
+
 
 @contextlib.contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:

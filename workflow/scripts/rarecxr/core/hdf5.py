@@ -1,17 +1,32 @@
 """HDF5 files, opened so that a damaged or hostile one is refused by name."""
 
 import contextlib
+import functools
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
+
+from rarecxr.core.files import REMEDY, readable
+
+# The beginning of a file, in bytes, and what it says of the program that wrote it.
+_SEAL_BYTES = 512
+_MARK = "rarecxr"
+# What is read for a digest at a time, in bytes.
+_BLOCK_BYTES = 1 << 22
 
 # How the messages of the HDF5 library begin; an error of other code within a block is not its.
-_HDF5_MESSAGES = ("Can't", "Unable to", "Unspecified error in H5")
-_REMEDY = (
-    "remove the file and run the workflow again, which then makes it anew; "
-    "a file from elsewhere must be copied again"
+_HDF5_MESSAGES = (
+    "Can't",
+    "Link visitation failed",
+    "Object visitation failed",
+    "Unable to",
+    "Unspecified error in H5",
 )
 
 
@@ -26,22 +41,19 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     Files are opened without a lock, which some file systems do not have. None is needed: this
     workflow writes files under another name and moves them when they are whole.
 
+    The file is compared with the digest that it was sealed with before the HDF5 library sees any of
+    it, which can crash on damaged files.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: the file is no HDF5 file, is damaged, or refers to data outside of itself; also
             for what the HDF5 library raises within the block, such as a missing dataset or a
             part that cannot be decompressed.
     """
-    path = Path(path)
-    if not path.is_file():
-        if path.exists():
-            raise ValueError(f"{path}: a folder or a device, where an HDF5 file is expected")
-        raise FileNotFoundError(f"{path}: no such file; {_REMEDY}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: an empty file, where an HDF5 file is expected; {_REMEDY}")
+    path = readable(path)
+    checked_content(path)
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            _refuse_references(path, file)
+        with _opened(path) as file:
             yield file
     except PermissionError:
         raise
@@ -50,22 +62,118 @@ def open_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
         if not message.startswith(_HDF5_MESSAGES):
             raise
         raise ValueError(
-            f"{path}: damaged, or not an HDF5 file of the expected kind ({message}); {_REMEDY}"
+            f"{path}: damaged, or not an HDF5 file of the expected kind ({message}); {REMEDY}"
         ) from error
+
+
+def _opened(path: Path) -> h5py.File:
+    """The file, once it is seen that it holds all of its data."""
+    file = None
+    try:
+        file = h5py.File(path, "r", locking=False)
+        reference = _reference(file)
+    except PermissionError:
+        raise
+    except Exception as error:
+        # Wherever the damage is, the library may stumble over it in ways of its own.
+        if file:
+            file.close()
+        raise ValueError(
+            f"{path}: damaged, or not an HDF5 file of the expected kind ({error}); {REMEDY}"
+        ) from error
+    if reference:
+        file.close()
+        name, kind = reference
+        raise ValueError(
+            f"{path}: {name!r} is {kind}. Such a file could read any other file of this machine "
+            "and is refused; use a file that holds all of its data (h5repack, or a copy that reads "
+            "and writes each dataset)"
+        )
+    return file
 
 
 @contextlib.contextmanager
 def create_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     """A new HDF5 file that is open for writing, without a lock, for the time of a `with` block.
 
-    An older file of this name is overwritten: give a path from `written_whole`.
+    An older file of this name is overwritten: give a path from `written_whole`. At the end the
+    file is sealed: its first 512 bytes, which HDF5 leaves to its users, hold a digest of the rest.
     """
-    with h5py.File(path, "w", locking=False) as file:
+    with h5py.File(path, "w", locking=False, userblock_size=_SEAL_BYTES) as file:
         yield file
+    seal(path)
 
 
-def _refuse_references(path: Path, file: h5py.File) -> None:
-    """Refuse whatever lets a file deliver data that is not in it."""
+def checked_content(path: str | os.PathLike) -> str:
+    """SHA-256 that stands for all of a file's content, once it is seen to be what was written.
+
+    The images are left out where they lie in one stretch of the file: whoever writes such images
+    gives each a checksum, so that reading a few of them does not take reading all.
+
+    Raises:
+        ValueError: the file is damaged, or none that `create_hdf5` has written.
+    """
+    path = Path(path)
+    found = path.stat()
+    return _checked(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+def read_attributes(file: h5py.File) -> dict[str, Any]:
+    """All attributes as plain values; nested ones are JSON text."""
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in sorted(file.attrs.items())
+    }
+
+
+def seal(path: str | os.PathLike) -> None:
+    """Write into a file's beginning the digest that `checked_content` compares."""
+    with h5py.File(path, "r", locking=False) as file:
+        images = file.get("images")
+        # Undefined for what is in chunks or in other files, and no number for nothing.
+        offset = images.id.get_offset() if isinstance(images, h5py.Dataset) else None
+        left_out = [offset, images.nbytes] if offset is not None and images.size else []
+    line = {"file": _MARK, "left_out": left_out, "sha256": _digest(path, left_out)}
+    with open(path, "r+b") as raw:
+        raw.write(json.dumps(line).encode().ljust(_SEAL_BYTES - 1) + b"\n")
+
+
+@functools.lru_cache(maxsize=1024)
+def _checked(path: Path, state: tuple[int, ...]) -> str:
+    """Once for each file and `state` of it: the digest of a large file takes seconds."""
+    try:
+        with open(path, "rb") as raw:
+            line = json.loads(raw.read(_SEAL_BYTES))
+        noted, left_out = str(line["sha256"]), [int(number) for number in line["left_out"]]
+        right = line["file"] == _MARK and len(left_out) in (0, 2) and min(left_out, default=0) >= 0
+    except (ValueError, KeyError, TypeError):
+        right = False
+    if not right:
+        raise ValueError(
+            f"{path}: its beginning is not that of an HDF5 file of this workflow, which holds a "
+            f"digest of the rest: it is damaged, or was written by something else; {REMEDY}"
+        )
+    if noted != _digest(path, left_out):
+        raise ValueError(f"{path}: damaged: its content is not what was written; {REMEDY}")
+    return noted
+
+
+def _digest(path: str | os.PathLike, left_out: list[int]) -> str:
+    """SHA-256 of all bytes after the seal but those `left_out` (offset and number, or nothing)."""
+    begin, count = left_out or (_SEAL_BYTES, 0)
+    digest = hashlib.sha256(json.dumps(left_out).encode())
+    with open(path, "rb") as raw:
+        end = raw.seek(0, os.SEEK_END)
+        for start, stop in ((_SEAL_BYTES, begin), (begin + count, end)):
+            raw.seek(start)
+            while start < stop and (block := raw.read(min(_BLOCK_BYTES, stop - start))):
+                digest.update(block)
+                start += len(block)
+    return digest.hexdigest()
+
+
+def _reference(file: h5py.File) -> tuple[str, str] | None:
+    """Name and kind of what lets a file deliver data that is not in it, if there is anything."""
     kinds = {h5py.h5l.TYPE_SOFT: "a soft link", h5py.h5l.TYPE_EXTERNAL: "a link to another file"}
     found: list[tuple[str, str]] = []
 
@@ -83,10 +191,4 @@ def _refuse_references(path: Path, file: h5py.File) -> None:
                 found.append((text, "a dataset that is stored in other files"))
 
     file.id.links.visit(look, info=True)
-    if found:
-        name, kind = found[0]
-        raise ValueError(
-            f"{path}: {name!r} is {kind}. Such a file could read any other file of this machine "
-            "and is refused; use a file that holds all of its data (h5repack, or a copy that reads "
-            "and writes each dataset)"
-        )
+    return found[0] if found else None

@@ -45,7 +45,7 @@ class Unreadable(Exception):
 
 
 class Decoded(NamedTuple):
-    """An image's pixels (R, R) uint8, and the bits of the samples that they were made from."""
+    """An image's pixels (R, R) uint8, and the bits of a 16-bit file's samples, 0 for others."""
 
     pixels: np.ndarray
     bits: int
@@ -70,7 +70,8 @@ def decode(data: bytes, resolution: int, square: str) -> Decoded:
         square: `crop` or `pad`.
 
     Returns:
-        Grey levels (resolution, resolution) uint8, and 8, or the bits of a 16-bit file's samples.
+        Grey levels (resolution, resolution) uint8, and the bits that the samples of a 16-bit file
+        were taken to have, or 0.
 
     Raises:
         Unreadable: the file is damaged, is no image, or is too large or too long and narrow.
@@ -85,7 +86,7 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 def _grey(data: bytes) -> tuple[np.ndarray, int]:
-    """Upright grey levels (H, W) from 0 to 255, uint8 or (16-bit files) float32, and their bits."""
+    """Upright grey levels (H, W) from 0 to 255, uint8 or float32, and the bits of `Decoded`."""
     image = _opened(data)
     transparent = image.info.get("transparency")
     if is_wide(data) and image.format == "PNG":
@@ -96,7 +97,7 @@ def _grey(data: bytes) -> tuple[np.ndarray, int]:
     elif image.mode in ("I;16", "I;16B", "I;16L", "I"):
         levels, bits = _levels_of_16_bits(np.asarray(image), transparent)
     else:
-        levels, bits = _levels_of_8_bits(image), 8
+        levels, bits = _levels_of_8_bits(image), 0
     return _UPRIGHT.get(_orientation(image), lambda upright: upright)(levels), bits
 
 

@@ -24,11 +24,11 @@ def label_images(
 ) -> None:
     """Write the index with the policies applied to its labels: `labels.parquet`.
 
-    The columns of `images.parquet`; the findings, float32, are then 1, 0 or NaN, and NaN means
+    The columns of the index; the findings, float32, are then 1, 0 or NaN, and NaN means
     masked: neither trained on nor tested with.
 
     Args:
-        images: the index, `images.parquet`.
+        images: the index of images that could be read, `readable.parquet`.
         uncertain: what -1 becomes, `ones`, `zeros` or `ignore`: for all findings under
             `default`, for single ones under their names; `ignore` for those without either.
         blank: what a blank label becomes: `zeros`; `ignore`; or `no_finding`, 0 where the image's

@@ -12,26 +12,19 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.job_log import Progress
-from rarecxr.core.provenance import provenance, write_attributes
-from rarecxr.data.decode import Decoded, Unreadable, decode
+from rarecxr.core.provenance import provenance
+from rarecxr.data.decode import Unreadable, decode
 from rarecxr.data.fingerprint import write_record
 from rarecxr.data.image_bytes import look_at, read_bytes
-from rarecxr.data.image_file import (
-    REJECTED,
-    blocks,
-    map_images,
-    read_columns,
-    shrink,
-    write_columns,
-    write_images,
-)
+from rarecxr.data.image_checks import level_percentiles, note, refuse_shared_files
+from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.image_folder import ImageFolder
 
 log = logging.getLogger(__name__)
@@ -42,6 +35,15 @@ TASK_IMAGES = 16
 NAMED = 5
 # Columns of the tables of rejected images.
 _REASON_TYPES = {"image": str, "row": np.int64, "reason": str}
+
+
+class _Read(NamedTuple):
+    """One image of the cache, and what is known about it."""
+
+    pixels: np.ndarray
+    digest: str
+    bits: int
+    levels: np.ndarray
 
 
 def decode_images(
@@ -66,8 +68,9 @@ def decode_images(
     Args:
         images: the index, `images.parquet`.
         root: the data set's folder, see `ImageFolder`.
-        output: the shard (HDF5): `images` (N, resolution, resolution) uint8, `image` (key),
-            `row` (int64, row of the index from 0), `digest` (SHA-256 of the image's file).
+        output: the shard (`ImageFile`) with the columns `image` (key), `row` (int64, row of the
+            index from 0), `digest` (SHA-256 of the image's file), `bits` (uint8, of a 16-bit file's
+            samples, 0 for other files) and `levels` ((N, 5) uint8, percentiles of grey levels).
         rejected: CSV of what is not in the shard: image, row, reason.
         resolution: side of the cached images in pixels.
         square: how an image becomes square, `crop` or `pad`.
@@ -102,20 +105,23 @@ def decode_images(
     row_of = {key: row for row, key in enumerate(keys, start)}
     refuse(_reasons(reasons, row_of), listed=listed)
 
-    digests = {}
-    with written_whole(output) as temporary:
-        with h5py.File(temporary, "w") as file:
-            batches = _decoded(places, resolution, square, threads, digests, reasons)
-            count = write_images(file, batches, len(keys), resolution)
-        table = _reasons(reasons, row_of)
-        refuse(table, listed=listed)
-        if count < len(keys):
-            shrink(temporary, count)
-        used = [key for key in keys if key in digests]
-        with h5py.File(temporary, "a") as file:
-            columns = {"image": used, "row": np.array([row_of[key] for key in used], np.int64)}
-            write_columns(file, {**columns, "digest": [digests[key] for key in used]})
-        _write_table(rejected, table)
+    known: dict[str, _Read] = {}
+
+    def columns() -> dict[str, Any]:
+        # All have been looked at now, and nothing is written if too many were refused.
+        refuse(_reasons(reasons, row_of), listed=listed)
+        found = [known[key] for key in keys if key in known]
+        return {
+            "image": [key for key in keys if key in known],
+            "row": np.array([row_of[key] for key in keys if key in known], np.int64),
+            "digest": [each.digest for each in found],
+            "bits": np.array([each.bits for each in found], np.uint8),
+            "levels": np.array([each.levels for each in found], np.uint8).reshape(-1, 5),
+        }
+
+    batches = _decoded(places, resolution, square, threads, known, reasons)
+    write_image_file(output, batches, len(keys), resolution, columns)
+    _write_table(rejected, _reasons(reasons, row_of))
 
 
 def cache_pixels(
@@ -125,6 +131,8 @@ def cache_pixels(
     root: str | os.PathLike,
     output: str | os.PathLike,
     rejected: str | os.PathLike,
+    readable: str | os.PathLike,
+    notes: str | os.PathLike,
     resolution: int,
     square: str,
     max_rejected: float,
@@ -141,8 +149,12 @@ def cache_pixels(
         shards: all shards in their order, and
         left_out: what each of them left out, CSV.
         root: the data set's folder.
-        output: the cache (HDF5), with the datasets of a shard.
-        rejected: CSV of what is not in the cache: image, row, reason.
+        output: the cache (`ImageFile`), with the columns of a shard but `levels`.
+        rejected: CSV of what is not in the cache: image, row, reason, patient.
+        readable: the rows of the index that are in the cache (Parquet). Whatever follows starts
+            from them, so that nothing counts or promises images that nobody can see.
+        notes: CSV of what is odd about images that are in the cache: image, row, note, detail
+            (`rarecxr.data.image_checks`).
         resolution: side of the cached images in pixels.
         square: how an image became square.
         max_rejected: share of the images that may be rejected, 0 to 1.
@@ -153,43 +165,44 @@ def cache_pixels(
         record: where to note which files were decoded, see `write_record`.
 
     Raises:
-        ValueError: the shards are not those of this index, or more than `max_rejected` of the
-            images are missing or unreadable.
+        ValueError: the shards are not those of this index, more than `max_rejected` of the
+            images are missing or unreadable, or one image file stands under several patients.
     """
-    keys = pd.read_parquet(images, columns=["image"])["image"].tolist()
+    index = pd.read_parquet(images)
     table = pd.concat([pd.read_csv(path, dtype=_REASON_TYPES) for path in left_out])
-    parts = [read_columns(path) for path in shards]
+    parts = [ImageFile(path) for path in shards]
     columns = {
-        name: [value for part in parts for value in part[name]]
-        for name in ("image", "row", "digest")
+        name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns
     }
-    columns["row"] = np.array(columns["row"], np.int64)
     rows = np.sort(np.concatenate([columns["row"], table["row"]]))
-    if not np.array_equal(rows, np.arange(len(keys))) or any(
-        keys[row] != key for row, key in zip(columns["row"], columns["image"], strict=True)
+    if not np.array_equal(rows, np.arange(len(index))) or not np.array_equal(
+        index["image"].to_numpy()[columns["row"]], columns["image"]
     ):
         raise ValueError(
             f"{Path(shards[0]).parent}: the shards are not those of {images}; "
             "remove the folder, so that they are made anew"
         )
+    table["patient"] = index["patient"].to_numpy()[table["row"]]
     listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
     listed.unlink(missing_ok=True)
-    _refuse_too_many(table, len(keys), max_rejected, root, listed)
+    _refuse_too_many(table, len(index), max_rejected, root, listed)
     if len(table):
-        log.warning("%d of %d images are not cached, see %s", len(table), len(keys), rejected)
+        log.warning("%d of %d images are not cached, see %s", len(table), len(index), rejected)
+    known = pd.DataFrame({name: columns[name] for name in ("image", "row", "digest", "bits")})
+    known["patient"] = index["patient"].to_numpy()[columns["row"]]
+    same = Path(rejected).with_name(f"{Path(output).stem}_same_files.csv")
+    refuse_shared_files(known.drop(columns="bits"), root, same)
 
+    levels = columns.pop("levels")
     made_from = provenance(
         study, {"resolution": resolution, "square": square}, {"images": images}, code=code
     )
-    with written_whole(output) as temporary:
-        with h5py.File(temporary, "w") as file:
-            write_images(file, _blocks_of(shards), len(columns["row"]), resolution)
-            write_columns(file, columns)
-            write_columns(file, {REJECTED: table["image"].tolist()})
-            # Stands for the content of the file, which is too large to be hashed by every reader.
-            content = hashlib.sha256("\n".join([str(made_from), *columns["digest"]]).encode())
-            write_attributes(file, made_from, content=content.hexdigest())
-        _write_table(rejected, table)
+    batches = (batch for part in parts for batch in part.batches())
+    write_image_file(output, batches, len(known), resolution, columns, made_from)
+    with written_whole(readable) as temporary:
+        index.iloc[columns["row"]].to_parquet(temporary, index=False)
+    _write_table(notes, note(known, ImageFile(output), levels))
+    _write_table(rejected, table)
     if fingerprint and record:
         folder = ImageFolder(root, follow_links)
         _write_record(folder, columns, table["image"].tolist(), fingerprint, record)
@@ -224,54 +237,46 @@ def _refuse_links_out(folder: ImageFolder, places: Mapping[str, str]) -> None:
         )
 
 
-def _blocks_of(shards: Sequence[str | os.PathLike]) -> Iterator[np.ndarray]:
-    """All images of the shards, some at a time."""
-    for path in shards:
-        if read_columns(path)["row"].size:
-            images = map_images(path)
-            for part in blocks(len(images), images[:1].nbytes):
-                yield images[part]
-
-
 def _decoded(
     places: dict[str, str],
     resolution: int,
     square: str,
     threads: int,
-    digests: dict[str, str],
+    known: dict[str, _Read],
     reasons: dict[str, str],
 ) -> Iterator[np.ndarray]:
     """Decoded images in the order of `places`, as batches (n, resolution, resolution) uint8.
 
-    Notes the digest of every image in `digests`, or why it is left out in `reasons`.
+    Notes what is `known` of every image but its pixels, or in `reasons` why it is left out.
     """
 
-    def decode_task(task: list[str]) -> list[tuple[str, str, Decoded | str]]:
-        return [(key, *_read(places[key], resolution, square)) for key in task]
+    def decode_task(task: list[str]) -> list[tuple[str, _Read | str]]:
+        return [(key, _read(places[key], resolution, square)) for key in task]
 
     keys = list(places)
     tasks = [keys[start : start + TASK_IMAGES] for start in range(0, len(keys), TASK_IMAGES)]
     with Progress(len(keys), unit="images") as bar:
         for results in _in_order(decode_task, tasks, threads):
             batch = []
-            for key, digest, result in results:
+            for key, result in results:
                 if isinstance(result, str):
                     reasons[key] = result
                 else:
-                    digests[key] = digest
                     batch.append(result.pixels)
+                    known[key] = result._replace(pixels=None)
             if batch:
                 yield np.stack(batch)
             bar.update(len(results))
 
 
-def _read(path: str, resolution: int, square: str) -> tuple[str, Decoded | str]:
-    """Digest of an image's file, and what it decodes to or why it cannot be used."""
+def _read(path: str, resolution: int, square: str) -> _Read | str:
+    """What an image's file decodes to, or why it cannot be used."""
     try:
         data = read_bytes(path)
-        return hashlib.sha256(data).hexdigest(), decode(data, resolution, square)
+        pixels, bits = decode(data, resolution, square)
     except Unreadable as error:
-        return "", str(error)
+        return str(error)
+    return _Read(pixels, hashlib.sha256(data).hexdigest(), bits, level_percentiles(pixels))
 
 
 def _lacking(path: str) -> str | None:

@@ -5,6 +5,7 @@ if any of its images is certainly so (label 1). What becomes of uncertain labels
 here, nor does the order of the CSV's rows or columns.
 """
 
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test", "expert")
 # Those whose images are scored: none of them is ever trained on.
@@ -84,7 +87,8 @@ def draw_patients(
     what has the first ranks (`fraction_patients`), so smaller fractions lie in larger ones.
 
     Args:
-        images: the index, `images.parquet`.
+        images: the index of images that could be read, `readable.parquet`. (The split is made from
+            the whole index, so that it stays the same when a file is damaged or mended.)
         split: the split, `split.csv`.
         target_findings: findings whose positives come in proportion, and are never too few.
         min_positive_patients: patients positive for each target finding that any fraction
@@ -92,11 +96,26 @@ def draw_patients(
         seed: seed of the study's split.
         draw: number of the draw; each is another random order.
         output: the ranks (CSV).
+
+    Raises:
+        ValueError: among the images that could be read, train, val or test has no patient with, or
+            none without, a target finding.
     """
     table = pd.read_parquet(images, columns=["patient", *target_findings])
     splits = pd.read_csv(split)
+    everyone = positive_patients(table, target_findings)
+    _check_positives(everyone, splits.set_index("patient")["split"].reindex(everyone.index))
     training = set(splits.loc[splits["split"] == "train", "patient"])
     positives = positive_patients(table[table["patient"].isin(training)], target_findings)
+    for finding, number in positives.sum().items():
+        if number < min_positive_patients:
+            log.warning(
+                "dataset.min_positive_patients is %d, but %d training patients have an image with "
+                "%s that could be read: every fraction holds all of these",
+                min_positive_patients,
+                number,
+                finding,
+            )
     ranks = rank(positives, min_positive_patients, seed, draw)
     with written_whole(output) as temporary:
         ranks.to_csv(temporary, index=False, lineterminator="\n")

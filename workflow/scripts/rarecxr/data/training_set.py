@@ -1,34 +1,20 @@
 """The images that one PGGAN is trained on: real ones of one finding, and their filtered copies."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
-from rarecxr.core.files import written_whole
 from rarecxr.core.job_log import Progress
-from rarecxr.core.provenance import provenance, write_attributes
+from rarecxr.core.provenance import provenance
 from rarecxr.data.filters import apply
 from rarecxr.data.finding_images import of_finding
-from rarecxr.data.image_file import (
-    blocks,
-    map_images,
-    read_rejected,
-    rows_of,
-    write_columns,
-    write_images,
-)
+from rarecxr.data.image_file import UNFILTERED, ImageFile, write_image_file
 from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import fraction_patients
 from rarecxr.study.findings import ALL, NEGATIVES
-
-log = logging.getLogger(__name__)
-
-UNFILTERED = "none"
 
 
 def make_training_set(
@@ -77,48 +63,33 @@ def make_training_set(
         ValueError: the fraction has no such image, or the files are not of one study.
     """
     chosen = _choose(labels, split, draw_csv, fraction, finding, target_findings, findings)
-    rejected = set(read_rejected(pixels)).intersection(chosen["image"])
-    used = chosen[~chosen["image"].isin(rejected)]
-    if rejected:
-        log.warning("%d of %d images could not be read when cached", len(rejected), len(chosen))
-    if used.empty:
-        raise ValueError(
-            f"{pixels}: none of the {len(chosen)} images of {finding} in "
-            f"{fraction} % of the training patients could be read; see the list of rejected images"
-        )
     names = sorted(filters)
-    rows = rows_of(pixels, used["image"].tolist())
-    count = len(rows) * (1 + len(names))
+    cache = ImageFile(pixels)
+    rows = cache.rows_of(chosen["image"].tolist())
+    copies = 1 + len(names)
+    columns = {
+        "image": chosen["image"].tolist() * copies,
+        "patient": chosen["patient"].tolist() * copies,
+        "filter": np.repeat([UNFILTERED, *names], len(rows)).astype(object),
+        "labels": np.tile(chosen[list(findings)].to_numpy(np.float32), (copies, 1)),
+    }
     settings = {
         "target_findings": sorted(target_findings),
         "filters": {name: dict(filters[name]) for name in names},
         "resolution": resolution,
     }
     made_from = {"labels": labels, "split": split, "draw": draw_csv}
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
-        batches = _batches(pixels, rows, resolution, [None, *(filters[name] for name in names)])
-        write_images(file, batches, count, resolution)
-        copies = 1 + len(names)
-        columns = {
-            "image": used["image"].tolist() * copies,
-            "patient": used["patient"].tolist() * copies,
-            "filter": np.repeat([UNFILTERED, *names], len(rows)).astype(object),
-        }
-        write_columns(file, columns)
-        file["labels"] = np.tile(used[list(findings)].to_numpy(np.float32), (copies, 1))
-        with h5py.File(pixels) as cache:
-            content = cache.attrs["content"]
-        write_attributes(
-            file,
-            provenance(study, settings, made_from, code=code),
-            finding=finding,
-            findings=list(findings),
-            recipe=recipe,
-            fraction=float(fraction),
-            draw=int(draw),
-            rejected_images=len(rejected),
-            pixels=content,
-        )
+    attributes = {
+        **provenance(study, settings, made_from, code=code),
+        "finding": finding,
+        "findings": list(findings),
+        "recipe": recipe,
+        "fraction": float(fraction),
+        "draw": int(draw),
+        "pixels": cache.content,
+    }
+    batches = _batches(cache, rows, resolution, [None, *(filters[name] for name in names)])
+    write_image_file(output, batches, len(rows) * copies, resolution, columns, attributes)
 
 
 def _choose(
@@ -154,16 +125,15 @@ def _choose(
 
 
 def _batches(
-    pixels: str | os.PathLike,
+    cache: ImageFile,
     rows: np.ndarray,
     resolution: int,
     filters: Sequence[Mapping[str, Any] | None],
 ) -> Iterator[np.ndarray]:
     """Reduced images under each filter in turn, as (n, resolution, resolution) uint8."""
-    images = map_images(pixels)
     with Progress(len(rows) * len(filters), unit="images") as bar:
         for settings in filters:
-            for part in blocks(len(rows), images[:1].nbytes):
-                batch = reduce_area(images[rows[part]], resolution)
+            for images in cache.batches(rows):
+                batch = reduce_area(images, resolution)
                 yield batch if settings is None else apply(batch, **settings)
                 bar.update(len(batch))

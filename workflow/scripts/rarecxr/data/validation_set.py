@@ -3,20 +3,11 @@
 import os
 from collections.abc import Sequence
 
-import h5py
 import pandas as pd
 
-from rarecxr.core.files import written_whole
-from rarecxr.core.provenance import provenance, write_attributes
+from rarecxr.core.provenance import provenance
 from rarecxr.data.finding_images import of_finding
-from rarecxr.data.image_file import (
-    blocks,
-    map_images,
-    read_rejected,
-    rows_of,
-    write_columns,
-    write_images,
-)
+from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.resize import reduce_area
 
 
@@ -54,21 +45,15 @@ def make_validation_set(
     splits = pd.read_csv(split)
     patients = splits.loc[splits["split"] == "val", "patient"]
     table = pd.read_parquet(labels, columns=["image", "patient", *target_findings])
-    table = of_finding(table[table["patient"].isin(set(patients))], finding, target_findings)
-    used = table[~table["image"].isin(read_rejected(pixels))]
-    rows = rows_of(pixels, used["image"].tolist())
-    images = map_images(pixels)
+    used = of_finding(table[table["patient"].isin(set(patients))], finding, target_findings)
+    cache = ImageFile(pixels)
+    rows = cache.rows_of(used["image"].tolist())
     settings = {"target_findings": sorted(target_findings), "resolution": resolution}
-    with written_whole(output) as temporary, h5py.File(temporary, "w") as file:
-        parts = blocks(len(rows), images[:1].nbytes)
-        batches = (reduce_area(images[rows[part]], resolution) for part in parts)
-        write_images(file, batches, len(rows), resolution)
-        write_columns(file, {name: used[name].tolist() for name in ("image", "patient")})
-        with h5py.File(pixels) as cache:
-            content = cache.attrs["content"]
-        write_attributes(
-            file,
-            provenance(study, settings, {"labels": labels, "split": split}, code=code),
-            finding=finding,
-            pixels=content,
-        )
+    attributes = {
+        **provenance(study, settings, {"labels": labels, "split": split}, code=code),
+        "finding": finding,
+        "pixels": cache.content,
+    }
+    columns = {name: used[name].tolist() for name in ("image", "patient")}
+    batches = (reduce_area(images, resolution) for images in cache.batches(rows))
+    write_image_file(output, batches, len(rows), resolution, columns, attributes)

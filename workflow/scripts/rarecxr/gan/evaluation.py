@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 import torchvision  # noqa: F401 - what a GAN was made with is noted before its images are measured
 from torch import Tensor, nn
 
+from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.quality.comparison import FEWEST, Comparison, evenly
 from rarecxr.quality.feature_spaces import FeatureSpace
@@ -130,15 +130,13 @@ class BestNetworks:
 
 def _training_images(path: str | os.PathLike, number: int) -> tuple[np.ndarray, np.ndarray]:
     """All training images, and those that no filter changed; evenly chosen where they are many."""
-    with h5py.File(path) as file:
-        unfiltered = np.flatnonzero(file["filter"].asstr()[:] == "none")
-        everything = np.arange(len(file["images"]))
-        training = file["images"][evenly(everything, _TRAINING_IMAGES)]
-        return training, file["images"][evenly(unfiltered, number)]
+    file = ImageFile(path)
+    training = file.read(evenly(np.arange(len(file)), _TRAINING_IMAGES))
+    return training, file.read(evenly(file.unfiltered, number))
 
 
 def _images(path: str | os.PathLike | None, number: int) -> np.ndarray:
     if path is None:
         return np.zeros((0, 1, 1), np.uint8)
-    with h5py.File(path) as file:
-        return file["images"][evenly(np.arange(len(file["images"])), number)]
+    file = ImageFile(path)
+    return file.read(evenly(np.arange(len(file)), number))

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,12 +12,10 @@ from torch import Tensor
 
 from rarecxr.core.devices import to_device
 from rarecxr.core.order import EndlessPermutation
+from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.layers import downscale, upscale
 from rarecxr.gan.pixels import to_unit
-
-# Images that are read and scaled down at a time.
-_BLOCK = 1024
 
 
 class TrainingImages:
@@ -114,26 +111,23 @@ def training_images(
     while sides[-1] > start_resolution:
         sides.append(sides[-1] // 2)
     with contextlib.ExitStack() as stack:
-        with h5py.File(path) as file:
-            images = file["images"]
-            count = _checked_count(path, images, resolution)
-            if sum(count * side**2 for side in sides) <= pixel_memory_mib * 2**20:
-                levels = {
-                    side: torch.empty((count, 1, side, side), dtype=torch.uint8, device=device)
-                    for side in sides
-                }
-            else:
-                levels = {
-                    side: stack.enter_context(_mapped(Path(folder), (count, 1, side, side)))
-                    for side in sides
-                }
-            _fill(path, images, levels)
-            has_labels = "labels" in file
+        images = ImageFile(path)
+        _check(images, resolution)
+        count = len(images)
+        if sum(count * side**2 for side in sides) <= pixel_memory_mib * 2**20:
+            levels = {
+                side: torch.empty((count, 1, side, side), dtype=torch.uint8, device=device)
+                for side in sides
+            }
+        else:
+            levels = {
+                side: stack.enter_context(_mapped(Path(folder), (count, 1, side, side)))
+                for side in sides
+            }
+        _fill(images, levels)
         labels, names = np.zeros((count, 0), np.float32), []
-        if has_labels:
+        if "labels" in images.columns:
             labels, names = read_labels(path)
-        if len(labels) != count:
-            raise ValueError(f"{path}: {len(labels)} rows of labels for {count} images")
         yield TrainingImages(levels, labels, names, device, seed)
 
 
@@ -148,30 +142,23 @@ def halved(images: Tensor) -> Tensor:
     return F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
 
 
-def _checked_count(path: str | os.PathLike, images: h5py.Dataset, resolution: int) -> int:
-    if images.dtype != np.uint8 or images.ndim != 3:
+def _check(images: ImageFile, resolution: int) -> None:
+    if images.resolution != resolution:
         raise ValueError(
-            f"{path}: images are {images.dtype} of shape {images.shape}; "
-            "uint8 of (N, R, R) is wanted"
-        )
-    if images.shape[1:] != (resolution, resolution):
-        raise ValueError(
-            f"{path}: images are {images.shape[1]}x{images.shape[2]} pixels, gan.resolution is "
-            f"{resolution}; make the training set again at this resolution"
+            f"{images.path}: images are {images.resolution}x{images.resolution} pixels, "
+            f"gan.resolution is {resolution}; make the training set again at this resolution"
         )
     if len(images) < 2:
         raise ValueError(
-            f"{path}: holds {len(images)} image(s); a GAN needs at least two different ones. "
+            f"{images.path}: holds {len(images)} image(s); a GAN needs two or more different ones. "
             "Raise dataset.min_positive_patients or leave this finding or fraction out"
         )
-    return len(images)
 
 
-def _fill(path: str | os.PathLike, images: h5py.Dataset, levels: dict) -> None:
+def _fill(images: ImageFile, levels: dict) -> None:
     """Read the images once, in order, and write them at every resolution."""
-    first, differ = images[0], False
-    for begin in range(0, len(images), _BLOCK):
-        block = images[begin : begin + _BLOCK]
+    first, differ, begin = images.read([0])[0], False, 0
+    for block in images.batches():
         differ = differ or bool((block != first).any())
         scaled = torch.from_numpy(block).unsqueeze(1)
         for side, level in levels.items():
@@ -181,9 +168,10 @@ def _fill(path: str | os.PathLike, images: h5py.Dataset, levels: dict) -> None:
                 level[begin : begin + len(block)] = scaled.to(level.device)
             else:
                 level[begin : begin + len(block)] = scaled.numpy()
+        begin += len(block)
     if not differ:
         raise ValueError(
-            f"{path}: all {len(images)} images are equal, so there is nothing to learn; "
+            f"{images.path}: all {len(images)} images are equal, so there is nothing to learn; "
             "look at the pixel cache and the filters"
         )
 

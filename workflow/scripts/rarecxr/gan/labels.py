@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import Sequence
 
-import h5py
 import numpy as np
+
+from rarecxr.data.image_file import ImageFile
 
 
 def read_labels(
@@ -24,14 +25,14 @@ def read_labels(
     Raises:
         ValueError: the file has no labels, not as many names as columns, or lacks a name.
     """
-    with h5py.File(path) as file:
-        if "labels" not in file or "findings" not in file.attrs:
-            raise ValueError(
-                f"{path}: has no labels; a conditional GAN needs a training set with the "
-                "dataset `labels` and the attribute `findings`"
-            )
-        labels = file["labels"][:].astype(np.float32)
-        found = list(json.loads(file.attrs["findings"]))
+    file = ImageFile(path)
+    if "labels" not in file.columns or "findings" not in file.attributes:
+        raise ValueError(
+            f"{path}: has no labels; a conditional GAN needs a training set with the "
+            "dataset `labels` and the attribute `findings`"
+        )
+    labels = file.columns["labels"].astype(np.float32)
+    found = list(json.loads(file.attributes["findings"]))
     if labels.ndim != 2 or labels.shape[1] != len(found):
         raise ValueError(f"{path}: labels of shape {labels.shape} for the names {found}")
     if names is None:

@@ -4,13 +4,13 @@ import logging
 import os
 from collections.abc import Sequence
 
-import h5py
 import numpy as np
 import torch
 
+from rarecxr.bank.bank_file import Bank
 from rarecxr.core.devices import choose_device
 from rarecxr.core.provenance import provenance, write_json
-from rarecxr.data.image_file import read_columns
+from rarecxr.data.image_file import ImageFile
 from rarecxr.quality import metrics
 from rarecxr.quality.comparison import evenly
 from rarecxr.quality.evaluation import FEWEST, against_floor
@@ -60,8 +60,8 @@ def measure(
     """
     torch.set_num_threads(threads)
     where = choose_device(device)
-    with h5py.File(bank) as file:
-        synthetic = file["images"][:max_images]
+    with Bank(bank) as made:
+        synthetic = made.read(0, min(len(made), max_images))
     training, _ = _originals(training_set, max_images)
     real, patients = _originals(positives, max_images)
     validation, unseen_patients = _originals(validation_set, max_images)
@@ -127,10 +127,6 @@ def _in_space(space, images, patients, unseen):
 
 def _originals(path, number):
     """`number` images at even distances that are no filtered copies, and their patients."""
-    columns = read_columns(path)
-    with h5py.File(path) as file:
-        rows = np.arange(len(file["images"]))
-        if "filter" in columns:
-            rows = np.flatnonzero(columns["filter"] == "none")
-        rows = evenly(rows, number)
-        return file["images"][rows], columns["patient"][rows]
+    images = ImageFile(path)
+    rows = evenly(images.unfiltered, number)
+    return images.read(rows), images.columns["patient"][rows]

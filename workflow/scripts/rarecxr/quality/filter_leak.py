@@ -11,15 +11,16 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy import ndimage, optimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from rarecxr.bank.bank_file import Bank
 from rarecxr.core.provenance import provenance, write_json
 from rarecxr.data.filters import apply
+from rarecxr.data.image_file import ImageFile
 from rarecxr.quality.metrics import laplacian, sharpness
 from rarecxr.study.findings import NEGATIVES
 
@@ -293,17 +294,13 @@ def _spread(images):
 
 def _real(training_set, number):
     """Key, patient and pixels of the unfiltered images, `number` at most at even distances."""
-    with h5py.File(training_set) as file:
-        rows = np.flatnonzero(file["filter"].asstr()[:] == "none")
-        if len(rows) > number:
-            rows = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
-        return (
-            file["image"].asstr()[:][rows],
-            file["patient"].asstr()[:][rows],
-            file["images"][rows],
-        )
+    images = ImageFile(training_set)
+    rows = images.unfiltered
+    if len(rows) > number:
+        rows = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
+    return images.columns["image"][rows], images.columns["patient"][rows], images.read(rows)
 
 
 def _first(bank, number):
-    with h5py.File(bank) as file:
-        return file["images"][:number]
+    with Bank(bank) as images:
+        return images.read(0, min(number, len(images)))

@@ -48,7 +48,7 @@ def evaluate(
         labels: labels.parquet.
         split: split.csv.
         draws: draw{draw}.csv of every draw, in their order from 0.
-        rejected: list of images that could not be read (column `image`).
+        rejected: list of images that could not be read (column `patient`), which the labels lack.
         predictions: predictions.parquet of every run.
         outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
             counts, patients, sources, runs and dose.
@@ -80,11 +80,11 @@ def evaluate(
     resampling = Resampling(resamples, min_positive_patients, seed, threads)
 
     images = read_labels(labels, split)
-    unreadable = pd.read_csv(rejected, dtype=str)["image"]
+    unreadable = pd.read_csv(rejected, dtype=str)["patient"]
     # The classifier may have fewer outputs than there are labels, but all runs have the same.
     predicted = prediction_file.read_predictions(predictions[0]).columns
     findings = [name for name in FINDINGS if name in predicted or name in target_findings]
-    all_doses = read_predictions(images, predictions, runs, findings, unreadable)
+    all_doses = read_predictions(images, predictions, runs, findings)
     if "test" not in all_doses:
         raise ValueError(f"{split}: no test patient has an image; raise dataset.test_percent")
     check_runs(all_doses["test"].runs)
@@ -109,7 +109,7 @@ def evaluate(
         name: summary_table(by_split[name], by_finding, margin, references)
         for name, by_finding in of_targets.items()
     }
-    parts = _parts(images, draws, runs)
+    parts = _parts(split, draws, runs)
     of_subgroups = Resampling(subgroup_resamples, min_positive_patients, seed, threads)
     made = {
         "auc": tables.auc_table(by_split, metrics, target_findings),
@@ -143,7 +143,7 @@ def _sources(files, predictions, runs):
     return pd.DataFrame(rows).astype({"draw": "Int64", "seed": "Int64"})
 
 
-def _parts(images, draws, runs):
+def _parts(split, draws, runs):
     """The parts of the data set that are counted: every fraction of every draw, and the rest."""
     fractions = sorted({float(run["fraction"]) for run in runs})
     parts = [
@@ -151,8 +151,8 @@ def _parts(images, draws, runs):
         for number, draw in enumerate(draws)
         for fraction in fractions
     ]
+    patients = pd.read_csv(split, dtype=str).groupby("split")["patient"].agg(list)
     for split in (*JUDGED, RESERVED, UNUSED):
-        patients = images.loc[images["split"] == split, "patient"].unique()
-        if len(patients):
-            parts.append((split, float("nan"), None, patients))
+        if split in patients:
+            parts.append((split, float("nan"), None, patients[split]))
     return parts

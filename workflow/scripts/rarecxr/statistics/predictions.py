@@ -86,7 +86,6 @@ def read_predictions(
     predictions: Sequence[str | Path],
     runs: Sequence[Mapping],
     findings: Sequence[str],
-    rejected: Sequence[str] = (),
 ) -> dict[str, Predictions]:
     """The predictions of all runs, by split.
 
@@ -95,7 +94,6 @@ def read_predictions(
         predictions: one file per run.
         runs: for each file its arm, fraction, draw and seed.
         findings: findings that every file must hold.
-        rejected: images that could not be read, which no run has seen.
 
     Returns:
         `Predictions` for each of val, test and expert that has images.
@@ -106,8 +104,7 @@ def read_predictions(
             logit is not finite.
     """
     known = images.set_index("image")
-    known = known[known["split"].isin(SPLITS)]
-    expected = known.drop(index=list(rejected), errors="ignore").sort_index()
+    expected = known[known["split"].isin(SPLITS)].sort_index()
     labels = [name for name in FINDINGS if name in images]
     logits = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
     for row, path in enumerate(predictions):

@@ -171,14 +171,15 @@ def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
     return table.astype({"draw": "Int64"})
 
 
-def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequence[str]):
+def patient_table(images: pd.DataFrame, parts: Sequence[tuple], unreadable: pd.Series):
     """Sex, age and views of the patients in every part of the data set.
 
     Args:
         images: one row per image, with `image`, `patient`, `sex`, `age` (years, NaN where
             unknown) and `view`.
         parts: (split, fraction or NaN, draw or NaN, patients) of each part.
-        rejected: images that could not be read.
+        unreadable: the patient of each image that could not be read; such images are not among
+            `images`.
 
     Returns:
         split, fraction, draw, patients, images, n_unreadable (images), n_female, n_male,
@@ -186,12 +187,10 @@ def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequen
         of known age, at their first image), n_unknown_age (patients), and n_{view} for each view of
         the data set (images).
     """
-    unreadable = images["image"].isin(list(rejected))
     views = sorted(images["view"].unique())
     rows = []
     for split, fraction, draw, patients in parts:
-        inside = images["patient"].isin(patients)
-        part = images[inside]
+        part = images[images["patient"].isin(patients)]
         first = part.drop_duplicates("patient")
         sexes = first["sex"].value_counts()
         ages = first["age"].quantile([0.5, 0.25, 0.75]).to_list()
@@ -202,7 +201,7 @@ def patient_table(images: pd.DataFrame, parts: Sequence[tuple], rejected: Sequen
                 "draw": draw,
                 "patients": len(first),
                 "images": len(part),
-                "n_unreadable": int((inside & unreadable).sum()),
+                "n_unreadable": int(unreadable.isin(patients).sum()),
                 **{
                     f"n_{name}": int(sexes.get(sex, 0))
                     for name, sex in (
