@@ -18,7 +18,6 @@ _PACKAGES = {
     "pandas": "pandas",
     "PIL": "pillow",
     "scipy": "scipy",
-    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "torch": "torch",
     "torchvision": "torchvision",
