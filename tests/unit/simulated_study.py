@@ -45,6 +45,7 @@ GAIN = {
     "gan": 0.008,
     "filtered_gan": 0.015,
     "balanced_gan": 0.03,
+    "more_real": 0.06,
 }
 TABLES = (
     "auc",
@@ -59,6 +60,8 @@ TABLES = (
     "sources",
     "runs",
     "dose",
+    "ceiling",
+    "worth",
 )
 RECIPES = {"gan": "plain", "filtered_gan": "filtered", "balanced_gan": "filtered"}
 
@@ -131,7 +134,7 @@ class SimulatedStudy:
         patients=2000,
         expert_patients=60,
         fractions=(10, 100),
-        arms=tuple(GAIN),
+        arms=tuple(arm for arm in GAIN if arm != "more_real"),
         seeds=3,
         draws=1,
         seed=0,
@@ -356,6 +359,7 @@ class SimulatedStudy:
             "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
             "runs": self.runs,
             "doses": {},
+            "ceiling": "more_real" if "more_real" in self.arms else None,
             "target_findings": list(TARGETS),
             "baseline": "none",
             "control": "oversample",

@@ -252,6 +252,15 @@ def own_weights(section):
 # report
 
 
+def ceiling_arm():
+    """The first arm that adds real positives of patients set apart, and no other images; or None."""
+    for name in CONFIG.classifier.arms:
+        arm = CONFIG.arms[name]
+        if arm.reserve and arm.recipe is None and not arm.oversample:
+            return name
+    return None
+
+
 def reported_settings():
     """The sections that the report quotes, by name."""
     sections = {

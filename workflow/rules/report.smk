@@ -69,6 +69,8 @@ rule evaluate:
         sources="<report>/sources.csv",
         runs="<report>/runs.csv",
         dose="<report>/dose.csv",
+        ceiling="<report>/ceiling.csv",
+        worth="<report>/worth.csv",
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -88,6 +90,7 @@ rule evaluate:
         statistics=settings("report")["statistics"],
         baseline=CONFIG.report.baseline,
         control=CONFIG.report.control,
+        ceiling=ceiling_arm(),
         code=code("evaluate.py"),
     script:
         "../scripts/evaluate.py"
@@ -109,6 +112,8 @@ rule make_report:
         runs="<report>/runs.csv",
         leakage="<report>/leakage.csv",
         dose="<report>/dose.csv",
+        ceiling="<report>/ceiling.csv",
+        worth="<report>/worth.csv",
         published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[

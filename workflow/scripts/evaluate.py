@@ -18,6 +18,7 @@ evaluate(
     target_findings=snakemake.params.target_findings,
     baseline=snakemake.params.baseline,
     control=snakemake.params.control,
+    ceiling=snakemake.params.ceiling,
     threads=snakemake.threads,
     **snakemake.params.statistics,
 )

@@ -21,6 +21,8 @@ TABLES = (
     "sources",
     "runs",
     "dose",
+    "ceiling",
+    "worth",
     "leakage",
 )
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import versions
-from rarecxr.report import bank_figures, banks, figures, filters, images, sections
+from rarecxr.report import bank_figures, banks, ceiling, figures, filters, images, sections
 from rarecxr.report import wording as words
 from rarecxr.report.answer import answer, headline_arm, recipes_of
 from rarecxr.report.drawing import Looks
@@ -129,6 +129,9 @@ def make_report(
         "quality": banks.quality_table(measured, summary, recipe_of),
         "filters": filters.filter_table(leaks),
         "detectors": filters.detectors(leaks),
+        "reach": ceiling.reach(summary, study_tables["overall"], study_tables["ceiling"], arm),
+        "ceiling": ceiling.share_table(study_tables["ceiling"]),
+        "worth": ceiling.worth_table(study_tables["worth"]),
         "training": training_table(study_tables["runs"]),
         "reserve_note": reserve_note(study_tables["runs"]),
         "leakage": sections.leakage_table(study_tables["leakage"]),

@@ -10,6 +10,7 @@ from rarecxr.classifier import prediction_file
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.data.split import JUDGED, RESERVED, UNUSED, fraction_patients
 from rarecxr.statistics import tables
+from rarecxr.statistics.ceiling import doses_of_runs, share_table, worth_table
 from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.dose_response import choose_doses, dose_table
 from rarecxr.statistics.finding_metrics import Resampling, compute_metrics
@@ -34,6 +35,7 @@ def evaluate(
     target_findings: Sequence[str],
     baseline: str,
     control: str | None,
+    ceiling: str | None,
     resamples: int,
     subgroup_resamples: int,
     margin: float,
@@ -51,13 +53,14 @@ def evaluate(
         rejected: list of images that could not be read (column `patient`), which the labels lack.
         predictions: predictions.parquet of every run.
         outputs: where to write auc, summary, overall, expert, curves, subgroups, calibration,
-            counts, patients, sources, runs and dose.
+            counts, patients, sources, runs, dose, ceiling and worth.
         runs: arm, fraction, draw and seed of every run, in the order of `predictions`.
         doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
         target_findings: the rare findings; with the fractions they are the study's cells.
         baseline: the arm that all others are compared with. Where it did not run, the columns
             about changes against it are empty.
         control: a second arm that the others are compared with, or None.
+        ceiling: the arm that adds real positives of patients who were set apart, or None.
         resamples: number of resamples of the test patients.
         subgroup_resamples: the same for subgroups.
         margin: smallest difference of AUROCs that matters, in (0, 0.5).
@@ -111,6 +114,10 @@ def evaluate(
     }
     parts = _parts(split, draws, runs)
     of_subgroups = Resampling(subgroup_resamples, min_positive_patients, seed, threads)
+    trained = run_table(predictions, runs, target_findings)
+    by_name = of_targets["test"]
+    if doses:
+        by_name = compute_metrics(all_doses["test"], target_findings, resampling, label="worth")
     made = {
         "auc": tables.auc_table(by_split, metrics, target_findings),
         "summary": summary["test"],
@@ -124,7 +131,9 @@ def evaluate(
         "counts": tables.count_table(images, parts),
         "patients": tables.patient_table(images, parts, unreadable),
         "dose": dose_table(all_doses, doses, choices, target_findings, resampling, baseline),
-        "runs": run_table(predictions, runs, target_findings),
+        "runs": trained,
+        "ceiling": share_table(of_targets["test"], references, ceiling),
+        "worth": worth_table(by_name, doses_of_runs(trained, baseline), baseline),
         "sources": _sources([labels, split, rejected, *draws], predictions, runs),
     }
     for name, path in outputs.items():
