@@ -32,3 +32,5 @@ onsuccess:
         print(
             f"\n{table.read_text(encoding='utf-8')}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"
         )
+    for warning in read_warnings(PLAN.files("bank", PLAN.banks(), "_quality.json")):
+        print(f"WARNING: {warning}")

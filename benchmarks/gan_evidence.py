@@ -82,7 +82,7 @@ def main():
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         pool.starmap(train_base, plan.bases(), chunksize=1)
         pool.starmap(train_way, plan.gans(), chunksize=1)
-    table = judge(plan)
+    table = measure(plan)
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     name = arguments.kind + plan.suffix
@@ -298,20 +298,22 @@ def drawn(work, name, count):
     return np.concatenate([draw_images(network, part) for part in latents.split(50)])
 
 
-def judge(plan):
+def measure(plan):
     """One row a GAN, and rows for the real images that it is held against."""
     import torch
     from sklearn.metrics import roc_auc_score
 
     from rarecxr.classifier.prediction import predict, read_model
-    from rarecxr.quality.comparison import Comparison, evenly
+    from rarecxr.core.order import evenly
+    from rarecxr.data.image_file import ImageFile
+    from rarecxr.quality.evaluation import RealImages
     from rarecxr.quality.feature_spaces import FeatureSpace
+    from rarecxr.quality.near_copies import NearCopies, training_features
 
     work = plan.work
 
     def read(name):
-        with h5py.File(work / name) as file:
-            return file["images"][:]
+        return ImageFile(work / name).read()
 
     _, about = read_model(work / "features.pt")
     column = about["findings"].index(FINDING[work.name])
@@ -320,7 +322,11 @@ def judge(plan):
         "classifier": FeatureSpace("classifier", cpu, work / "features.pt"),
         "pixels": FeatureSpace("pixels", cpu),
     }
-    test, negatives = read("test_positives.h5"), read("test_base.h5")
+    test, negatives = ImageFile(work / "test_positives.h5"), read("test_base.h5")
+    real = {
+        name: RealImages(space(test.read()), test.columns["patient"])
+        for name, space in spaces.items()
+    }
     scores_of_negatives = predict(work / "features.pt", negatives, "cpu")[:, column]
 
     def shown(images):
@@ -332,8 +338,11 @@ def judge(plan):
     rows = []
     for seed in plan.seeds:
         for size in plan.sizes:
-            training = read(subset(work, size, seed))
-            comparisons = {name: Comparison(s, test, training) for name, s in spaces.items()}
+            training = ImageFile(work / subset(work, size, seed))
+            copies = {
+                name: NearCopies(*training_features(space, training)[:2])
+                for name, space in spaces.items()
+            }
             # What real images of other patients reach: the validation positives.
             candidates = {"real": evenly(read("validation_positives.h5"), DRAWN)}
             gans = {way: plan.gan(way, size, seed) for way in plan.ways}
@@ -341,21 +350,18 @@ def judge(plan):
             for way, images in candidates.items():
                 row = {"images": size, "way": way, "seed": seed, "shown": shown(images)}
                 if way != "real":
-                    told = json.loads(
+                    made_by = json.loads(
                         (work / gans[way] / "generator.json").read_text(encoding="utf-8")
                     )
                     log = pd.read_csv(work / gans[way] / "training.csv")
-                    row |= {"kept_kimg": told["kept_kimg"], "kimg": told["kimg"]}
+                    row |= {"kept_kimg": made_by["kept_kimg"], "kimg": made_by["kimg"]}
                     row["s_per_kimg"] = log["s_per_kimg"].iloc[-3:].median()
                     row["ada_p"] = log["ada_p"].iloc[-1] if "ada_p" in log else None
-                for space, comparison in comparisons.items():
-                    told = comparison.of(images)
-                    row |= {
-                        f"{key}_{space}": told[key]
-                        for key in ("kid", "precision", "recall", "density", "coverage")
-                    }
-                    row[f"memorised_{space}"] = told["copies"]["share"]
-                    row[f"nearest_{space}"] = told["copies"]["nearest_ratio"]
+                for name, space in spaces.items():
+                    features = space(images)
+                    measures = real[name].compare(features) | copies[name].measures(features)
+                    measures["nearest"] = measures.pop("nearest_ratio")
+                    row |= {f"{key}_{name}": value for key, value in measures.items()}
                 rows.append(row)
     return pd.DataFrame(rows)
 

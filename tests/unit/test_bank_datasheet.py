@@ -18,7 +18,7 @@ FILTERS = {"gaussian": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1}}
 def files(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (30, 32, 32), dtype=np.uint8)
     attributes = {
-        "finding": "pleural_other",
+        "finding": "Pleural Other",
         "study": "test",
         "recipe": "filtered",
         "fraction": 10.0,
@@ -35,7 +35,7 @@ def files(tmp_path):
     }
     about = {"finding": "Pleural Other"}
     write_image_file(tmp_path / "training_set.h5", [images[:24]], 24, 32, columns, about)
-    told = {
+    quality = {
         "reference": "training",
         "reference_images": 12,
         "sharpness": {"real": 0.25, "synthetic": 0.5},
@@ -48,7 +48,7 @@ def files(tmp_path):
             "random": {"too_few_images": True},
         },
     }
-    (tmp_path / "quality.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
     return {
         "bank": tmp_path / "pleural_other.h5",
         "positives": tmp_path / "training_set.h5",
@@ -83,7 +83,7 @@ def test_a_datasheet_shows_every_measure_beside_its_floor(files):
     assert "| pixels | KID (0 is best) | 0.125 | 0.001 |" in text
     assert "| pixels | classifier two-sample test (AUROC, 0.5 is best) | 0.750 | 0.500 |" in text
     assert "| random | too few images | – | – |" in text
-    assert "| pixels | sharpness (median) | 0.500 | 0.250 |" in text
+    assert "| images as they are | sharpness (median) | 0.500 | 0.250 |" in text
     assert "look better than true" in text
 
 
@@ -97,7 +97,7 @@ def test_terms_of_the_source_are_quoted_or_said_to_be_unknown(files):
     assert "Not to be passed on. Terms of the source data hold for this bank too." in text
 
 
-def test_a_selection_is_told_with_its_numbers(files):
+def test_a_selection_is_quality_with_its_numbers(files):
     assert "None: all images that were drawn" in text_of(files)
     selection = {
         "candidates": 48,
@@ -118,3 +118,54 @@ def test_a_selection_is_told_with_its_numbers(files):
     assert "8 were rejected as near-copies" in text
     assert "between real images of two patients (0.125)" in text
     assert "10, a share of 0.25 of the rest, were rejected as the least plausible" in text
+
+
+HOSTILE = """Free for all.
+
+## Known limits
+
+- None at all, <b>really</b> & [see](https://example.org).
+1. `code` *bold* _slanted_ sigma_px | cell
+"""
+
+
+def test_text_of_the_user_is_no_markup(files):
+    """Names and terms cannot forge a section, a list, a link, a tag or a table."""
+    ours = [line for line in text_of(files, phantom=False).splitlines() if line.startswith("#")]
+    for name in ("source", "terms"):
+        text = text_of(files, phantom=False, **{name: HOSTILE})
+        assert [line for line in text.splitlines() if line.startswith("#")] == ours
+        (line,) = [line for line in text.splitlines() if "Free for all" in line]
+        assert r"\## Known limits - None at all, &lt;b&gt;really&lt;/b&gt; &amp;" in line.replace(
+            r"\#\#", r"\##"
+        )
+        assert r"\[see\](https://example.org)" in line
+        assert r"1. \`code\` \*bold\* \_slanted\_ sigma_px \| cell" in line
+
+
+@pytest.mark.parametrize(
+    ("terms", "line"),
+    [
+        ("- a point", r"\- a point"),
+        ("1. first", r"1\. first"),
+        ("12) first", r"12\) first"),
+        ("2.5 % of it", r"2\.5 % of it"),
+        ("# heading", r"\# heading"),
+        ("> quote", "&gt; quote"),
+        ("=====", r"\====="),
+    ],
+)
+def test_terms_begin_no_block(files, terms, line):
+    text = text_of(files, phantom=False, terms=terms)
+    assert f"\n{line} Terms of the source data" in text
+
+
+def test_warnings_of_the_quality_stand_above_all_else(files):
+    assert "## Warnings" not in text_of(files)
+    quality = json.loads(files["quality"].read_text(encoding="utf-8"))
+    quality["warnings"] = ["images have hardly any contrast", "images <script> are copies"]
+    files["quality"].write_text(json.dumps(quality), encoding="utf-8")
+    text = text_of(files)
+    assert text.index("## Warnings") < text.index("## What it is")
+    assert "- **In this bank, images have hardly any contrast.**" in text
+    assert "images &lt;script&gt; are copies" in text

@@ -149,5 +149,5 @@ def test_a_generator_of_another_training_set_is_refused(study, tmp_path):
 
 def test_a_file_that_is_no_generator_is_refused(study, tmp_path):
     (tmp_path / "generator.pt").write_text("nothing", encoding="utf-8")
-    with pytest.raises(ValueError, match="no readable generator file"):
+    with pytest.raises(ValueError, match="not a generator file"):
         bank(study, tmp_path / "bank.h5", generator=tmp_path / "generator.pt")

@@ -292,7 +292,7 @@ def test_a_key_that_had_another_name_is_told(old):
         ),
         ("gan/resolution", 48, "gan.resolution: got 48; takes one of 8, 16, 32, 64, 128, 256, 512"),
         ("gan/evaluation", 3, "gan.evaluation: got 3; takes a section, or null"),
-        ("gan/evaluation/images", 3, "gan.evaluation.images: got 3; takes a whole number from 4"),
+        ("gan/evaluation/images", 9, "gan.evaluation.images: got 9; takes a whole number from 10"),
         ("gan/learning_rate", "1e-3", "gan.learning_rate: got '1e-3'; takes a number above 0 and"),
         ("bank/ratio", [0.5, "x"], "bank.ratio[1]: got 'x'; takes a number from 0.01 to 1000"),
         (

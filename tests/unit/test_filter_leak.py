@@ -127,7 +127,7 @@ def test_a_detector_that_sees_no_difference_corrects_nothing(tmp_path):
     assert 0 <= found["share"] <= 1
 
 
-def test_too_few_real_images_are_said_and_not_judged_by(tmp_path):
+def test_too_few_real_images_are_stated_and_train_no_detector(tmp_path):
     told = measured(tmp_path, textures(20, 3), base=FEWEST_IMAGES - 4, positives=3)
     assert told["detectors"]["gaussian"] == {"kind": "gaussian", "too_few_images": True}
     assert told["banks"][0]["filters"] == {}

@@ -54,19 +54,43 @@ class Harmful:
 
 def test_a_file_that_would_run_code_is_refused_and_runs_nothing(tmp_path):
     torch.save({"format": 1, "generator": Harmful(tmp_path / "done")}, tmp_path / "generator.pt")
-    with pytest.raises(ValueError, match="no readable generator file"):
+    with pytest.raises(
+        ValueError, match=r"(generator|plain)\.pt: not a generator file.*run the workflow again"
+    ):
         read_checkpoint(tmp_path / "generator.pt")
     assert not (tmp_path / "done").exists()
     with open(tmp_path / "plain.pt", "wb") as file:
         pickle.dump(Harmful(tmp_path / "done"), file, protocol=2)
-    with pytest.raises(ValueError, match="no readable generator file"):
+    with pytest.raises(
+        ValueError, match=r"(generator|plain)\.pt: not a generator file.*run the workflow again"
+    ):
         read_checkpoint(tmp_path / "plain.pt")
     assert not (tmp_path / "done").exists()
 
 
 def test_another_format_and_a_missing_file_are_named(tmp_path):
     torch.save({"format": 7}, tmp_path / "generator.pt")
-    with pytest.raises(ValueError, match="no generator file of format 1"):
+    with pytest.raises(ValueError, match="not a generator file of format 1"):
         read_checkpoint(tmp_path / "generator.pt")
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / "nowhere.pt")
+
+
+def test_damaged_files_name_themselves_and_what_to_do(tmp_path, networks):
+    path = tmp_path / "generator.pt"
+    write_checkpoint(path, *networks, SETTINGS, {})
+    whole = path.read_bytes()
+    for damaged in (b"", b"{}", whole[: len(whole) // 2], whole[len(whole) // 2 :], b"\0" * 300):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"generator\.pt: .*run the workflow again") as error:
+            read_checkpoint(path)
+        assert "weights_only" not in str(error.value)
+    torch.save({"format": 1, "generator": {}}, path)
+    with pytest.raises(ValueError, match="without critic, provenance, settings"):
+        read_checkpoint(path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, networks):
+    write_checkpoint(tmp_path / "generator.pt", *networks, SETTINGS | {"fmap_max": 8}, {})
+    with pytest.raises(ValueError, match="weights do not fit its settings"):
+        networks_from(read_checkpoint(tmp_path / "generator.pt"))

@@ -203,7 +203,7 @@ def test_a_base_of_another_form_is_refused(images, whole, tmp_path):
 
 def test_a_base_that_is_no_generator_file_is_refused(images, tmp_path):
     write_json(tmp_path / "generator.pt", {"no": "weights"})
-    with pytest.raises(ValueError, match="no readable generator file"):
+    with pytest.raises(ValueError, match="not a generator file"):
         train(**arguments(images, tmp_path / "run", base=tmp_path / "generator.pt"))
 
 

@@ -69,7 +69,7 @@ def test_a_bank_like_the_real_images_reaches_the_floor(measured):
     assert found["bank"]["memorised"] <= 0.1
 
 
-def test_a_bank_of_other_images_is_c2st(measured):
+def test_a_bank_of_other_images_is_recognised(measured):
     found = measured(draw(80, 3) // 2)["spaces"]["pixels"]
     assert found["bank"]["c2st"] > found["floor"]["c2st"] + 0.3
     assert found["bank"]["kid"] > 10 * abs(found["floor"]["kid"])

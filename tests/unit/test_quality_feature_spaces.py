@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from rarecxr.classifier.prediction import read_model
 from rarecxr.classifier.training import train
-from rarecxr.quality.comparison import Comparison
 from rarecxr.quality.feature_spaces import FeatureSpace
 
 CPU = torch.device("cpu")
@@ -93,24 +92,3 @@ def test_an_unknown_space_and_a_classifier_without_a_model_are_refused():
         FeatureSpace("inception", CPU)
     with pytest.raises(ValueError, match="needs the model.pt"):
         FeatureSpace("classifier", CPU)
-
-
-def test_a_comparison_does_not_depend_on_the_scale_of_the_features(images):
-    class Space:
-        def __init__(self, factor, shift):
-            self.factor, self.shift = factor, shift
-
-        def __call__(self, pictures):
-            return self.factor * pictures.reshape(len(pictures), -1).astype(float) + self.shift
-
-    fake = np.random.default_rng(1).integers(40, 200, (30, 32, 32), dtype=np.uint8)
-    one, other = (
-        Comparison(space, images, images).of(fake) for space in (Space(1, 0), Space(50, 9))
-    )
-    assert one["kid"] == pytest.approx(other["kid"], rel=1e-9)
-    assert one["copies"]["nearest_ratio"] == pytest.approx(other["copies"]["nearest_ratio"])
-
-
-def test_fewer_than_four_images_are_no_distribution(images):
-    with pytest.raises(ValueError, match="at least 4 images"):
-        Comparison(FeatureSpace("pixels", CPU), images[:3], images)

@@ -55,17 +55,6 @@ def test_a_collapsed_generator_has_precision_without_recall():
     assert told["coverage"] < 0.2
 
 
-def test_copies_are_counted():
-    rng = np.random.default_rng(3)
-    training = rng.normal(size=(100, 16))
-    fresh = rng.normal(size=(60, 16))
-    copied = training[:40] + rng.normal(0, 1e-3, size=(40, 16))
-    told = metrics.copies(training, np.concatenate([fresh, copied]))
-    assert told["share"] == pytest.approx(0.4, abs=0.05)
-    assert metrics.copies(training, fresh)["share"] <= 0.05
-    assert 0.8 < metrics.copies(training, fresh)["nearest_ratio"] < 1.2
-
-
 def test_sharpness_falls_with_blur_and_ignores_contrast():
     rng = np.random.default_rng(4)
     image = gaussian_filter(rng.normal(size=(64, 64)), 1)
@@ -83,4 +72,4 @@ def test_too_few_images_and_other_widths_are_refused():
     with pytest.raises(ValueError, match="at least 2 images"):
         metrics.kid(np.zeros((1, 3)), np.zeros((5, 3)))
     with pytest.raises(ValueError, match=r"\(5, 3\) and \(5, 4\)"):
-        metrics.copies(np.zeros((5, 3)), np.zeros((5, 4)))
+        metrics.neighbourhood(np.zeros((5, 3)), np.zeros((5, 4)))

@@ -24,6 +24,7 @@ rule make_bank:
         mem_mb=memory("make_bank"),
         runtime=minutes("make_bank"),
     params:
+        finding=finding_name,
         bank=bank_settings(),
         without_effect=without_effect("bank", weights_dir=CONFIG.features.weights_dir),
         study=STUDY,

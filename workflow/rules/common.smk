@@ -14,6 +14,7 @@ ROOT = Path(workflow.current_basedir).parents[1].resolve()
 SCRIPTS = ROOT / "workflow/scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from rarecxr.bank.quality_warnings import read_warnings
 from rarecxr.core.code_digest import code_digest
 from rarecxr.data.fingerprint import known_fingerprint
 from rarecxr.data.image_folder import ImageFolder

@@ -133,6 +133,7 @@ rule train_gan:
         mem_mb=memory("train_gan"),
         runtime=minutes("train_gan"),
     params:
+        finding=finding_name,
         gan=gan_settings,
         without_effect=without_effect("gan", weights_dir=CONFIG.features.weights_dir),
         state=placed(PATHS.pattern("gan_state")),

@@ -14,7 +14,7 @@ make_bank(
     features=snakemake.input.features or None,
     bank=snakemake.output.bank,
     study=snakemake.params.study,
-    finding=snakemake.wildcards.finding,
+    finding=snakemake.params.finding,
     recipe=snakemake.wildcards.recipe,
     fraction=float(snakemake.wildcards.fraction),
     draw=int(snakemake.wildcards.draw),

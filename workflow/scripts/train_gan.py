@@ -17,7 +17,7 @@ train(
     metadata=snakemake.output.metadata,
     state=snakemake.params.state,
     study=snakemake.params.study,
-    finding=snakemake.wildcards.finding,
+    finding=snakemake.params.finding,
     recipe=snakemake.wildcards.recipe,
     fraction=float(snakemake.wildcards.fraction),
     draw=int(snakemake.wildcards.draw),

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import pandas as pd
-import torch
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.provenance import digest_of_images
+from rarecxr.core.tensors import read_tensor_file
+from rarecxr.data.image_file import ImageFile
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
-from rarecxr.study.findings import ALL, NEGATIVES, slug
+from rarecxr.study.findings import ALL, NEGATIVES
 
 log = logging.getLogger(__name__)
 
@@ -178,17 +178,16 @@ class _Study:
     def training_sets(self) -> Iterator[_Look]:
         for gan in self._gans.values():
             look = _Look(gan["training_set"])
-            with h5py.File(gan["training_set"]) as file:
-                images, told = file["image"].asstr()[:], file["patient"].asstr()[:]
-                about = dict(file.attrs)
+            file = ImageFile(gan["training_set"])
+            images, stated = file.columns["image"], file.columns["patient"]
             patients = pd.Series(images).map(self._patient_of)
             strange = sorted(set(images[patients.isna()]))
             look.none_of(strange, len(images), f"images are not in {self._labels_path}")
-            other = images[(patients.to_numpy() != told) & patients.notna().to_numpy()]
+            other = images[(patients.to_numpy() != stated) & patients.notna().to_numpy()]
             look.none_of(other, 0, "images are another patient's than it says")
             outside = sorted(set(patients.dropna()) - self._fraction(gan))
             look.none_of(outside, 0, f"patients are outside the fraction ({gan['fraction']} %)")
-            _belongs(look, about, gan)
+            _belongs(look, file.attributes, gan)
             yield look
 
     def validation_sets(self, paths) -> Iterator[_Look]:
@@ -244,7 +243,7 @@ class _Study:
     def features(self) -> Iterator[_Look]:
         for cell, path in self._features.items():
             look = _Look(path)
-            told = torch.load(path, map_location="cpu", weights_only=True)
+            told = read_tensor_file(path, "a classifier file")
             look.same(told["trained_on"], self._expected(cell), "what it was trained on")
             inputs, draw = told["provenance"]["inputs"], self._draw_paths[cell[1]]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
@@ -366,9 +365,7 @@ class _Study:
 
 def _images_of(path: str | os.PathLike) -> pd.Series:
     """The names of the images that a training or validation set holds."""
-    with h5py.File(path) as file:
-        names = file["image"].asstr()[:] if len(file["image"]) else []
-    return pd.Series(names, dtype=object)
+    return pd.Series(ImageFile(path).columns["image"], dtype=object)
 
 
 def _cell(place: Mapping[str, Any]) -> tuple[float, int]:
@@ -382,7 +379,6 @@ def _place(gan: Mapping[str, Any]) -> tuple[str, float, int, str | None]:
 def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> None:
     """A training set's or bank's own words of whose it is, against its place."""
     look.same(str(about.get("recipe")), gan["recipe"], "its recipe")
-    finding = slug(gan["finding"] or NEGATIVES)
-    look.same(slug(str(about.get("finding"))), finding, "its finding")
+    look.same(about.get("finding"), gan["finding"] or NEGATIVES, "its finding")
     look.same(float(about.get("fraction", "nan")), float(gan["fraction"]), "its fraction")
     look.same(int(about.get("draw", -1)), int(gan["draw"]), "its draw")

@@ -153,6 +153,8 @@ class Bank:
         labels: (N, L) float32, the labels that a conditional GAN drew each image with; None for
             a bank of one finding.
         findings: names of the L labels.
+        candidates: columns (C,) about all images that were drawn for the bank, by name; empty where
+            none was selected.
 
     Raises:
         FileNotFoundError: no such file.
@@ -176,6 +178,8 @@ class Bank:
                 )
             self.attributes = read_attributes(file)
             self.labels = file["labels"][:] if "labels" in file else None
+            stored = file.get("candidates", {})
+            self.candidates = {name: values[:] for name, values in stored.items()}
             self._opened = opened.pop_all()
         self._images = images
         self._chunk = images.chunks[0] if images.chunks else 1

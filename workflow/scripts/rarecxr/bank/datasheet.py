@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,13 @@ _MEASURES = {
     "density": "density",
     "coverage": "coverage",
     "c2st": "classifier two-sample test (AUROC, 0.5 is best)",
-    "memorised": "memorised",
+    "memorised": "memorised (share of near-copies)",
     "nearest_ratio": "nearest ratio",
+}
+_APPEARANCE = {
+    "sharpness": "sharpness (median)",
+    "contrast": "contrast (grey levels)",
+    "variety": "variety (grey levels)",
 }
 
 
@@ -48,24 +54,28 @@ def write_datasheet(
         quality: the bank's quality (JSON).
         output: the Markdown file to write.
         filters: the filters of the bank's recipe, by name.
-        source: name of the data set that the training images come from, or None.
-        terms: its terms, or None.
+        source: name of the data set that the training images come from, or None. It and `terms`
+            are the user's text: what Markdown or HTML would take for markup in them is escaped.
+        terms: the data set's terms, or None.
         phantom: whether its images are digital phantoms.
     """
     with Bank(bank) as made:
         about, number, side = made.attributes, len(made), made.resolution
-    told = json.loads(Path(quality).read_text(encoding="utf-8"))
-    source = source or (_PHANTOMS if phantom else "a data set that the configuration does not name")
-    terms = terms or (_PHANTOM_TERMS if phantom else _NOT_STATED)
-    # The bank has the finding's name in paths, the training images the name itself.
-    finding = ImageFile(positives).attributes.get("finding", about["finding"])
-    of_what = "without any target finding" if finding == NEGATIVES else f"of {finding}"
+    measured = json.loads(Path(quality).read_text(encoding="utf-8"))
+    real = ImageFile(positives)
+    unnamed = _PHANTOMS if phantom else "a data set that the configuration does not name"
+    source = _as_text(source) if source else unnamed
+    unstated = _PHANTOM_TERMS if phantom else _NOT_STATED
+    terms = _as_text(terms) if terms else unstated
+    finding = about["finding"]
+    of_what = "without any target finding" if finding == NEGATIVES else f"of {_as_text(finding)}"
     title = f"Synthetic chest X-rays {of_what}"
     lines = [
         f"# {title}",
         "",
-        f"> {about['notice']}",
+        f"> {_as_text(about['notice'])}",
         "",
+        *_warnings(measured),
         "## What it is",
         "",
         f"{number:,} grey images of {side} x {side} pixels (uint8) in `{Path(bank).name}`, dataset"
@@ -79,7 +89,8 @@ def write_datasheet(
         "",
         "## What it was made from",
         "",
-        f"{_trained_on(training_set)} from {source}, all of patients in the training split.",
+        f"{_trained_on(ImageFile(training_set))} from {source}, all of patients in the training"
+        " split.",
         "",
         "## How it was made",
         "",
@@ -91,11 +102,11 @@ def write_datasheet(
         "",
         "## How close it is to real images",
         "",
-        *_quality(told),
+        *_quality(measured),
         "",
         "## Known limits",
         "",
-        *_limits(told, phantom, positives),
+        *_limits(measured, phantom, len(real.unfiltered)),
         "",
         "## Terms",
         "",
@@ -115,21 +126,38 @@ def write_datasheet(
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
-def _trained_on(path):
-    images = ImageFile(path)
-    real = images.unfiltered
-    patients = len(set(images.columns["patient"][real]))
-    copies = len(images) - len(real)
+def _as_text(text: str) -> str:
+    """Text in one line whose characters stand for themselves in Markdown and HTML.
+
+    Whatever the user has written, it is no heading, list, link or tag of the datasheet.
+    """
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Within a word, as in sigma_px, an underscore is no markup.
+    line = re.sub(r"([\\`*{}\[\]#|~!]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+    # At the beginning of a line these make a list or a rule: "- a", "+ a", "===", "1. a", "1) a".
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)
+
+
+def _warnings(measured):
+    """What makes the bank useless (`rarecxr.quality.quality_gate`), above all else."""
+    warnings = measured.get("warnings", [])
+    if not warnings:
+        return []
+    return ["## Warnings", "", *(f"- **In this bank, {_as_text(text)}.**" for text in warnings), ""]
+
+
+def _trained_on(training_set):
+    real = training_set.unfiltered
+    patients = len(np.unique(training_set.columns["patient"][real]))
+    copies = len(training_set) - len(real)
     more = f", and {copies:,} filtered copies of them," if copies else ""
     return f"{len(real):,} real images of {patients:,} patients{more}"
 
 
 def _how(about, filters):
     """The generator, its recipe, seed and versions."""
-    used = ", ".join(
-        f"{name} ({', '.join(f'{key} {value}' for key, value in sorted(each.items()))})"
-        for name, each in filters.items()
-    )
+    used = ", ".join(f"{_as_text(name)} ({_in_words(each)})" for name, each in filters.items())
     versions = json.loads(about.get("versions", "{}"))
     settings = json.loads(about.get("generator_settings", "{}"))
     plain = {key: value for key, value in settings.items() if not isinstance(value, dict | list)}
@@ -146,27 +174,28 @@ def _how(about, filters):
 
 
 def _in_words(values):
-    return ", ".join(f"{name} {value}" for name, value in sorted(values.items()))
+    return _as_text(", ".join(f"{name} {value}" for name, value in sorted(values.items())))
 
 
 def _selection(about):
     """How many candidates were rejected, and why (`rarecxr.bank.selection`)."""
     if "selection" not in about:
         return "None: all images that were drawn, in the order in which they were drawn."
-    told = json.loads(about["selection"])
+    counts = json.loads(about["selection"])
     parts = [
-        f"{told['candidates']:,} images were drawn in the order of their latents and"
-        f" {told['kept']:,} kept."
+        f"{counts['candidates']:,} images were drawn in the order of their latents and"
+        f" {counts['kept']:,} kept."
     ]
-    if told["copies"] is not None:
+    if counts["copies"] is not None:
         parts.append(
-            f"{told['rejected_copies']:,} were rejected as near-copies: nearer to a training image"
-            f" in the feature space `{told['space']}` than percentile {told['copies']:g} of the"
-            f" distances between real images of two patients ({_short(told['threshold'])})."
+            f"{counts['rejected_copies']:,} were rejected as near-copies: nearer to a real training"
+            f" image in the feature space `{counts['space']}` than percentile {counts['copies']:g}"
+            f" of the distances between real images of two patients"
+            f" ({_short(counts['threshold'])})."
         )
-    if told["implausible"]:
+    if counts["implausible"]:
         parts.append(
-            f"{told['rejected_implausible']:,}, a share of {told['implausible']:g} of the rest,"
+            f"{counts['rejected_implausible']:,}, a share of {counts['implausible']:g} of the rest,"
             " were rejected as the least plausible for their finding, by a classifier trained on"
             " the fraction's real images alone."
         )
@@ -174,36 +203,36 @@ def _selection(about):
     return " ".join(parts)
 
 
-def _quality(told):
+def _quality(measured):
     """The measures of every feature space beside their floors, as a table."""
     reference = (
         "validation images, which no GAN has seen"
-        if told["reference"] == "validation"
+        if measured["reference"] == "validation"
         else "the training images themselves, since there are too few validation images: flattering"
     )
     lines = [
-        f"Compared with {told['reference_images']:,} real images ({reference}), and those with each"
-        " other in halves of different patients (the floor).",
+        f"Compared with {measured['reference_images']:,} real images ({reference}), and those with"
+        " each other in halves of different patients (the floor).",
         "",
         "| feature space | measure | this bank | floor |",
         "| --- | --- | --- | --- |",
     ]
-    for space, found in told["spaces"].items():
+    for space, found in measured["spaces"].items():
         if found.get("too_few_images"):
             lines.append(f"| {space} | too few images | – | – |")
         for name, words in _MEASURES.items():
             value, floor = (found.get(part, {}).get(name) for part in ("bank", "floor"))
             if value is not None:
                 lines.append(f"| {space} | {words} | {_short(value)} | {_short(floor)} |")
-    sharp = told["sharpness"]
-    lines.append(
-        f"| pixels | sharpness (median) | {_short(sharp['synthetic'])} | {_short(sharp['real'])} |"
-    )
+    for name, words in _APPEARANCE.items():
+        pair = measured.get(name)
+        if pair is not None:
+            synthetic, real = _short(pair["synthetic"]), _short(pair["real"])
+            lines.append(f"| images as they are | {words} | {synthetic} | {real} |")
     return lines
 
 
-def _limits(told, phantom, positives):
-    real = len(ImageFile(positives).unfiltered)
+def _limits(measured, phantom, real):
     lines = [
         f"- The finding is known from {real:,} real images: rarer ways in which it looks are"
         " missing here too, and whatever else these images share (devices, views) may have become"
@@ -213,7 +242,7 @@ def _limits(told, phantom, positives):
         "- A generator can reproduce training images. See `memorised` above, and the third row of"
         " the sample sheet.",
     ]
-    if told["reference"] != "validation":
+    if measured["reference"] != "validation":
         lines.append("- The measures above compare with training images and look better than true.")
     if phantom:
         lines.append("- Made from drawn phantoms: says nothing about X-rays of people.")

@@ -9,17 +9,18 @@ import numpy as np
 import torch
 
 from rarecxr.bank.bank_file import write_bank
-from rarecxr.bank.selection import KEPT, Copies, Plausibility, judge
+from rarecxr.bank.selection import KEPT, CopyFilter, Plausibility, Selection, select_images
 from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
-from rarecxr.data.image_file import UNFILTERED, ImageFile
+from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.study.by_finding import ByFinding, for_finding
+from rarecxr.study.findings import slug
 from rarecxr.study.seeds import seed_for
 
 # Latents come in blocks with a seed each, so that any image can be made again without the
@@ -59,7 +60,7 @@ def make_bank(
         seed: of the study's banks. The bank's own seed, which is stored as its attribute `seed`,
             follows from it and from finding, recipe, fraction and draw.
         study: name of the study.
-        finding: name of the finding, or "negatives".
+        finding: name of the finding, or `rarecxr.study.findings.NEGATIVES`.
         recipe: name of the recipe.
         fraction: percent of the training patients.
         draw: number of the draw.
@@ -73,7 +74,7 @@ def make_bank(
             from (those of a finding's real positives). Default: the GAN's own training set.
         select: how images are selected, or None to take all: space, copies, implausible and
             max_candidates, as the section `bank.select` has them. What became of every candidate is
-            kept in the bank's group `candidates` (`rarecxr.bank.selection.Judged`), and
+            kept in the bank's group `candidates` (`rarecxr.bank.selection.Selection`), and
             counted in its attribute `selection`.
         features: model.pt of a network that was trained on the fraction's real images alone,
             where the selection needs one.
@@ -98,7 +99,7 @@ def make_bank(
     if content["provenance"]["inputs"].get("images") != training_digest:
         raise ValueError(f"{generator}: was not trained on {training_set}; train it again")
     where = choose_device(device)
-    own_seed = seed_for(seed, finding, recipe, fraction, draw)
+    own_seed = seed_for(seed, slug(finding), recipe, fraction, draw)
     network = networks_from(content)[0].to(where, memory_format=torch.channels_last).eval()
     labels, label_names = None, content["settings"]["label_names"]
     most = size if select is None else int(size * select["max_candidates"])
@@ -106,11 +107,13 @@ def make_bank(
         real, _ = read_labels(labels_from or training_set, label_names)
         own = np.random.default_rng(seed_for(own_seed, "labels"))
         labels = np.nan_to_num(real[own.integers(len(real), size=most)])
-    judged = None
+    selection = None
     if select is not None:
-        # Images are drawn twice, first to be judged, so that none need be held in memory.
+        # Images are drawn twice, first to be chosen from, so that none need be held in memory.
         drawn = _batches(network, most, own_seed, batch_size, labels, where)
-        judged = _judge(drawn, size, select, training_set, finding, features, weights_dir, where)
+        selection = _select(
+            drawn, size, select, training_set, finding, features, weights_dir, where
+        )
 
     settings = {
         "batch_size": batch_size,
@@ -140,9 +143,9 @@ def make_bank(
         "generator_settings": content["settings"],
     }
     kept = np.arange(size)
-    if judged is not None:
-        kept = np.flatnonzero(judged.fate == KEPT)
-        attributes["selection"] = {**judged.counts(), **dict(select)}
+    if selection is not None:
+        kept = np.flatnonzero(selection.outcome == KEPT)
+        attributes["selection"] = {**selection.counts(), **dict(select)}
     with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
         drawn = _batches(network, most, own_seed, batch_size, labels, where)
         write_bank(
@@ -153,7 +156,7 @@ def make_bank(
             attributes,
             None if labels is None else labels[kept],
             label_names,
-            None if judged is None else judged.columns(),
+            None if selection is None else selection.columns(),
             threads,
         )
 
@@ -162,14 +165,14 @@ def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFindi
     """Images in the bank of one training set's finding.
 
     `number` where it is given, else `ratio` times the real positives, rounded. Filtered copies
-    (`filter` other than "none") do not count. Both may be mappings by finding (its name or its
+    do not count. Both may be mappings by finding (its name or its
     name in paths) with the key `default`.
 
     Raises:
         ValueError: neither of the two is given for this finding.
     """
-    images = ImageFile(training_set)
-    finding, real = images.attributes["finding"], len(images.unfiltered)
+    source = ImageFile(training_set)
+    finding, real = source.attributes["finding"], len(source.unfiltered)
     size = for_finding(number, finding)
     if size is not None:
         return int(size)
@@ -203,21 +206,14 @@ def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
     return torch.randn(LATENT_BLOCK, latent_size, generator=random)
 
 
-def _judge(drawn, size, select, training_set, finding, features, weights_dir, device):
-    copies = None
+def _select(drawn, size, select, training_set, finding, features, weights_dir, device) -> Selection:
+    copies = plausibility = None
     if select["copies"] is not None:
-        images = ImageFile(training_set)
-        copies = Copies(
-            FeatureSpace(select["space"], device, features, weights_dir),
-            images.read(),
-            images.columns["patient"],
-            images.columns["filter"] == UNFILTERED,
-            select["copies"],
-        )
-    plausibility = None
+        space = FeatureSpace(select["space"], device, features, weights_dir)
+        copies = CopyFilter(space, ImageFile(training_set), select["copies"])
     if select["implausible"]:
         plausibility = Plausibility(features, finding, device)
-    return judge(drawn, size, copies, plausibility, select["implausible"])
+    return select_images(drawn, size, copies, plausibility, select["implausible"])
 
 
 def _only(batches, kept, progress):

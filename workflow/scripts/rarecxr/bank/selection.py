@@ -8,100 +8,84 @@ import numpy as np
 import torch
 
 from rarecxr.classifier.images import resize
-from rarecxr.quality.metrics import distances
-from rarecxr.study.findings import NEGATIVES, slug
+from rarecxr.data.image_file import ImageFile
+from rarecxr.quality.feature_spaces import Space
+from rarecxr.quality.near_copies import NearCopies, training_features
+from rarecxr.study.findings import NEGATIVES
 
-# What became of a candidate.
-KEPT, COPY, IMPLAUSIBLE, NOT_NEEDED = range(4)
-
-# Distances of one step, so that memory does not grow with the training set.
-_STEP = 1 << 24
-# Real images at most whose nearest ones make the threshold.
-_ASKED = 2000
-
-Features = Callable[[np.ndarray], np.ndarray]
+# What became of a candidate, in `Selection.outcome`.
+KEPT, NEAR_COPY, IMPLAUSIBLE, NOT_NEEDED = range(4)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What became of every image that was drawn for a bank, in the order in which they were drawn.
+class Selection:
+    """What became of the candidates, all images that were drawn for a bank, in their order.
 
     Attributes:
-        fate: (C,) uint8: KEPT, COPY, IMPLAUSIBLE or NOT_NEEDED (the bank was full).
-        distance: (C,) float32, to the nearest training image in the feature space; None where
-            copies were not looked for.
+        outcome: (C,) uint8: KEPT, NEAR_COPY, IMPLAUSIBLE or NOT_NEEDED (the bank was full).
+        distance: (C,) float32, to the nearest real training image in the feature space; None where
+            near-copies were not looked for.
         nearest: (C,) int32, row of that image in the training set; likewise.
         plausibility: (C,) float32, see `Plausibility`; None where all are taken for plausible.
-        threshold: a smaller distance makes a copy.
+        threshold: a smaller distance makes a near-copy.
     """
 
-    fate: np.ndarray
+    outcome: np.ndarray
     distance: np.ndarray | None
     nearest: np.ndarray | None
     plausibility: np.ndarray | None
     threshold: float | None
 
     def counts(self) -> dict[str, int | float | None]:
-        """Numbers of candidates by fate, and the threshold."""
+        """Numbers of candidates by outcome, and the threshold."""
         names = {
             "kept": KEPT,
-            "rejected_copies": COPY,
+            "rejected_copies": NEAR_COPY,
             "rejected_implausible": IMPLAUSIBLE,
             "not_needed": NOT_NEEDED,
         }
-        told = {name: int((self.fate == value).sum()) for name, value in names.items()}
-        return {"candidates": len(self.fate), **told, "threshold": self.threshold}
+        counts = {name: int((self.outcome == value).sum()) for name, value in names.items()}
+        return {"candidates": len(self.outcome), **counts, "threshold": self.threshold}
 
     def columns(self) -> dict[str, np.ndarray]:
         """The arrays that there are, by name."""
-        every = {name: getattr(self, name) for name in ("fate", "distance", "nearest")}
-        every["plausibility"] = self.plausibility
+        names = ("outcome", "distance", "nearest", "plausibility")
+        every = {name: getattr(self, name) for name in names}
         return {name: values for name, values in every.items() if values is not None}
 
 
-class Copies:
-    """Finds images that lie nearer to a training image than real images of two patients do.
+class CopyFilter:
+    """Near-copies among images, with the training images that they are nearest to.
 
     Args:
-        features: a feature space.
-        training: (N, H, H) uint8, all images that the generator was trained on.
-        patients: (N,) whose they are.
-        real: (N,) bool, which are real images rather than filtered copies.
-        percentile: of the distances from each real image to the nearest one of another patient:
-            the threshold. Without a second patient there is none, and nothing is a copy.
+        space: a feature space.
+        training_set: what the generator was trained on.
+        percentile: see `NearCopies`.
+
+    Attributes:
+        threshold: see `NearCopies`.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        training: np.ndarray,
-        patients: np.ndarray,
-        real: np.ndarray,
-        percentile: float,
-    ):
-        self._features = features
-        self._training = features(training)
-        own, of = self._training[real], np.unique(patients[real], return_inverse=True)[1]
-        self.threshold = None
-        if of.max() > 0:
-            asked = np.linspace(0, len(own) - 1, min(len(own), _ASKED)).astype(int)
-            between, _ = _nearest(own[asked], own, (of[asked], of))
-            self.threshold = float(np.percentile(between, percentile))
+    def __init__(self, space: Space, training_set: ImageFile, percentile: float):
+        features, patients, self._rows = training_features(space, training_set)
+        self._space, self._copies = space, NearCopies(features, patients, percentile)
+        self.threshold = self._copies.threshold
 
-    def of(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance of each image (M, H, H) to the nearest training image, and that image's row."""
-        return _nearest(self._features(images), self._training)
+    def nearest(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance of images (M, H, H) uint8 to the nearest real training image, and its row."""
+        distance, place = self._copies.nearest(self._space(images))
+        return distance, self._rows[place]
 
 
 class Plausibility:
     """How sure a classifier is that an image shows the bank's finding, as a logit.
 
-    For negatives it is how sure it is that an image shows none of its target findings: less the
+    For negatives it is how sure it is that an image shows none of its target findings: minus the
     largest of their logits.
 
     Args:
         model: model.pt of a network that was trained on the fraction's real images alone.
-        finding: the finding by name or name in paths, or negatives.
+        finding: the finding's name, or `NEGATIVES`.
         device: where to compute.
     """
 
@@ -111,10 +95,9 @@ class Plausibility:
 
         network, self._about = read_model(model)
         self._network, self._device = network.to(device), device
-        names = [slug(name) for name in self._about["findings"]]
-        self._negatives = slug(finding) == NEGATIVES
+        self._negatives = finding == NEGATIVES
         wanted = self._about["settings"]["target_findings"] if self._negatives else [finding]
-        self._columns = [names.index(slug(name)) for name in wanted]
+        self._columns = [self._about["findings"].index(name) for name in wanted]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Plausibilities (M,) float32 of images (M, H, H) uint8."""
@@ -132,24 +115,24 @@ class Plausibility:
         return -logits.max(axis=1) if self._negatives else logits[:, 0]
 
 
-def judge(
+def select_images(
     batches: Iterable[np.ndarray],
     size: int,
-    copies: Copies | None,
-    plausibility: Plausibility | None,
+    copies: CopyFilter | None,
+    plausibility: Callable[[np.ndarray], np.ndarray] | None,
     implausible: float,
-) -> Judged:
+) -> Selection:
     """Choose `size` of the images that come, drawing no more than are needed.
 
-    Images nearer than the threshold to a training image are copies. The given share of the
+    Images nearer than the threshold to a training image are near-copies. The given share of the
     others, the least plausible ones, is left out, and the rest is kept in its order.
 
     Args:
         batches: images (n, H, H) uint8, as many as may be drawn at most.
         size: number of images that are wanted.
-        copies: None to take none for a copy.
-        plausibility: None to take all for plausible.
-        implausible: share of the images that are no copies to leave out, 0 to below 1.
+        copies: None to take none for a near-copy.
+        plausibility: see `Plausibility`; None to take all for plausible.
+        implausible: share of the images that are no near-copies to leave out, 0 to below 1.
 
     Raises:
         ValueError: the images that came are too few.
@@ -162,7 +145,7 @@ def judge(
         drawn += len(images)
         mask = np.zeros(len(images), bool)
         if copies is not None:
-            apart, row = copies.of(images)
+            apart, row = copies.nearest(images)
             distance.append(apart.astype(np.float32))
             nearest.append(row.astype(np.int32))
             mask = mask if threshold is None else apart < threshold
@@ -181,31 +164,17 @@ def judge(
             "gan.ada. Or let more be drawn with a larger bank.select.max_candidates, reject fewer "
             "with a lower bank.select.copies, or give the bank a smaller ratio"
         )
-    fate = np.full(len(copied), NOT_NEEDED, np.uint8)
-    fate[copied] = COPY
+    outcome = np.full(len(copied), NOT_NEEDED, np.uint8)
+    outcome[copied] = NEAR_COPY
     usable = np.flatnonzero(~copied)[:wanted]
-    fate[usable] = KEPT
+    outcome[usable] = KEPT
     if wanted > size:
         ranked = usable[np.argsort(np.concatenate(scores)[usable], kind="stable")]
-        fate[ranked[: wanted - size]] = IMPLAUSIBLE
-    return Judged(
-        fate,
+        outcome[ranked[: wanted - size]] = IMPLAUSIBLE
+    return Selection(
+        outcome,
         np.concatenate(distance) if distance else None,
         np.concatenate(nearest) if nearest else None,
         np.concatenate(scores) if scores else None,
         threshold,
     )
-
-
-def _nearest(x, y, groups=None):
-    """Distance of each row of x to the nearest row of y (of another group), and which one it is."""
-    apart, rows = np.empty(len(x)), np.empty(len(x), int)
-    step = max(1, _STEP // len(y))
-    for first in range(0, len(x), step):
-        part = slice(first, first + step)
-        between = distances(x[part].astype(np.float64), y.astype(np.float64))
-        if groups is not None:
-            between[groups[0][part, None] == groups[1]] = np.inf
-        rows[part] = between.argmin(axis=1)
-        apart[part] = between.min(axis=1)
-    return apart, rows

@@ -10,7 +10,6 @@ import numpy as np
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.study.by_finding import ByFinding, for_finding
-from rarecxr.study.findings import slug
 
 REAL, REPEATED, POSITIVE, NEGATIVE, RESERVE = range(5)
 _KINDS = ("real", "repeated", "synthetic positive", "synthetic negative", "reserve")
@@ -96,9 +95,8 @@ def open_bank(
     Args:
         path: the HDF5 file.
         findings: the classifier's outputs, the columns of `labels`.
-        expected: attributes with the values that they must have (a finding by its name or its
-            name in paths). A bank of another fraction or draw was made from other patients,
-            which would leak into this run.
+        expected: attributes with the values that they must have. A bank of another fraction or
+            draw was made from other patients, which would leak into this run.
 
     Raises:
         ValueError: an attribute is missing or differs.
@@ -108,8 +106,7 @@ def open_bank(
         stored, names = bank.labels, bank.findings
     for name, value in expected.items():
         found = attributes.get(name)
-        same = slug(str(found)) == slug(value) if name == "finding" else found == value
-        if not same:
+        if found != value:
             raise ValueError(
                 f"{path}: its {name} is {found!r}, this run needs {value!r}; "
                 "remove the file and run the workflow again"

@@ -10,6 +10,7 @@ from torch import nn
 
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.core.devices import autocast, choose_device
+from rarecxr.core.tensors import REMEDY, read_tensor_file
 
 # Images of one step. Without gradients the memory is small whatever the resolution.
 BATCH = 64
@@ -23,11 +24,12 @@ def read_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
         provenance.
 
     Raises:
-        ValueError: the file is of another format.
+        FileNotFoundError: no such file.
+        ValueError: the file is of another format, or is damaged.
     """
-    file = torch.load(path, map_location="cpu", weights_only=True)
+    file = read_tensor_file(path, "a classifier file")
     if not isinstance(file, dict) or file.get("format") != 1:
-        raise ValueError(f"{path}: not a classifier that this version of rarecxr can read")
+        raise ValueError(f"{path}: not a classifier file of format 1; {REMEDY}")
     state = file.pop("state_dict")
     network = build(
         file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0

@@ -1,4 +1,4 @@
-"""The order in which a training shows its images."""
+"""Which images are taken, and in which order."""
 
 import numpy as np
 
@@ -31,3 +31,10 @@ class EndlessPermutation:
             parts.append(self._order[offset : offset + end - place])
             place += len(parts[-1])
         return np.concatenate(parts)
+
+
+def evenly(items: np.ndarray, number: int) -> np.ndarray:
+    """`number` of the items at even distances; all where there are no more."""
+    if len(items) <= number:
+        return items
+    return items[np.linspace(0, len(items) - 1, number).astype(int)]

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 
 from rarecxr.core.files import written_whole
-from rarecxr.core.tensors import to_bytes
+from rarecxr.core.tensors import REMEDY, read_tensor_file, to_bytes
 from rarecxr.gan.networks import Critic, Generator, build_networks
 
 FORMAT = 1
+
+_PARTS = {"generator", "critic", "settings", "provenance"}
 
 
 def write_checkpoint(
@@ -39,25 +41,33 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """The content of a generator.pt, on the CPU. Nothing is unpickled but plain values.
 
     Raises:
-        ValueError: the file is no generator.pt of this format.
+        FileNotFoundError: no such file.
+        ValueError: the file is no generator.pt of this format, or is damaged.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{path}: no readable generator file ({error})") from error
+    content = read_tensor_file(path, "a generator file")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path}: no generator file of format {FORMAT}; train it again")
+        raise ValueError(f"{path}: not a generator file of format {FORMAT}; {REMEDY}")
+    missing = sorted(_PARTS - set(content))
+    if missing:
+        raise ValueError(f"{path}: a generator file without {', '.join(missing)}; {REMEDY}")
     return content
 
 
 def networks_from(content: dict[str, Any]) -> tuple[Generator, Critic]:
-    """The networks that a generator.pt holds, in float32 on the CPU."""
+    """The networks that a generator.pt holds, in float32 on the CPU.
+
+    Raises:
+        ValueError: the weights are not those of networks with these settings.
+    """
     settings = content["settings"]
     generator, critic = build_networks(settings, settings["label_size"])
-    generator.load_state_dict(content["generator"])
-    critic.load_state_dict(content["critic"])
+    try:
+        generator.load_state_dict(content["generator"])
+        critic.load_state_dict(content["critic"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"a generator file whose weights do not fit its settings ({error}); {REMEDY}"
+        ) from None
     return generator, critic
 
 

@@ -11,21 +11,21 @@ import torch
 import torchvision  # noqa: F401 - what a GAN was made with is noted before its images are measured
 from torch import Tensor, nn
 
+from rarecxr.core.order import evenly
 from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.pixels import to_uint8
-from rarecxr.quality.comparison import FEWEST, Comparison, evenly
+from rarecxr.quality.evaluation import FEWEST, RealImages
 from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
 from rarecxr.study.configuration.gan import EvaluationSettings
 
 _log = logging.getLogger(__name__)
 
 # Images drawn at once.
 _BATCH = 64
-# Training images among which the nearest one is looked for, at most.
-_TRAINING_IMAGES = 2000
 
 
-class Evaluation:
+class Evaluator:
     """Measures a generator against real images of its finding.
 
     Latents and real images are the same each time, so that two measurements differ by the
@@ -43,7 +43,8 @@ class Evaluation:
 
     Attributes:
         about: plain values for the record: space, reference ("validation" or "training"),
-            reference_images, synthetic_images and the floor (see `Comparison.floor`).
+            reference_images, synthetic_images, training_images (real ones, among which near-copies
+            are looked for) and the floor (see `RealImages.floor`).
     """
 
     def __init__(
@@ -56,44 +57,54 @@ class Evaluation:
         latents: Tensor,
         labels: Tensor | None,
     ):
-        training, real = _training_images(training_set, settings.images)
-        validation = _images(validation_set, settings.images)
-        enough = len(validation) >= settings.min_reference
-        reference = validation if enough else real
+        training = ImageFile(training_set)
+        validation = None if validation_set is None else ImageFile(validation_set)
+        enough = validation is not None and len(validation) >= settings.min_reference
+        reference = validation if enough else training
+        rows = evenly(reference.unfiltered, settings.images)
         self._latents, self._labels = latents, labels
-        self._comparison = None
+        self._space = None
         self.about = {
             "space": settings.space,
             "reference": "validation" if enough else "training",
-            "reference_images": len(reference),
+            "reference_images": len(rows),
             "synthetic_images": len(latents),
+            "training_images": min(len(training.unfiltered), MOST_TRAINING_IMAGES),
             "floor": None,
         }
-        if min(len(reference), len(training), len(latents)) < FEWEST:
-            _log.warning("%d real images are too few to measure a generator", len(reference))
+        if min(len(rows), len(latents)) < FEWEST:
+            _log.warning(
+                "the generator is not measured while it trains, and the last networks are kept: "
+                "there are %d real and %d synthetic images, at least %d of each are needed",
+                len(rows),
+                len(latents),
+                FEWEST,
+            )
             return
-        space = FeatureSpace(settings.space, latents.device, model, weights_dir)
-        self._comparison = Comparison(space, reference, training)
-        self.about["floor"] = self._comparison.floor()
+        self._space = FeatureSpace(settings.space, latents.device, model, weights_dir)
+        patients = reference.columns["patient"][rows]
+        self._real = RealImages(self._space(reference.read(rows)), patients)
+        features, patients, _ = training_features(self._space, training, MOST_TRAINING_IMAGES)
+        self._near_copies = NearCopies(features, patients)
+        self.about["floor"] = self._real.floor()
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
         """The columns kid, precision, recall, density, coverage and memorised of training.csv.
 
-        `memorised` is the share of images that lie nearer to a training image than nearly all
-        real images lie to each other (`rarecxr.quality.metrics.copies`). Empty where there are
-        too few real images.
+        `memorised` is the share of near-copies of training images (`NearCopies`). Empty where
+        there are too few real images.
         """
-        if self._comparison is None:
+        if self._space is None:
             return {}
         parts = []
         for begin in range(0, len(self._latents), _BATCH):
             chosen = slice(begin, begin + _BATCH)
             labels = None if self._labels is None else self._labels[chosen]
             parts.append(to_uint8(network(self._latents[chosen], labels)[:, 0]).cpu().numpy())
-        told = self._comparison.of(np.concatenate(parts))
-        names = ("kid", "precision", "recall", "density", "coverage")
-        return {name: told[name] for name in names} | {"memorised": told["copies"]["share"]}
+        synthetic = self._space(np.concatenate(parts))
+        memorised = self._near_copies.measures(synthetic)["memorised"]
+        return {**self._real.compare(synthetic), "memorised": memorised}
 
 
 class BestNetworks:
@@ -126,17 +137,3 @@ class BestNetworks:
         """Go on from `state()`."""
         self.kid, self.images = state["kid"], state["images"]
         self.networks = state["networks"]
-
-
-def _training_images(path: str | os.PathLike, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """All training images, and those that no filter changed; evenly chosen where they are many."""
-    file = ImageFile(path)
-    training = file.read(evenly(np.arange(len(file)), _TRAINING_IMAGES))
-    return training, file.read(evenly(file.unfiltered, number))
-
-
-def _images(path: str | os.PathLike | None, number: int) -> np.ndarray:
-    if path is None:
-        return np.zeros((0, 1, 1), np.uint8)
-    file = ImageFile(path)
-    return file.read(evenly(np.arange(len(file)), number))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rarecxr.gan.evaluation import BestNetworks, Evaluation
+from rarecxr.gan.evaluation import BestNetworks, Evaluator
 from rarecxr.gan.layers import upscale
 from rarecxr.gan.networks import Critic, Generator
 from rarecxr.gan.pixels import to_uint8
@@ -56,7 +56,7 @@ class Monitor:
         trainer: the trainer that is followed.
         folder: the state folder.
         title: what is trained, for the sample sheet.
-        evaluation: measures the averaged generator at every tick once it has fully grown; None
+        evaluator: measures the averaged generator at every tick once it has fully grown; None
             for no measurement.
         on_tick: called after every tick with the trainer and the row of training.csv.
         scalars: gets each row for TensorBoard; None for none.
@@ -67,14 +67,14 @@ class Monitor:
         trainer: Trainer,
         folder: Path,
         title: str,
-        evaluation: Evaluation | None,
+        evaluator: Evaluator | None,
         on_tick: Callable[[Trainer, dict[str, Any]], None] | None,
         scalars: ScalarWriter | None,
     ):
         self.trainer = trainer
         self.folder = folder
         self.title = title
-        self.evaluation = evaluation
+        self.evaluator = evaluator
         self.on_tick = on_tick
         self.scalars = scalars
         self.rows: list[dict[str, Any]] = []
@@ -181,10 +181,10 @@ class Monitor:
 
     def _evaluate(self) -> dict[str, float]:
         """Measures of the averaged generator, which is kept if it is the best so far."""
-        if self.evaluation is None:
+        if self.evaluator is None:
             return {}
         trainer = self.trainer
-        measures = self.evaluation.measure(trainer.generator_ema)
+        measures = self.evaluator.measure(trainer.generator_ema)
         if measures:
             networks = {"generator_ema": trainer.generator_ema, "critic": trainer.critic}
             self.best.offer(measures["kid"], trainer.images, networks)

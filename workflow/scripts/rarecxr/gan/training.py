@@ -16,7 +16,7 @@ from rarecxr.core.provenance import digest, provenance, write_json
 from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.distributed import connect
-from rarecxr.gan.evaluation import Evaluation
+from rarecxr.gan.evaluation import Evaluator
 from rarecxr.gan.images import TrainingImages, training_images
 from rarecxr.gan.monitor import Monitor
 from rarecxr.gan.networks import build_networks
@@ -25,6 +25,7 @@ from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
 from rarecxr.gan.workers import begin_worker, end_worker, start_workers
 from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.findings import slug
 from rarecxr.study.recipes import CONDITIONAL
 from rarecxr.study.seeds import seed_for
 
@@ -113,7 +114,7 @@ def train(
     made_by = provenance(study, made_from, inputs, seed, code)
     identity = digest({**made_by, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
-    own_seed = seed_for(seed, finding, recipe, fraction, draw)
+    own_seed = seed_for(seed, slug(finding), recipe, fraction, draw)
     # What a further device's process has to know to hold the same as this one.
     task = {
         "images": os.fspath(images),
@@ -135,7 +136,7 @@ def train(
             trainer,
             Path(state),
             f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients",
-            _evaluation(trainer, images, validation_set, features, weights_dir),
+            _evaluator(trainer, images, validation_set, features, weights_dir),
             on_tick,
             ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None,
         )
@@ -161,7 +162,7 @@ def train(
             "kimg": trainer.images / 1000,
             "kept_kimg": final.images / 1000,
             "kept_kid": final.kid,
-            "evaluation": None if monitor.evaluation is None else monitor.evaluation.about,
+            "evaluation": None if monitor.evaluator is None else monitor.evaluator.about,
             "training_images": trainer.data.count,
             "generator_parameters": sum(p.numel() for p in trainer.generator_ema.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
@@ -236,19 +237,19 @@ def _join_workers(
     trainer.group.broadcast(state)
 
 
-def _evaluation(
+def _evaluator(
     trainer: Trainer,
     images: str | os.PathLike,
     validation_set: str | os.PathLike | None,
     features: str | os.PathLike | None,
     weights_dir: str | os.PathLike | None,
-) -> Evaluation | None:
+) -> Evaluator | None:
     """What measures the generator while it trains; None where that is switched off."""
     watch = trainer.settings.evaluation
     if watch is None:
         return None
     latents = trainer.fixed_latents("watch", watch.images)
-    return Evaluation(watch, images, validation_set, features, weights_dir, *latents)
+    return Evaluator(watch, images, validation_set, features, weights_dir, *latents)
 
 
 def _training_loop(trainer: Trainer, monitor: Monitor, store: ResumeStore, label: str) -> None:

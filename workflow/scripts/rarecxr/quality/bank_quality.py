@@ -3,18 +3,21 @@
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.devices import choose_device
+from rarecxr.core.job_log import warn_loudly
+from rarecxr.core.order import evenly
 from rarecxr.core.provenance import provenance, write_json
 from rarecxr.data.image_file import ImageFile
-from rarecxr.quality import metrics
-from rarecxr.quality.comparison import evenly
-from rarecxr.quality.evaluation import FEWEST, against_floor
-from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.quality.evaluation import FEWEST, RealImages
+from rarecxr.quality.feature_spaces import FeatureSpace, Space
+from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
+from rarecxr.quality.quality_gate import appearance, find_faults
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,9 @@ def measure(
 
     The reference are the validation images of the finding where there are `min_reference`
     of them, the real training images otherwise; never test images. Beside each measure
-    stands its floor, what real images reach (`against_floor`).
+    stands its floor, what real images reach (`rarecxr.quality.evaluation`). Near-copies are
+    looked for among the generator's real training images, `MOST_TRAINING_IMAGES` at most. What
+    makes the bank useless (`rarecxr.quality.quality_gate`) is written as `warnings`, and printed.
 
     Args:
         bank: the bank (HDF5).
@@ -60,32 +65,34 @@ def measure(
     """
     torch.set_num_threads(threads)
     where = choose_device(device)
-    with Bank(bank) as made:
-        synthetic = made.read(0, min(len(made), max_images))
-    training, _ = _originals(training_set, max_images)
-    real, patients = _originals(positives, max_images)
-    validation, unseen_patients = _originals(validation_set, max_images)
+    with Bank(bank) as source:
+        name = f"{source.attributes.get('recipe')} {source.attributes['finding']}"
+        synthetic = source.read(0, min(max_images, len(source)))
+    training, validation = ImageFile(training_set), ImageFile(validation_set)
     enough = len(validation) >= min_reference
-    if enough:
-        reference, patients = validation, unseen_patients
-    else:
-        reference = real
-    told = {
+    reference = validation if enough else ImageFile(positives)
+    rows = evenly(reference.unfiltered, max_images)
+    real, patients = reference.read(rows), reference.columns["patient"][rows]
+    looks = {"real": appearance(real), "synthetic": appearance(synthetic)}
+    found: dict[str, Any] = {
         "reference": "validation" if enough else "training",
-        "reference_images": len(reference),
+        "reference_images": len(real),
         "synthetic_images": len(synthetic),
-        "sharpness": {
-            "real": float(np.median(metrics.sharpness(reference))),
-            "synthetic": float(np.median(metrics.sharpness(synthetic))),
+        "training_images": min(len(training.unfiltered), MOST_TRAINING_IMAGES),
+        **{
+            measure: {kind: values[measure] for kind, values in looks.items()}
+            for measure in looks["real"]
         },
-        "mean_grey": {"real": float(reference.mean()), "synthetic": float(synthetic.mean())},
         "spaces": {},
     }
-    for name in spaces:
-        space = FeatureSpace(name, where, features, weights_dir)
-        images = (reference, synthetic, training)
-        told["spaces"][name] = _in_space(space, images, patients, enough)
-        logger.info("%s: %s", name, told["spaces"][name])
+    for space_name in spaces:
+        space = FeatureSpace(space_name, where, features, weights_dir)
+        measures = _in_space(space, real, patients, synthetic, training, unseen=enough)
+        found["spaces"][space_name] = measures
+        logger.info("%s: %s", space_name, measures)
+    found["warnings"] = find_faults(found)
+    for warning in found["warnings"]:
+        warn_loudly(f"the bank {name} ({bank}): {warning}")
     inputs = {
         "bank": bank,
         "training_set": training_set,
@@ -94,39 +101,38 @@ def measure(
     }
     inputs |= {} if features is None else {"features": features}
     settings = {"spaces": list(spaces), "max_images": max_images, "min_reference": min_reference}
-    write_json(quality, {**told, "provenance": provenance(study, settings, inputs, code=code)})
+    write_json(quality, {**found, "provenance": provenance(study, settings, inputs, code=code)})
 
 
-def _in_space(space, images, patients, unseen):
+def _in_space(
+    space: Space,
+    reference: np.ndarray,
+    patients: np.ndarray,
+    synthetic: np.ndarray,
+    training: ImageFile,
+    unseen: bool,
+) -> dict[str, Any]:
     """The measures of synthetic images beside those of real ones, in one feature space.
 
     Args:
         space: the feature space.
-        images: real, synthetic and training images.
-        patients: whose the real ones are.
-        unseen: whether the generator has not seen the real ones.
+        reference: (N, H, H) uint8, real images.
+        patients: (N,) whose they are.
+        synthetic: (M, H, H) uint8.
+        training: what the generator was trained on.
+        unseen: whether the generator has not seen the reference.
     """
-    if min(map(len, images)) < FEWEST:
-        # Too few for any distance between distributions: said, not filled in.
+    if min(len(reference), len(synthetic), len(training.unfiltered)) < FEWEST:
+        # Too few for any distance between distributions: stated, not filled in.
         return {"too_few_images": True}
-    real, fake, seen = (space(each) for each in images)
-    # One scale for all: features differ in size by orders of magnitude from space to space.
-    centre, scale = real.mean(), real.std() or 1.0
-    real, fake, seen = ((each - centre) / scale for each in (real, fake, seen))
-    found = against_floor(real, patients, fake)
-    for part, each in (("bank", fake), ("floor", real)):
+    real, fake = space(reference), space(synthetic)
+    found = RealImages(real, patients).compare_with_floor(fake)
+    near_copies = NearCopies(*training_features(space, training, MOST_TRAINING_IMAGES)[:2])
+    for part, images in (("bank", fake), ("floor", real)):
         # Training images are copies of themselves: as a floor they say nothing.
         if part in found and (part == "bank" or unseen):
-            near = metrics.copies(seen, each)
-            found[part] |= {"memorised": near["share"], "nearest_ratio": near["nearest_ratio"]}
+            found[part] |= near_copies.measures(images)
     # What could not be measured is null: JSON has no NaN.
     for part in {"bank", "floor"}.intersection(found):
         found[part] = {k: None if np.isnan(v) else v for k, v in found[part].items()}
     return found
-
-
-def _originals(path, number):
-    """`number` images at even distances that are no filtered copies, and their patients."""
-    images = ImageFile(path)
-    rows = evenly(images.unfiltered, number)
-    return images.read(rows), images.columns["patient"][rows]

@@ -1,20 +1,86 @@
-"""Synthetic images against real ones, beside what real images reach against each other."""
+"""Synthetic images against real ones, beside what real images reach against each other.
+
+All comparisons of distributions are made here: while a GAN trains, and of finished banks. A floor
+is what real images reach against other real images, so what a perfect generator would reach.
+"""
 
 import numpy as np
 
+from rarecxr.core.order import evenly
 from rarecxr.quality import metrics
 from rarecxr.quality.two_sample_test import c2st
 
+# In smaller sets nothing can be said about a distribution.
+FEWEST = 10
 # Random halvings of the real images that are averaged.
 _HALVINGS = 4
-# In smaller halves nothing can be said about a distribution.
-FEWEST = 10
 
 
-def against_floor(
+class RealImages:
+    """Real images in one feature space, which synthetic ones are compared with.
+
+    Features are shifted and scaled by one number each, taken from the real images, since their
+    size differs by orders of magnitude from space to space.
+
+    Args:
+        features: (N, D), N at least `FEWEST`.
+        patients: (N,) whose image each is.
+
+    Raises:
+        ValueError: fewer than `FEWEST` images.
+    """
+
+    def __init__(self, features: np.ndarray, patients: np.ndarray):
+        if len(features) < FEWEST:
+            raise ValueError(f"at least {FEWEST} real images are needed, got {len(features)}")
+        self._patients = np.asarray(patients)
+        self._centre, self._scale = features.mean(), features.std() or 1.0
+        self._features = self._scaled(features)
+
+    def compare(self, synthetic: np.ndarray) -> dict[str, float]:
+        """All real images against synthetic ones (M, D), as `distribution_measures`.
+
+        The numbers of images of both kinds are made equal for all measures but KID.
+        """
+        synthetic = self._scaled(synthetic)
+        number = min(len(self._features), len(synthetic))
+        near = metrics.neighbourhood(evenly(self._features, number), synthetic[:number])
+        return {"kid": metrics.kid(self._features, synthetic), **_without_k(near)}
+
+    def floor(self, seed: int = 0) -> dict[str, float] | None:
+        """The same measures between halves of the real images that share no patient.
+
+        Means over several halvings. Halves have fewer images than the whole, so that their numbers
+        scatter more.
+
+        Returns:
+            kid, precision, recall, density and coverage; None where a half has fewer than
+            `FEWEST` images.
+        """
+        generator = np.random.default_rng(seed)
+        found = []
+        for _ in range(_HALVINGS):
+            halves = _halves(self._patients, generator)
+            size = min(map(len, halves))
+            if size < FEWEST:
+                return None
+            first, second = (generator.choice(half, size, replace=False) for half in halves)
+            found.append(distribution_measures(self._features[first], self._features[second]))
+        return _means(found)
+
+    def compare_with_floor(self, synthetic: np.ndarray, seed: int = 0) -> dict:
+        """As the function of this name, of these images and synthetic ones (M, D)."""
+        scaled = self._scaled(synthetic)
+        return compare_with_floor(self._features, self._patients, scaled, seed)
+
+    def _scaled(self, features: np.ndarray) -> np.ndarray:
+        return (features - self._centre) / self._scale
+
+
+def compare_with_floor(
     real: np.ndarray, patients: np.ndarray, synthetic: np.ndarray, seed: int = 0
 ) -> dict:
-    """KID, precision, recall, density, coverage and how well a classifier tells both apart.
+    """Synthetic against real images, and real against real, in sets of the same size.
 
     The real images are halved by patients. Each half is compared with as many synthetic images,
     and with the other half: the floor, what a perfect generator would reach. All sets have the
@@ -28,9 +94,10 @@ def against_floor(
         seed: seed of the halvings and of the synthetic images that are taken.
 
     Returns:
-        `images`, the number in each set; `bank` and `floor`, each with kid, precision, recall,
-        density, coverage and c2st (AUROC, 0.5 is best; NaN with fewer than five patients
-        in a half). Only `too_few_images: True` where a set would have fewer than `FEWEST`.
+        `images`, the number in each set; `bank` and `floor`, each with the measures of
+        `distribution_measures` and c2st (AUROC of a classifier two-sample test, 0.5 is best; NaN
+        with fewer than five patients in a half). Only `too_few_images: True` where a set would
+        have fewer than `FEWEST`.
     """
     generator = np.random.default_rng(seed)
     found: dict[str, list] = {"bank": [], "floor": []}
@@ -45,27 +112,33 @@ def against_floor(
         # Different synthetic images for both halves, where there are enough.
         order = generator.permutation(len(synthetic))
         for half, chosen in ((first, order[:size]), (second, order[-size:])):
-            pair = (real[half], synthetic[chosen], patients[half], None)
-            found["bank"].append(_compare(*pair, seed=number))
-        pair = (real[first], real[second], patients[first], patients[second])
-        found["floor"].append(_compare(*pair, seed=number))
-    means = {
-        name: {key: float(np.mean([values[key] for values in each])) for key in each[0]}
-        for name, each in found.items()
-    }
-    return {"images": int(np.min(sizes)), **means}
+            found["bank"].append(
+                distribution_measures(real[half], synthetic[chosen])
+                | {"c2st": c2st(real[half], synthetic[chosen], patients[half], None, number)}
+            )
+        groups = (patients[first], patients[second])
+        found["floor"].append(
+            distribution_measures(real[first], real[second])
+            | {"c2st": c2st(real[first], real[second], *groups, number)}
+        )
+    return {"images": int(np.min(sizes)), **{name: _means(each) for name, each in found.items()}}
 
 
-def _compare(first, second, first_groups, second_groups, seed):
-    near = metrics.neighbourhood(first, second)
-    return {
-        "kid": metrics.kid(first, second),
-        **{name: near[name] for name in ("precision", "recall", "density", "coverage")},
-        "c2st": c2st(first, second, first_groups, second_groups, seed),
-    }
+def distribution_measures(real: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
+    """kid, precision, recall, density and coverage (`rarecxr.quality.metrics`) of features."""
+    near = metrics.neighbourhood(real, synthetic)
+    return {"kid": metrics.kid(real, synthetic), **_without_k(near)}
 
 
-def _halves(patients, generator):
+def _without_k(near: dict[str, float]) -> dict[str, float]:
+    return {name: near[name] for name in ("precision", "recall", "density", "coverage")}
+
+
+def _means(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+
+
+def _halves(patients: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows of two halves of the images, about equal, with no patient in both."""
     names, number = np.unique(patients, return_inverse=True)
     images = np.bincount(number)

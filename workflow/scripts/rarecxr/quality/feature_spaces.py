@@ -22,6 +22,9 @@ _IMAGENET_ARCHITECTURE = "densenet121"
 _SMALLEST, _LARGEST = 64, 224
 _BATCH = 64
 
+# What a feature space does: images (N, H, H) uint8 to features (N, D) float32.
+Space = Callable[[np.ndarray], np.ndarray]
+
 Extractor = Callable[[torch.Tensor], torch.Tensor]
 
 

@@ -3,7 +3,7 @@
 A GAN that was trained on filtered copies may draw images that look filtered (augmentations leak:
 Karras et al. 2020, arXiv 2006.06676, section 2.2), and a GAN that was trained too briefly may
 blur by itself. A detector learns to tell a fraction's real training images from their filtered
-copies, by their spectrum and texture, and then judges the banks.
+copies, by their spectrum and texture, and is then applied to the banks.
 """
 
 import logging
@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.core.order import evenly
 from rarecxr.core.provenance import provenance, write_json
 from rarecxr.data.filters import apply
 from rarecxr.data.image_file import ImageFile
@@ -26,12 +27,11 @@ from rarecxr.study.findings import NEGATIVES
 
 log = logging.getLogger(__name__)
 
-# Patients are dealt out to so many folds; those of a fold are judged by a detector that has seen
-# only the others.
+# Folds of the cross-validation; no patient is in two of them.
 FOLDS = 3
-# Noise that all images get before they are judged, in grey levels. A filter leaves exact traces (an
-# eroded image is its own closing) that no generator reproduces; what is left below the noise
-# cannot decide. It costs a real image's detector next to nothing (docs/report.md).
+# Noise that all images get before a detector sees them, in grey levels. A filter leaves exact
+# traces (an eroded image is its own closing) that no generator reproduces; what is left below the
+# noise cannot decide. It costs a real image's detector next to nothing (docs/report.md).
 NOISE = 2.0
 # Fewer real images than these train no detector.
 FEWEST_IMAGES = 12
@@ -72,7 +72,7 @@ def measure_filters(
     keys, first = np.unique(np.concatenate([part[0] for part in sets.values()]), return_index=True)
     patients = np.concatenate([part[1] for part in sets.values()])[first]
     images = np.concatenate([part[2] for part in sets.values()])[first]
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "fraction": fraction,
         "draw": draw,
         "real_images": len(images),
@@ -84,7 +84,7 @@ def measure_filters(
     synthetic = [_first(bank["bank"], max_images) for bank in banks]
     for bank, drawn in zip(banks, synthetic, strict=True):
         own = sets[str(bank["training_set"])]
-        told["banks"].append(
+        found["banks"].append(
             {
                 "recipe": bank["recipe"],
                 "finding": bank["finding"] or NEGATIVES,
@@ -94,22 +94,22 @@ def measure_filters(
                 "filters": {},
             }
         )
-    enough = len(images) >= FEWEST_IMAGES and told["real_patients"] >= FOLDS
+    enough = len(images) >= FEWEST_IMAGES and found["real_patients"] >= FOLDS
     copies = {}
     for number, (name, settings) in enumerate(sorted(filters.items())):
         copies[name] = apply(images, **settings)
-        told["sharpness"][name] = _spread(copies[name])
-        told["detectors"][name] = {"kind": settings["kind"]}
+        found["sharpness"][name] = _spread(copies[name])
+        found["detectors"][name] = {"kind": settings["kind"]}
         if enough:
             copies[name] = features(copies[name], seed=1 + number)
         else:
-            told["detectors"][name]["too_few_images"] = True
+            found["detectors"][name]["too_few_images"] = True
     if enough:
         detector = Detector.fit(features(images), copies, patients)
         for name, rates in detector.rates.items():
-            told["detectors"][name] |= rates
+            found["detectors"][name] |= rates
             log.info("%s: %s", name, rates)
-        for bank, entry, drawn in zip(banks, told["banks"], synthetic, strict=True):
+        for bank, entry, drawn in zip(banks, found["banks"], synthetic, strict=True):
             own = np.isin(keys, sets[str(bank["training_set"])][0])
             entry["filters"] = detector.shares(features(drawn))
             for name, share in detector.real_shares(own).items():
@@ -120,7 +120,7 @@ def measure_filters(
         inputs |= {f"bank {place}": bank["bank"], f"training_set {place}": bank["training_set"]}
     made_from = {"filters": {name: dict(filters[name]) for name in sorted(filters)}}
     made_from["max_images"] = max_images
-    write_json(output, {**told, "provenance": provenance(study, made_from, inputs, code=code)})
+    write_json(output, {**found, "provenance": provenance(study, made_from, inputs, code=code)})
 
 
 class Detector:
@@ -136,19 +136,19 @@ class Detector:
             taken for such copies), and how many images of each kind (`held_out_images`).
     """
 
-    def __init__(self, model, names: Sequence[str], judged: np.ndarray):
+    def __init__(self, model, names: Sequence[str], predicted: np.ndarray):
         """A detector that has been fitted.
 
         Args:
             model: what predicts a class: 0 for real, k for the k-th filter.
             names: K names of filters.
-            judged: (K + 1, N) classes; row 0 of N real images, row k of their copies under the
-                k-th filter, each judged by a model that has not seen the patient.
+            predicted: (K + 1, N) classes; row 0 of N real images, row k of their copies under the
+                k-th filter, each predicted by a model that has not seen the patient.
         """
-        self._model, self._names, self._judged = model, list(names), judged
+        self._model, self._names, self._predicted = model, list(names), predicted
         classes = range(len(names) + 1)
         # Row: what an image is; column: what it is taken for.
-        self._confusion = np.stack([(judged == k).mean(axis=1) for k in classes], axis=1)
+        self._confusion = np.stack([(predicted == k).mean(axis=1) for k in classes], axis=1)
         self.rates = {}
         for k, name in enumerate(names, start=1):
             sensitivity, false = self._confusion[k, k], self._confusion[0, k]
@@ -156,7 +156,7 @@ class Detector:
                 "accuracy": float((sensitivity + 1 - false) / 2),
                 "sensitivity": float(sensitivity),
                 "false_positive_rate": float(false),
-                "held_out_images": judged.shape[1],
+                "held_out_images": predicted.shape[1],
             }
 
     @classmethod
@@ -174,52 +174,55 @@ class Detector:
         dealt = np.random.default_rng(0).permutation(len(names)) % FOLDS
         fold = dealt[np.searchsorted(names, patients)]
         kinds = np.stack([real, *copies.values()])
-        judged = np.zeros(kinds.shape[:2], int)
+        predicted = np.zeros(kinds.shape[:2], int)
         for number in range(FOLDS):
             model = _fitted(kinds[:, fold != number])
             for row, part in enumerate(kinds):
-                judged[row, fold == number] = model.predict(part[fold == number])
-        return cls(_fitted(kinds), list(copies), judged)
+                predicted[row, fold == number] = model.predict(part[fold == number])
+        return cls(_fitted(kinds), list(copies), predicted)
 
     def real_shares(self, chosen: np.ndarray) -> dict[str, float]:
-        """The share of some real images (N,) bool that are taken for copies, each judged unseen."""
-        taken = self._judged[0, chosen]
+        """The share of some real images (N,) bool that are taken for copies, by filter.
+
+        The prediction comes from a model that has not seen the patient.
+        """
+        taken = self._predicted[0, chosen]
         return {name: float((taken == k).mean()) for k, name in enumerate(self._names, start=1)}
 
     def shares(self, features: np.ndarray) -> dict[str, dict[str, float | None]]:
         """The share of images (M, D) that look filtered, by filter.
 
         Returns:
-            share, as the detector judges; corrected, what it would be if the detector did not
+            share, as predicted; corrected, what it would be if the detector did not
             err, by its confusion of held-out images (Rogan and Gladen 1978, American Journal of
             Epidemiology 107, for more than two classes), with low and high, its 95 % interval over
             resampled images; None where the detector hardly tells copies from real images.
         """
         taken = self._model.predict(features)
-        told, useful = {}, []
+        shares, useful = {}, []
         for k, name in enumerate(self._names, start=1):
-            told[name] = {"share": float((taken == k).mean())}
-            told[name] |= {"corrected": None, "low": None, "high": None}
+            shares[name] = {"share": float((taken == k).mean())}
+            shares[name] |= {"corrected": None, "low": None, "high": None}
             if self._confusion[k, k] - self._confusion[0, k] >= _USEFUL:
                 useful.append(k)
         # What no useful filter claims counts as real.
         classes = [0, *useful]
-        found = _counts(taken, classes)
-        confusion = np.stack([_counts(self._judged[k], classes) for k in classes])
-        corrected = _mixture(found, confusion)
+        counts = _counts(taken, classes)
+        confusion = np.stack([_counts(self._predicted[k], classes) for k in classes])
+        corrected = _mixture(counts, confusion)
         generator = np.random.default_rng(0)
         drawn = [
-            _mixture(_again(found, generator), np.stack([_again(r, generator) for r in confusion]))
+            _mixture(_again(counts, generator), np.stack([_again(r, generator) for r in confusion]))
             for _ in range(_RESAMPLES)
         ]
         low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         for place, k in enumerate(useful, start=1):
-            told[self._names[k - 1]] |= {
+            shares[self._names[k - 1]] |= {
                 "corrected": float(corrected[place]),
                 "low": float(low[place]),
                 "high": float(high[place]),
             }
-        return told
+        return shares
 
 
 def _counts(taken, classes):
@@ -294,13 +297,11 @@ def _spread(images):
 
 def _real(training_set, number):
     """Key, patient and pixels of the unfiltered images, `number` at most at even distances."""
-    images = ImageFile(training_set)
-    rows = images.unfiltered
-    if len(rows) > number:
-        rows = rows[np.linspace(0, len(rows) - 1, number).astype(int)]
-    return images.columns["image"][rows], images.columns["patient"][rows], images.read(rows)
+    file = ImageFile(training_set)
+    rows = evenly(file.unfiltered, number)
+    return file.columns["image"][rows], file.columns["patient"][rows], file.read(rows)
 
 
 def _first(bank, number):
-    with Bank(bank) as images:
-        return images.read(0, min(number, len(images)))
+    with Bank(bank) as source:
+        return source.read(0, min(number, len(source)))

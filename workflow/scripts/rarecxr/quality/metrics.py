@@ -1,9 +1,11 @@
-"""Distances between sets of feature vectors: KID, precision, recall, density, coverage, copies.
+"""Distances between sets of feature vectors: KID, precision, recall, density, coverage.
 
-All functions take float arrays of shape (N, D), one row an image, and compute in float64.
+All functions take float arrays of shape (N, D), one row for each image, and compute in float64.
 """
 
 import numpy as np
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 
 
 def kid(real: np.ndarray, synthetic: np.ndarray) -> float:
@@ -48,7 +50,7 @@ def neighbourhood(real: np.ndarray, synthetic: np.ndarray, k: int = 5) -> dict[s
     k = min(k, len(real) - 1, len(synthetic) - 1)
     real_radius = _radius(real, k)
     synthetic_radius = _radius(synthetic, k)
-    between = distances(real, synthetic)
+    between = euclidean_distances(real, synthetic)
     inside_real = between < real_radius[:, None]
     return {
         "precision": float(inside_real.any(axis=0).mean()),
@@ -56,34 +58,6 @@ def neighbourhood(real: np.ndarray, synthetic: np.ndarray, k: int = 5) -> dict[s
         "density": float(inside_real.sum() / (k * len(synthetic))),
         "coverage": float((between.min(axis=1) < real_radius).mean()),
         "k": k,
-    }
-
-
-def copies(
-    training: np.ndarray, synthetic: np.ndarray, percentile: float = 1.0
-) -> dict[str, float]:
-    """How many synthetic images lie closer to a training image than real images lie to each other.
-
-    Args:
-        training: (N, D) features of all images that the generator was trained on.
-        synthetic: (M, D) features.
-        percentile: which percentile of the training images' own nearest-neighbour distances
-            is the threshold.
-
-    Returns:
-        threshold; share, of the synthetic images that are nearer than it to a training image;
-        nearest_ratio, the median synthetic-to-training distance over the median
-        training-to-training one (below 1: nearer than real images are to each other).
-    """
-    training, synthetic = _pair(training, synthetic)
-    own = _radius(training, 1)
-    nearest = distances(training, synthetic).min(axis=0)
-    threshold = float(np.percentile(own, percentile))
-    median = float(np.median(own))
-    return {
-        "threshold": threshold,
-        "share": float((nearest < threshold).mean()),
-        "nearest_ratio": float(np.median(nearest) / median) if median else float("nan"),
     }
 
 
@@ -119,14 +93,6 @@ def _pair(x, y):
     return x, y
 
 
-def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Euclidean distances (N, M) between the rows of x and of y."""
-    squared = (x**2).sum(1)[:, None] + (y**2).sum(1)[None, :] - 2 * x @ y.T
-    return np.sqrt(np.maximum(squared, 0))
-
-
 def _radius(x, k):
     """Distance of each row to its k-th nearest other row."""
-    between = distances(x, x)
-    np.fill_diagonal(between, np.inf)
-    return np.partition(between, k - 1, axis=1)[:, k - 1]
+    return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors()[0][:, -1]

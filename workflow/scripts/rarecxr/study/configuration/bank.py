@@ -140,9 +140,9 @@ class QualitySettings(Section):
 
     None of them has seen a test image, and none is downloaded.
     """
-    max_images: Annotated[int, Field(ge=4, le=50_000)] = 100
+    max_images: Annotated[int, Field(ge=20, le=50_000)] = 100
     """Images of each kind at most."""
-    min_reference: Annotated[int, Field(ge=4, le=1_000_000)] = 50
+    min_reference: Annotated[int, Field(ge=10, le=1_000_000)] = 50
     """Validation images of a finding from which on they are the reference.
 
     With fewer the training images are.

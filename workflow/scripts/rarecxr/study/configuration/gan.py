@@ -69,9 +69,9 @@ class EvaluationSettings(Section):
     classifier: see the section `features`; imagenet: DenseNet-121 with torchvision's weights, which
     must be on the machine; pixels: the image at 16x16; random: a VGG16 with random weights.
     """
-    images: Annotated[int, Field(ge=4, le=50_000)] = 100
+    images: Annotated[int, Field(ge=10, le=50_000)] = 100
     """Synthetic images that are generated, and real ones at most."""
-    min_reference: Annotated[int, Field(ge=4, le=1_000_000)] = 50
+    min_reference: Annotated[int, Field(ge=10, le=1_000_000)] = 50
     """Validation images of the finding from which on they are the reference.
 
     With fewer the training images are.
