@@ -72,7 +72,10 @@ def read_rows(
     Raises:
         ValueError: the file is no such table; names file and line, and says how to mend it.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: the file cannot be read: {error.strerror}") from None
     _refuse_other_kinds(path, data)
     data = data.removeprefix(codecs.BOM_UTF8)
     _refuse_other_text(path, data)

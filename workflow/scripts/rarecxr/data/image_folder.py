@@ -97,7 +97,11 @@ class ImageFolder:
 
     def _batch_folders(self) -> list[str]:
         if self._batches is None:
-            names = os.listdir(self.root) if os.path.isdir(self.root) else []
+            try:
+                names = os.listdir(self.root)
+            except OSError:
+                # What is not there or may not be looked into is said of each image.
+                names = []
             paths = [f"{self.root}/{name}" for name in sorted(names) if _BATCH.fullmatch(name)]
             self._batches = [path for path in paths if os.path.isdir(path)]
         return self._batches
