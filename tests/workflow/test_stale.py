@@ -95,18 +95,18 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     ],
     ids=["fraction", "seed", "arm", "draw", "dose"],
 )
-def test_an_arm_that_is_larger_than_all_others_makes_every_run_longer(done):
-    larger = {"recipe": "filtered", "negatives": True, "oversample": True}
-    done.configure(arms={"balanced_gan": {"recipe": "filtered", "negatives": True}, "all": larger})
-    assert done.stale_rules() == CLASSIFIERS
-
-
 def test_an_extended_study_repeats_nothing_that_is_there(done, change, stale, new):
     done.configure(**change)
     jobs = done.stale_jobs()
     assert {rule for rule, _ in jobs} == stale
     for rule, wildcards in jobs:
         assert new in wildcards or rule in CHECKED, f"{rule}: {wildcards}"
+
+
+def test_an_arm_that_is_larger_than_all_others_makes_every_run_longer(done):
+    larger = {"recipe": "filtered", "negatives": True, "oversample": True}
+    done.configure(arms={"balanced_gan": {"recipe": "filtered", "negatives": True}, "all": larger})
+    assert done.stale_rules() == CLASSIFIERS
 
 
 def test_a_planned_finding_is_added_beside_what_is_there(done):
