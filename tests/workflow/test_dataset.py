@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from house import make_real_images
 
-from rarecxr.data.image_file import read_columns
+from rarecxr.data.image_file import ImageFile
 
 DATA = "data/Phantom-v1.0-small"
 
@@ -81,7 +81,7 @@ def test_the_full_size_edition_of_chexpert_is_read_as_it_unpacks(unrun):
     dataset = unrun.folder / "results/tiny/dataset"
     index = pd.read_parquet(dataset / "images.parquet")
     assert index["image"].str.match("(train|valid)/patient").all()
-    assert read_columns(dataset / "pixels_32.h5")["image"].tolist() == index["image"].tolist()
+    assert ImageFile(dataset / "pixels_32.h5").columns["image"].tolist() == index["image"].tolist()
 
 
 def test_links_lead_out_of_the_data_set_only_where_that_is_allowed(unrun):
