@@ -27,7 +27,7 @@ rule all:
 
 
 onsuccess:
-    table = Path(PATHS.pattern("report", "/summary.txt"))
+    table = Path(PATHS.pattern("report", "summary.txt"))
     if table.exists():
         print(
             f"\n{table.read_text(encoding='utf-8')}\nThe report: {table.with_name('index.html').resolve().as_uri()}\n"

@@ -14,13 +14,13 @@ PATHS = Paths("lungs")
 @pytest.mark.parametrize(
     ("name", "values", "file", "path"),
     [
-        ("dataset", {}, "/split.csv", "results/lungs/dataset/split.csv"),
-        ("phantom", {}, "/train.csv", "resources/phantom/lungs/Phantom-v1.0-small/train.csv"),
-        ("features", CELL, "/model.pt", "results/lungs/features/12.5/draw3/model.pt"),
+        ("dataset", {}, "split.csv", "results/lungs/dataset/split.csv"),
+        ("phantom", {}, "train.csv", "resources/phantom/lungs/Phantom-v1.0-small/train.csv"),
+        ("features", CELL, "model.pt", "results/lungs/features/12.5/draw3/model.pt"),
         (
             "gan",
             {**CELL, "recipe": "plain", "finding": "Pleural Other"},
-            "/generator.pt",
+            "generator.pt",
             "results/lungs/gan/plain/12.5/draw3/pleural_other/generator.pt",
         ),
         (
@@ -33,7 +33,7 @@ PATHS = Paths("lungs")
         (
             "run",
             {**CELL, "arm": "gan@0.5", "seed": 2},
-            "/history.csv",
+            "history.csv",
             "results/lungs/classifier/gan@0.5/12.5/draw3/seed2/history.csv",
         ),
         (

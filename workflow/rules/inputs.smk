@@ -13,7 +13,7 @@ def dataset_csv(key):
     """One of the data set's CSV files; an empty list where there is none."""
     if DATASET.root is None:
         name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
-        return PATHS.pattern("phantom", f"/{name}")
+        return PATHS.pattern("phantom", name)
     name = getattr(DATASET, key)
     return [] if name is None else users_file(image_folder().table(name))
 
@@ -67,7 +67,7 @@ def images_fingerprint():
 
 def watched_record():
     """Where it is noted which files the pixel cache was made from."""
-    return placed(PATHS.pattern("images_state", f"/pixels_{DATASET.resolution}.csv"))
+    return placed(PATHS.pattern("images_state", f"pixels_{DATASET.resolution}.csv"))
 
 
 def shard_file(path):
@@ -87,7 +87,7 @@ def base_gan(wildcards):
     """The base GAN's checkpoint that a finding's GAN starts from; others start from nothing."""
     if not starts_from_base(wildcards.recipe):
         return []
-    return PATHS.fill("gan", wildcards, "/generator.pt", recipe=BASE, finding=None)
+    return PATHS.fill("gan", wildcards, "generator.pt", recipe=BASE, finding=None)
 
 
 def gan_settings(wildcards):
@@ -105,7 +105,7 @@ def evaluation_reference(wildcards):
 def features_model(wildcards, spaces):
     """The network behind the feature space `classifier`, where that is used."""
     return (
-        PATHS.fill("features", wildcards, "/model.pt") if "classifier" in spaces else []
+        PATHS.fill("features", wildcards, "model.pt") if "classifier" in spaces else []
     )
 
 
@@ -130,25 +130,25 @@ def bank_gan(wildcards, file):
 
 def bank_generator(wildcards):
     """The generator of a bank."""
-    return bank_gan(wildcards, "/generator.pt")
+    return bank_gan(wildcards, "generator.pt")
 
 
 def bank_training_set(wildcards):
     """What the generator of a bank was trained on."""
-    return bank_gan(wildcards, "/training_set.h5")
+    return bank_gan(wildcards, "training_set.h5")
 
 
 def positives(wildcards, **more):
     """The training set of a finding's real positives."""
     recipe = PLAN.recipe_of_positives()
-    return PATHS.fill("gan", wildcards, "/training_set.h5", recipe=recipe, **more)
+    return PATHS.fill("gan", wildcards, "training_set.h5", recipe=recipe, **more)
 
 
 def bank_positives(wildcards):
     """The real training images of a bank's finding."""
     if wildcards.recipe == CONDITIONAL:
         return positives(wildcards)
-    return PATHS.fill("gan", wildcards, "/training_set.h5")
+    return PATHS.fill("gan", wildcards, "training_set.h5")
 
 
 def bank_labels(wildcards):
@@ -185,12 +185,12 @@ def cell_training_sets(wildcards):
     """What the generators of these banks were trained on."""
     cell = dict(wildcards.items())
     gans = [gan_of({**bank, **cell}) for bank in PLAN.banks_of_a_cell()]
-    return PLAN.files("gan", gans, "/training_set.h5")
+    return PLAN.files("gan", gans, "training_set.h5")
 
 
 def base_training_set(wildcards):
     """The negatives of a fraction and draw."""
-    return PATHS.fill("gan", wildcards, "/training_set.h5", recipe=BASE, finding=None)
+    return PATHS.fill("gan", wildcards, "training_set.h5", recipe=BASE, finding=None)
 
 
 # classifier

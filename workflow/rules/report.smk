@@ -8,13 +8,13 @@ rule check_leakage:
         split="<dataset>/split.csv",
         draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
         rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
-        training_set=PLAN.files("gan", PLAN.gans(), "/training_set.h5"),
-        generator=PLAN.files("gan", PLAN.gans(), "/generator.pt"),
-        metadata=PLAN.files("gan", PLAN.gans(), "/generator.json"),
+        training_set=PLAN.files("gan", PLAN.gans(), "training_set.h5"),
+        generator=PLAN.files("gan", PLAN.gans(), "generator.pt"),
+        metadata=PLAN.files("gan", PLAN.gans(), "generator.json"),
         validation_sets=PLAN.validation_sets(),
         bank=PLAN.files("bank", PLAN.banks(), ".h5"),
-        model=PLAN.files("features", PLAN.choosing_cells(), "/model.pt"),
-        predictions=PLAN.files("run", PLAN.runs(), "/predictions.parquet"),
+        model=PLAN.files("features", PLAN.choosing_cells(), "model.pt"),
+        predictions=PLAN.files("run", PLAN.runs(), "predictions.parquet"),
     output:
         leakage="<report>/leakage.csv",
     log:
@@ -43,7 +43,7 @@ rule evaluate:
         split="<dataset>/split.csv",
         draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
         rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
-        predictions=PLAN.files("run", PLAN.runs(), "/predictions.parquet"),
+        predictions=PLAN.files("run", PLAN.runs(), "predictions.parquet"),
         # Not read: no result is written of a study that leaks.
         leakage="<report>/leakage.csv",
     output:
@@ -120,8 +120,8 @@ rule make_report:
             own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
             for kind in ("css", "html.j2", "js")
         ],
-        training=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "/training.csv"),
-        samples=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "/samples.png"),
+        training=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "training.csv"),
+        samples=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "samples.png"),
         sheet=PLAN.files("bank", PLAN.shown_banks(), "_sheet.npz"),
         quality=PLAN.files("bank", PLAN.banks(), "_quality.json"),
         filter_leak=PLAN.filter_leaks(),

@@ -53,8 +53,9 @@ class Paths:
         }
 
     def pattern(self, name: str, file: str = "") -> str:
-        """One pattern, with what comes after it: `/` and a file's name, or an ending as `.h5`."""
-        return self.patterns()[name] + file
+        """One pattern, with what comes after it: a file, or an ending (`.h5`, `_quality.json`)."""
+        joined = "/" if file and file[0] not in "._" else ""
+        return f"{self.patterns()[name]}{joined}{file}"
 
     def fill(self, name: str, values: Mapping[str, Any], file: str = "", **more: Any) -> str:
         """One path.
@@ -69,7 +70,7 @@ class Paths:
         filled = {**values, **more}
         if "finding" in filled:
             filled["finding"] = in_paths(filled["finding"])
-        return self.pattern(name).format(**filled) + file
+        return self.pattern(name, file.replace("{", "{{").replace("}", "}}")).format(**filled)
 
 
 def in_paths(finding: str | None) -> str:

@@ -153,14 +153,14 @@ class Plan:
 
     def validation_set(self, finding: str) -> str:
         """The validation images of one finding."""
-        return self.paths.pattern("dataset", f"/validation/{in_paths(finding)}.h5")
+        return self.paths.pattern("dataset", f"validation/{in_paths(finding)}.h5")
 
     def deliverables(self) -> list[str]:
         """What the study delivers: the report, and every bank with its quality and datasheet."""
         return [
-            self.paths.pattern("report", "/index.html"),
-            self.paths.pattern("report", "/summary.csv"),
-            self.paths.pattern("dataset", "/label_counts.csv"),
+            self.paths.pattern("report", "index.html"),
+            self.paths.pattern("report", "summary.csv"),
+            self.paths.pattern("dataset", "label_counts.csv"),
             *self.files("bank", self.banks(), "_quality.json"),
             *self.files("bank", self.banks(), "_datasheet.md"),
         ]
