@@ -290,12 +290,12 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
 
 def drawn(work, name, count):
     """Images of a trained generator, (count, R, R) uint8."""
-    from rarecxr.bank.generate import bank_latents, draw_images
+    from rarecxr.bank.generate import bank_latents, generate_images
     from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 
     network = networks_from(read_checkpoint(work / name / "generator.pt"))[0].eval()
     latents = bank_latents(7, 0, count, network.latent_size)
-    return np.concatenate([draw_images(network, part) for part in latents.split(50)])
+    return np.concatenate([generate_images(network, part) for part in latents.split(50)])
 
 
 def measure(plan):

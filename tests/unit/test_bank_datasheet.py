@@ -98,7 +98,7 @@ def test_terms_of_the_source_are_quoted_or_said_to_be_unknown(files):
 
 
 def test_a_selection_is_quality_with_its_numbers(files):
-    assert "None: all images that were drawn" in text_of(files)
+    assert "None: all images, in the order" in text_of(files)
     selection = {
         "candidates": 48,
         "kept": 30,
@@ -114,7 +114,7 @@ def test_a_selection_is_quality_with_its_numbers(files):
     with amended(files["bank"]) as file:
         file.attrs["selection"] = json.dumps(selection)
     text = text_of(files)
-    assert "48 images were drawn in the order of their latents and 30 kept." in text
+    assert "48 images were generated in the order of their latents and 30 kept." in text
     assert "8 were rejected as near-copies" in text
     assert "between real images of two patients (0.125)" in text
     assert "10, a share of 0.25 of the rest, were rejected as the least plausible" in text

@@ -95,7 +95,9 @@ def test_no_more_is_drawn_than_is_needed():
 
 def test_a_generator_that_copies_is_an_error_that_says_so(copies_of):
     copies = copies_of([100, 120], ["a", "b"])
-    message = r"4 images were drawn for a bank of 2, which needs 2, and 3 of them are near-copies"
+    message = (
+        r"4 images were generated for a bank of 2, which needs 2, and 3 of them are near-copies"
+    )
     with pytest.raises(ValueError, match=message):
         select_images([grey(100, 101, 102, 250)], 2, copies, None, 0.0)
 

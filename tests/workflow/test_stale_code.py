@@ -167,7 +167,7 @@ REACH = {
     "rarecxr.quality.feature_spaces": SEEING,
     "rarecxr.quality.filter_leak": {"measure_filters"},
     "rarecxr.quality.metrics": {"measure_filters", *MEASURED},
-    "rarecxr.quality.quality_gate": {"measure_bank"},
+    "rarecxr.quality.bank_faults": {"measure_bank"},
     "rarecxr.quality.near_copies": SEEING,
     "rarecxr.bank.datasheet": {"describe_bank"},
     "rarecxr.bank.quality_warnings": set(),

@@ -1,1 +1,1 @@
-"""Banks of synthetic images: drawn, selected, stored and described."""
+"""Banks of synthetic images: generated, selected, stored and described."""

@@ -19,7 +19,7 @@ from rarecxr.core.provenance import write_attributes
 
 FORMAT = 1
 NOTICE = (
-    "Synthetic chest X-rays drawn by a generative model. They show no patient. "
+    "Synthetic chest X-rays from a generative model. They show no patient. "
     "For research only, never for diagnosis."
 )
 
@@ -53,9 +53,9 @@ def write_bank(
         resolution: their side in pixels.
         batches: arrays (n, resolution, resolution) uint8, `number` images together.
         attributes: plain values that say what made the bank.
-        labels: label vectors that a conditional GAN's images were drawn with, (number, L) float32.
+        labels: (number, L) float32, the label vectors of a conditional GAN's images.
         findings: names of the L labels.
-        candidates: columns (C,) about all images that were drawn for the bank, by name; they go
+        candidates: columns (C,) about all images generated for the bank, by name; they go
             into the group `candidates`.
         threads: number of threads that compress.
 
@@ -153,7 +153,7 @@ class Bank:
         labels: (N, L) float32, the labels that a conditional GAN drew each image with; None for
             a bank of one finding.
         findings: names of the L labels.
-        candidates: columns (C,) about all images that were drawn for the bank, by name; empty where
+        candidates: columns (C,) about all images generated for the bank, by name; empty where
             none was selected.
 
     Raises:

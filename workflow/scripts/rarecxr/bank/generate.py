@@ -51,7 +51,7 @@ def make_bank(
     code: str | None = None,
     device: str = "auto",
 ) -> None:
-    """Draw synthetic images and write them as a bank.
+    """Generate synthetic images and write them as a bank.
 
     Args:
         generator: generator.pt.
@@ -84,7 +84,7 @@ def make_bank(
 
     Raises:
         ValueError: the generator was trained on another training set, the bank would be empty, or
-            too few of the images that may be drawn can be used.
+            too few of the images that may be generated can be used.
     """
     torch.set_num_threads(threads)
     if sizes_from is None:
@@ -109,10 +109,10 @@ def make_bank(
         labels = np.nan_to_num(real[own.integers(len(real), size=most)])
     selection = None
     if select is not None:
-        # Images are drawn twice, first to be chosen from, so that none need be held in memory.
-        drawn = _batches(network, most, own_seed, batch_size, labels, where)
+        # Images are generated twice, first to be chosen from, so that none need be held in memory.
+        candidates = _batches(network, most, own_seed, batch_size, labels, where)
         selection = _select(
-            drawn, size, select, training_set, finding, features, weights_dir, where
+            candidates, size, select, training_set, finding, features, weights_dir, where
         )
 
     settings = {
@@ -147,12 +147,12 @@ def make_bank(
         kept = np.flatnonzero(selection.outcome == KEPT)
         attributes["selection"] = {**selection.counts(), **dict(select)}
     with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
-        drawn = _batches(network, most, own_seed, batch_size, labels, where)
+        candidates = _batches(network, most, own_seed, batch_size, labels, where)
         write_bank(
             bank,
             size,
             network.resolution,
-            _only(drawn, kept, progress),
+            _only(candidates, kept, progress),
             attributes,
             None if labels is None else labels[kept],
             label_names,
@@ -182,13 +182,13 @@ def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFindi
     return round(share * real)
 
 
-def draw_images(
+def generate_images(
     network: torch.nn.Module,
     latents: torch.Tensor,
     labels: torch.Tensor | None = None,
 ) -> np.ndarray:
     """Images of a generator, (N, R, R) uint8, computed in float32."""
-    return _begin_drawing(network, latents, labels)()
+    return _begin_generating(network, latents, labels)()
 
 
 def bank_latents(seed: int, first: int, count: int, latent_size: int) -> torch.Tensor:
@@ -206,14 +206,16 @@ def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
     return torch.randn(LATENT_BLOCK, latent_size, generator=random)
 
 
-def _select(drawn, size, select, training_set, finding, features, weights_dir, device) -> Selection:
+def _select(
+    candidates, size, select, training_set, finding, features, weights_dir, device
+) -> Selection:
     copies = plausibility = None
     if select["copies"] is not None:
         space = FeatureSpace(select["space"], device, features, weights_dir)
         copies = CopyFilter(space, ImageFile(training_set), select["copies"])
     if select["implausible"]:
         plausibility = Plausibility(features, finding, device)
-    return select_images(drawn, size, copies, plausibility, select["implausible"])
+    return select_images(candidates, size, copies, plausibility, select["implausible"])
 
 
 def _only(batches, kept, progress):
@@ -230,7 +232,7 @@ def _only(batches, kept, progress):
 
 
 def _batches(network, size, seed, batch, labels, device) -> Iterator[np.ndarray]:
-    """Images 0 to `size` - 1; a GPU draws the next batch while the caller is busy with this one."""
+    """Images 0 to `size` - 1; a GPU makes the next batch while the caller is busy with this one."""
     ahead = None
     for first in range(0, size, batch):
         count = min(batch, size - first)
@@ -239,17 +241,17 @@ def _batches(network, size, seed, batch, labels, device) -> Iterator[np.ndarray]
         if labels is not None:
             rows = to_device(torch.from_numpy(labels[first : first + count]), device)
         if device.type == "cpu":
-            yield draw_images(network, latents, rows)
+            yield generate_images(network, latents, rows)
             continue
-        before, ahead = ahead, _begin_drawing(network, latents, rows)
+        before, ahead = ahead, _begin_generating(network, latents, rows)
         if before is not None:
             yield before()
     if ahead is not None:
         yield ahead()
 
 
-def _begin_drawing(network, latents, labels) -> Callable[[], np.ndarray]:
-    """Hand images to the device to be drawn; what comes back waits for them and gives them."""
+def _begin_generating(network, latents, labels) -> Callable[[], np.ndarray]:
+    """Start to generate images on the device; the function returned waits for them."""
     with torch.inference_mode():
         images = to_uint8(network(latents, labels)[:, 0])
         if images.device.type == "cpu":
@@ -258,11 +260,11 @@ def _begin_drawing(network, latents, labels) -> Callable[[], np.ndarray]:
         # without waiting for the batch after.
         host = torch.empty(images.shape, dtype=images.dtype, pin_memory=True)
         host.copy_(images, non_blocking=True)
-        drawn = torch.cuda.Event()
-        drawn.record()
+        done = torch.cuda.Event()
+        done.record()
 
     def wait() -> np.ndarray:
-        drawn.synchronize()
+        done.synchronize()
         return host.numpy()
 
     return wait

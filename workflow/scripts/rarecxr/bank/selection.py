@@ -19,7 +19,7 @@ KEPT, NEAR_COPY, IMPLAUSIBLE, NOT_NEEDED = range(4)
 
 @dataclass(frozen=True)
 class Selection:
-    """What became of the candidates, all images that were drawn for a bank, in their order.
+    """What became of the candidates, all images generated for a bank, in their order.
 
     Attributes:
         outcome: (C,) uint8: KEPT, NEAR_COPY, IMPLAUSIBLE or NOT_NEEDED (the bank was full).
@@ -122,13 +122,13 @@ def select_images(
     plausibility: Callable[[np.ndarray], np.ndarray] | None,
     implausible: float,
 ) -> Selection:
-    """Choose `size` of the images that come, drawing no more than are needed.
+    """Choose `size` of the images that come, generating no more than are needed.
 
     Images nearer than the threshold to a training image are near-copies. The given share of the
     others, the least plausible ones, is left out, and the rest is kept in its order.
 
     Args:
-        batches: images (n, H, H) uint8, as many as may be drawn at most.
+        batches: images (n, H, H) uint8, as many as may be generated at most.
         size: number of images that are wanted.
         copies: None to take none for a near-copy.
         plausibility: see `Plausibility`; None to take all for plausible.
@@ -140,9 +140,9 @@ def select_images(
     share = implausible if plausibility is not None else 0.0
     wanted = int(np.ceil(size / (1 - share) - 1e-9))
     threshold = None if copies is None else copies.threshold
-    distance, nearest, scores, copied, fresh, drawn = [], [], [], [], 0, 0
+    distance, nearest, scores, copied, fresh, count = [], [], [], [], 0, 0
     for images in batches:
-        drawn += len(images)
+        count += len(images)
         mask = np.zeros(len(images), bool)
         if copies is not None:
             apart, row = copies.nearest(images)
@@ -158,11 +158,11 @@ def select_images(
     copied = np.concatenate(copied)
     if fresh < wanted:
         raise ValueError(
-            f"{drawn} images were drawn for a bank of {size}, which needs {wanted}, and "
-            f"{drawn - fresh} of them are near-copies of training images. A generator that copies "
+            f"{count} images were generated for a bank of {size}, which needs {wanted}, and "
+            f"{count - fresh} of them are near-copies of training images. A generator that copies "
             "was trained for too long or on too few images: lower gan.finetune_kimg or use "
-            "gan.ada. Or let more be drawn with a larger bank.select.max_candidates, reject fewer "
-            "with a lower bank.select.copies, or give the bank a smaller ratio"
+            "gan.ada. Or allow more candidates with a larger bank.select.max_candidates, reject "
+            "fewer with a lower bank.select.copies, or give the bank a smaller ratio"
         )
     outcome = np.full(len(copied), NOT_NEEDED, np.uint8)
     outcome[copied] = NEAR_COPY

@@ -78,29 +78,29 @@ class AdaptiveAugment:
 
     def _geometry(self, images: Tensor, random: torch.Generator) -> Tensor:
         settings, count = self.settings, len(images)
-        angle = self._drawn(count, math.radians(settings.rotation_deg), random)
-        scale = torch.exp(self._drawn(count, math.log1p(settings.scale), random))
+        angle = self._sample(count, math.radians(settings.rotation_deg), random)
+        scale = torch.exp(self._sample(count, math.log1p(settings.scale), random))
         # In units of half the image's side, as `warp` has them.
-        shift_x = self._drawn(count, 2 * settings.shift, random)
-        shift_y = self._drawn(count, 2 * settings.shift, random)
+        shift_x = self._sample(count, 2 * settings.shift, random)
+        shift_y = self._sample(count, 2 * settings.shift, random)
         side = torch.ones_like(angle)
         if settings.flip:
             side = torch.where(self._chosen(count, random) & self._coin(count, random), -1.0, 1.0)
         cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
         shift = torch.stack([shift_x, shift_y], dim=1)
         moved = warp(images, cosine, sine, shift, side, "reflection")
-        # An image that no transform was drawn for stays as it is to the bit.
+        # An image without any transform stays as it is to the bit.
         same = (angle == 0) & (scale == 1) & (shift_x == 0) & (shift_y == 0) & (side == 1)
         return torch.where(same.view(-1, 1, 1, 1), images, moved)
 
     def _intensity(self, images: Tensor, random: torch.Generator) -> Tensor:
         count = len(images)
-        contrast = self._drawn(count, math.log1p(self.settings.contrast), random).exp()
+        contrast = self._sample(count, math.log1p(self.settings.contrast), random).exp()
         # Grey levels go from -1 to 1, so the whole range is 2.
-        brightness = self._drawn(count, 2 * self.settings.brightness, random)
+        brightness = self._sample(count, 2 * self.settings.brightness, random)
         return images * contrast.view(-1, 1, 1, 1) + brightness.view(-1, 1, 1, 1)
 
-    def _drawn(self, count: int, limit: float, random: torch.Generator) -> Tensor:
+    def _sample(self, count: int, limit: float, random: torch.Generator) -> Tensor:
         """Uniform in ±limit with probability p, else 0; (count,)."""
         value = self._uniform(count, random) * 2 - 1
         return torch.where(self._chosen(count, random), value * limit, 0.0)

@@ -21,7 +21,7 @@ from rarecxr.study.configuration.gan import EvaluationSettings
 
 _log = logging.getLogger(__name__)
 
-# Images drawn at once.
+# Images generated at once.
 _BATCH = 64
 
 
@@ -38,7 +38,7 @@ class Evaluator:
         validation_set: validation images of the finding (HDF5), or None.
         model: for the feature space `classifier`: its model.pt.
         weights_dir: for the feature space `imagenet`: folder of the file of weights, or None.
-        latents: (K, latent_size) float32 on the device: one for each image that is drawn.
+        latents: (K, latent_size) float32 on the device: one for each image that is generated.
         labels: (K, L) float32 for a conditional GAN, or None.
 
     Attributes:

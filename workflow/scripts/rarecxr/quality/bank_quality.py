@@ -14,10 +14,10 @@ from rarecxr.core.job_log import warn_loudly
 from rarecxr.core.order import evenly
 from rarecxr.core.provenance import provenance, write_json
 from rarecxr.data.image_file import ImageFile
+from rarecxr.quality.bank_faults import appearance, find_faults
 from rarecxr.quality.evaluation import FEWEST, RealImages
 from rarecxr.quality.feature_spaces import FeatureSpace, Space
 from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
-from rarecxr.quality.quality_gate import appearance, find_faults
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def measure(
     of them, the real training images otherwise; never test images. Beside each measure
     stands its floor, what real images reach (`rarecxr.quality.evaluation`). Near-copies are
     looked for among the generator's real training images, `MOST_TRAINING_IMAGES` at most. What
-    makes the bank useless (`rarecxr.quality.quality_gate`) is written as `warnings`, and printed.
+    makes the bank useless (`rarecxr.quality.bank_faults`) is written as `warnings`, and printed.
 
     Args:
         bank: the bank (HDF5).

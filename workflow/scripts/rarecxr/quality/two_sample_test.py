@@ -1,4 +1,4 @@
-"""Can a classifier tell one set of images from another? Cross-validated, in a feature space."""
+"""Classifier two-sample test: whether a classifier distinguishes two sets of images."""
 
 import numpy as np
 from sklearn.linear_model import Ridge
@@ -18,12 +18,12 @@ def c2st(
     second_groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> float:
-    """AUROC of a classifier that has learned to tell two sets of features apart.
+    """AUROC of a classifier that was trained to distinguish two sets of features.
 
     A linear classifier (least squares on standardized features, with a ridge penalty) is fitted to
     four fifths of the images and tried on the rest, five times: a classifier two-sample test
-    (Lopez-Paz and Oquab 2017, arXiv 1610.06545). 0.5 is best: the sets cannot be told apart by a
-    plane in this space. 1: every image gives itself away.
+    (Lopez-Paz and Oquab 2017, arXiv 1610.06545). 0.5 is best: no plane in this space separates the
+    sets. 1: every image is recognised.
 
     Args:
         first: (N, D) features.

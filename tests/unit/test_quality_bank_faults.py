@@ -1,14 +1,12 @@
 """What makes a bank useless is found, and nothing else is."""
 
 import copy
-import json
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from rarecxr.bank.quality_warnings import read_warnings
-from rarecxr.quality.quality_gate import appearance, find_faults
+from rarecxr.quality.bank_faults import appearance, find_faults
 
 
 def test_appearance_by_hand():
@@ -94,12 +92,3 @@ def test_differences_below_a_factor_of_two_are_no_fault():
             changed = copy.deepcopy(quality)
             changed[name]["synthetic"] = factor * changed[name]["real"]
             assert len(find_faults(changed)) == faults, (name, factor)
-
-
-def test_the_warnings_of_all_banks_are_listed_with_their_files(tmp_path):
-    contents = {"good": {"warnings": []}, "old": {}, "bad": {"warnings": ["flat", "all alike"]}}
-    for name, content in contents.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    paths = [tmp_path / f"{name}.json" for name in (*contents, "missing")]
-    bad = tmp_path / "bad.json"
-    assert read_warnings(paths) == [f"{bad}: flat", f"{bad}: all alike"]
