@@ -57,3 +57,15 @@ def test_neighbours_are_sought_among_what_the_generator_was_trained_on(training,
     sheet = read_sheet(tmp_path / "sheet.npz")
     np.testing.assert_array_equal(sheet.nearest, images[[601]])
     assert sheet.n_real == 40
+
+
+def test_a_damaged_sheet_names_itself_and_what_to_do(training, tmp_path):
+    path, images = training
+    sheet = tmp_path / "sheet.npz"
+    write_sheet(path, path, make_bank(tmp_path / "bank.h5", images[:3]), sheet)
+    whole = sheet.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (b"", b"{}", whole[:middle], whole[:99] + b"\0" * 99 + whole[198:]):
+        sheet.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"sheet\.npz: .*run the workflow again"):
+            read_sheet(sheet)

@@ -75,7 +75,7 @@ REACH = {
     "rarecxr.doctor": set(),
     "rarecxr.core.locks": TORCH,
     "rarecxr.core.losses": {"train_gan", *CLASSIFIERS},
-    "rarecxr.core.order": {"measure_filters", *TORCH},
+    "rarecxr.core.order": {"measure_filters", *SHEETS, *TORCH},
     "rarecxr.core.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.core.tensors": {"check_leakage", *TORCH},
     "rarecxr.core.warp": {"train_gan", *CLASSIFIERS},

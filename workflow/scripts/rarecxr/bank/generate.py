@@ -64,7 +64,7 @@ def make_bank(
         recipe: name of the recipe.
         fraction: percent of the training patients.
         draw: number of the draw.
-        batch_size: images a forward pass.
+        batch_size: images in each forward pass.
         threads: CPU threads.
         ratio: synthetic images for each real positive; see `bank_size`.
         number: synthetic images; takes the place of `ratio` where it is given.

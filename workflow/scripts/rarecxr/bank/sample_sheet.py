@@ -7,9 +7,10 @@ import numpy as np
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import written_whole
+from rarecxr.core.order import evenly
 from rarecxr.data.image_file import ImageFile, blocks
 
-# Images a row; a reader may take fewer.
+# Images in each row; a reader may take fewer.
 IMAGES = 16
 # Nearest neighbours are looked for at this side in pixels, where a shift of a pixel does not count.
 _COARSE = 32
@@ -52,20 +53,20 @@ def write_sheet(
         training_set: what the bank's generator was trained on; may be the same file.
         bank: the bank.
         output: the file to write.
-        number: images a row.
+        number: images in each row.
     """
     real = ImageFile(positives)
     originals = real.unfiltered
     with Bank(bank) as source:
         total = len(source)
-        places = _evenly(total, number)
+        places = evenly(np.arange(total), number)
         synthetic = np.stack([source.read(int(place), 1)[0] for place in places])
     training = ImageFile(training_set)
     nearest = _nearest(training, synthetic)
     with written_whole(output) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
-            real=real.read(originals[_evenly(len(originals), number)]),
+            real=real.read(evenly(originals, number)),
             synthetic=synthetic,
             nearest=training.read(nearest),
             n_real=len(originals),
@@ -74,33 +75,40 @@ def write_sheet(
 
 
 def read_sheet(path: str | os.PathLike, number: int = IMAGES) -> Sheet:
-    """The sheet that `write_sheet` wrote, with at most `number` images a row at equal distances."""
-    with np.load(path) as file:
-        rows = {
-            name: file[name][_evenly(len(file[name]), number)]
-            for name in ("real", "synthetic", "nearest")
-        }
-        return Sheet(**rows, n_real=int(file["n_real"]), n_synthetic=int(file["n_synthetic"]))
+    """The sheet that `write_sheet` wrote, with at most `number` evenly chosen images in each row.
 
-
-def _evenly(total, number):
-    return np.unique(np.linspace(0, total - 1, min(number, total)).astype(int))
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, or is no sample sheet.
+    """
+    try:
+        with np.load(path) as file:
+            rows = {name: evenly(file[name], number) for name in ("real", "synthetic", "nearest")}
+            return Sheet(**rows, n_real=int(file["n_real"]), n_synthetic=int(file["n_synthetic"]))
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        # Whatever a damaged archive raises: its parts are packed in several ways.
+        raise ValueError(
+            f"{path}: damaged, or no sample sheet of a bank ({error}); remove the file and run the "
+            "workflow again, which makes it anew"
+        ) from None
 
 
 def _nearest(images, synthetic):
     """Rows of the unfiltered images with the smallest mean squared difference to each picture."""
+    # Not for those who only read a sheet.
+    from sklearn.metrics import pairwise_distances_argmin_min
+
     originals = images.unfiltered
     wanted = _coarse(synthetic)
     best = np.full(len(synthetic), np.inf)
     row = np.full(len(synthetic), originals[0])
     for part in blocks(len(originals), images.resolution**2):
         here = originals[part]
-        block = _coarse(images.read(here))
-        # |a - b|^2 without a table of all differences.
-        distance = (wanted**2).sum(1)[:, None] - 2 * wanted @ block.T + (block**2).sum(1)
-        nearer = distance.min(axis=1) < best
-        best[nearer] = distance.min(axis=1)[nearer]
-        row[nearer] = here[distance.argmin(axis=1)[nearer]]
+        place, distance = pairwise_distances_argmin_min(wanted, _coarse(images.read(here)))
+        nearer = distance < best
+        best[nearer], row[nearer] = distance[nearer], here[place[nearer]]
     return row
 
 

@@ -121,7 +121,7 @@ def pixel_norm(x: Tensor, epsilon: float = EPSILON) -> Tensor:
 def leaky_pixel_norm_(x: Tensor) -> Tensor:
     """`pixel_norm(leaky_(x))` in the place of `x`, with a gradient of its own.
 
-    It keeps the result, which the next convolution keeps anyway, and one number a pixel, instead
+    It keeps the result, which the next convolution keeps anyway, and one number per pixel, instead
     of five intermediate tensors. Its gradient cannot be differentiated again.
 
     Shapes: (N, C, H, W) -> the same.
@@ -166,7 +166,7 @@ def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
     """`x` and one more feature map: how much the images of a group differ (section 3).
 
     The standard deviation of each feature at each place over the group, averaged to one
-    number a group. Images i, i + N/g, i + 2N/g, … make a group; a minibatch that is smaller
+    number per group. Images i, i + N/g, i + 2N/g, … make a group; a minibatch that is smaller
     than `group_size` is one group. Computed in float32 at least.
 
     Shapes: (N, C, H, W) -> (N, C + 1, H, W).

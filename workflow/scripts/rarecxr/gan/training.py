@@ -63,7 +63,8 @@ def train(
     Args:
         images: training_set.h5.
         generator: generator.pt to write.
-        log_csv: training.csv to write, a line a tick (columns: `rarecxr.gan.training_log.COLUMNS`).
+        log_csv: training.csv to write, one line per tick, with the columns of
+            `rarecxr.gan.training_log.COLUMNS`.
         samples: samples.png to write.
         metadata: generator.json to write.
         state: folder for the resume files. It stays after success, so that a job that is

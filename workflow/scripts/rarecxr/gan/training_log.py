@@ -102,7 +102,7 @@ class RunningMeans:
 
 
 def write_rows(path: str | os.PathLike, rows: list[dict[str, Any]]) -> None:
-    """Write training.csv: one line a tick, empty where a term does not exist."""
+    """Write training.csv: one line per tick, empty where a term does not exist."""
     with (
         written_whole(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,

@@ -89,7 +89,7 @@ def _pair(x, y):
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"features of one width are needed, got shapes {x.shape} and {y.shape}")
     if min(len(x), len(y)) < 2:
-        raise ValueError(f"at least 2 images a set are needed, got {len(x)} and {len(y)}")
+        raise ValueError(f"at least 2 images in each set are needed, got {len(x)} and {len(y)}")
     return x, y
 
 
