@@ -55,12 +55,12 @@ def main():
                 recipe: study / f"bank/{recipe}/{fraction}/draw0/{slug(finding)}.h5"
                 for recipe in recipes
             }
-            told = [
+            found = [
                 f"{recipe} {auroc(path, negatives, column):.3f}"
                 for recipe, path in banks.items()
                 if path.exists()
             ]
-            print(f"  {fraction} %: {', '.join(told)}")
+            print(f"  {fraction} %: {', '.join(found)}")
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ class SimulatedStudy:
                     bank = self.root / "bank" / place
                     gan.mkdir(parents=True)
                     bank.mkdir(parents=True, exist_ok=True)
-                    real = self._blobs(images, resolution, 0.05)
+                    real = self._blobs(images, resolution, 0.02)
                     filters = np.array(["none", "gaussian"] if recipe == "filtered" else ["none"])
                     columns = {
                         "image": [f"train/patient{i:05d}/x.jpg" for i in range(images)],
@@ -236,11 +236,11 @@ class SimulatedStudy:
                         bank / f"{slug(finding)}.h5",
                         3 * images,
                         resolution,
-                        [self._blobs(3 * images, resolution, 0.12)],
+                        [self._blobs(3 * images, resolution, 0.05)],
                         {"finding": finding, "study": "simulated"},
                     )
                     self._training(gan / "training.csv")
-                    sheet = np.concatenate(list(self._blobs(4, resolution, 0.12)), axis=1)
+                    sheet = np.concatenate(list(self._blobs(4, resolution, 0.05)), axis=1)
                     Image.fromarray(sheet).save(gan / "samples.png")
                     files = {
                         "training_set": gan / "training_set.h5",
@@ -341,11 +341,11 @@ class SimulatedStudy:
                 if gan["fraction"] == fraction
             ]
             detectors = dict.fromkeys(("gaussian", "minimum", "unsharp"), {"accuracy": 0.98})
-            told = {"fraction": fraction, "draw": 0, "detectors": detectors, "banks": banks}
+            leak = {"fraction": fraction, "draw": 0, "detectors": detectors, "banks": banks}
             folder = self.root / f"bank/filter_leak/{fraction}"
             folder.mkdir(parents=True, exist_ok=True)
             paths.append(folder / "draw0.json")
-            paths[-1].write_text(json.dumps(told), encoding="utf-8")
+            paths[-1].write_text(json.dumps(leak), encoding="utf-8")
         return paths
 
     def evaluate(self, **changed):
@@ -373,37 +373,42 @@ class SimulatedStudy:
         }
 
     def make_report(self, gans=(), **changed):
-        """Arguments of `rarecxr.report.page.make_report`."""
-        report = self.root / "report"
+        """Arguments of `rarecxr.report.page.make_report`.
+
+        `report` changes keys of that section of the settings, `settings` whole sections.
+        """
         root = Path(__file__).parents[2]
         settings = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
-        return {
-            "tables": {**self.evaluate()["outputs"], "leakage": self._leakage()},
-            "published": root / "config/published.csv",
-            "gans": list(gans),
-            "qualities": list(gans),
-            "filter_leaks": self._filter_leaks(gans),
-            "page": report / "index.html",
-            "quality_table": report / "quality.csv",
-            "filter_table": report / "filters.csv",
-            "figure_folder": report / "figures",
-            "study": "simulated",
-            "phantom": True,
-            "settings": {
-                **{name: settings[name] for name in ("dataset", "classifier", "gan", "bank")},
-                "arms": {arm: {"recipe": RECIPES.get(arm)} for arm in self.arms},
-            },
+        sections = ("dataset", "classifier", "gan", "bank", "recipes", "report")
+        settings = {name: settings[name] for name in sections}
+        settings["arms"] = {
+            arm: {"recipe": RECIPES.get(arm), "oversample": arm == "oversample"}
+            for arm in self.arms
+        }
+        settings["report"] |= {
             "title": "Synthetic chest X-rays for rare findings",
             "introduction": "",
             "headline_arms": ["balanced_gan", "filtered_gan", "gan"],
             "images_per_sheet": 8,
             "baseline": "none",
             "control": "oversample",
-            "statistics": {
-                "resamples": 400,
-                "margin": 0.01,
-                "min_positive_patients": 10,
-                "seed": 1,
-            },
+            **changed.pop("report", {}),
+        }
+        settings["report"]["statistics"] |= {
+            "resamples": 400,
+            "margin": 0.01,
+            "min_positive_patients": 10,
+            "seed": 1,
+        }
+        self._leakage()
+        return {
+            "tables": self.root / "report",
+            "folder": self.root / "report",
+            "published": root / "config/published.csv",
+            "gans": list(gans),
+            "qualities": list(gans),
+            "filter_leaks": self._filter_leaks(gans),
+            "study": "simulated",
+            "settings": settings | changed.pop("settings", {}),
             **changed,
         }

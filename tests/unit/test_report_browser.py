@@ -50,16 +50,16 @@ def test_the_page_loads_without_errors_and_asks_for_nothing_else(page, address):
     assert page.run("document.querySelector('h1').textContent") == (
         "Synthetic chest X-rays for rare findings"
     )
-    page.screenshot(PICTURES / "report-desktop.png")
     assert page.complaints == []
     assert {request for request in page.requests if not request.startswith("data:")} == {address}
 
 
 def test_every_image_and_figure_shows(page):
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    page.run("Promise.all([...document.images].map(image => image.decode()))")
     images = page.run("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
     assert len(images) > 50
     assert all(images)
-    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
     sizes = page.run(
         "[...document.querySelectorAll('figure > svg, img')].map(figure =>"
         " { const r = figure.getBoundingClientRect(); return Math.min(r.width, r.height); })"
@@ -130,6 +130,47 @@ def test_a_figure_saves_as_a_file_of_its_own(page):
     assert page.complaints == []
 
 
+def test_a_pressed_cell_of_the_overview_shows_its_numbers(page):
+    page.run("document.querySelector('[data-row=\"changes-Fracture-10-balanced_gan\"]').click()")
+    shown = page.run("document.getElementById('numbers').innerText")
+    row = page.run(
+        "[...document.getElementById('changes-Fracture-10-balanced_gan').cells]"
+        ".map(cell => cell.childNodes[0]?.textContent ?? '')"
+    )
+    assert row[:3] == ["Fracture", "10\u00a0%", "balanced_gan"]
+    for text in row:
+        assert text in shown
+    assert "AUROC against oversample: change" in shown
+    page.screenshot(PICTURES / "report-overview.png", "#s-overview")
+    page.run("dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
+    assert page.run("document.getElementById('numbers').hidden")
+    assert page.complaints == []
+
+
+def test_other_arms_are_folded_away_until_they_are_asked_for(page):
+    visible = (
+        "[...document.querySelectorAll('#changes tbody tr')].filter(row => row.offsetHeight > 0)"
+        ".map(row => row.cells[2].textContent)"
+    )
+    assert set(page.run(visible)) == {"none", "oversample", "balanced_gan"}
+    page.run("document.querySelector('.unfold button').click()")
+    assert set(page.run(visible)) == set(ARMS)
+
+
+def test_a_link_to_a_folded_section_unfolds_it(page):
+    folded = "document.querySelector('#s-calibration details').open"
+    assert not page.run(folded)
+    page.run("location.hash = '#s-calibration'; new Promise(done => setTimeout(done, 50))")
+    assert page.run(folded)
+
+
+@pytest.mark.parametrize("width", [1200, 800, 400])
+def test_the_page_fits_its_window(page, width):
+    page.size(width, 900, phone=width < 600)
+    assert page.run("document.documentElement.scrollWidth") <= width
+    page.screenshot(PICTURES / f"report-{width}.png")
+
+
 def luminance(colour):
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     linear = [
@@ -150,6 +191,8 @@ def test_text_can_be_told_from_its_ground_by_day_and_night(page, dark):
         "th",
         "td small",
         "figcaption",
+        ".level2",
+        ".level-2",
     )
     pairs = page.run(
         f"{list(selectors)}.map(selector => {{ let part = document.querySelector(selector);"

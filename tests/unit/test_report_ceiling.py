@@ -39,7 +39,7 @@ def test_a_share_is_the_ratio_of_the_mean_changes(study):
 
 def test_the_page_says_what_could_be_found_before_its_answer(study):
     page = (study.root / "report/index.html").read_text(encoding="utf-8")
-    found = re.search(r"What this study could find with 80 % power: .*?</p>", page).group()
+    found = re.search(r"With 80 % power this study detects .*?</p>", page).group()
     assert page.index(found) < page.index('<p class="word">')
     assert "arm more_real" in found
     assert 'id="ceiling"' in page
@@ -54,7 +54,7 @@ def test_what_is_withheld_is_said_with_its_reason():
     table = pd.DataFrame([row])
     summary = pd.DataFrame({"arm": ["gan"], "change_vs_baseline_detectable": [0.03]})
     overall = pd.DataFrame([{"arm": "gan", "role": "baseline", "cells": 1, "detectable": 0.03}])
-    assert reach(summary, overall, table, "gan").endswith("No share of it is given: too little.")
+    assert reach(summary, overall, table, "gan").endswith("is not given: too little.")
     assert share_table(table).rows[0][-1].note == "too little"
     worth = {"arm": "gan", "dose": 2.0, "change": 0.01, "change_low": 0.0, "change_high": 0.02}
     worth |= {"worth": np.inf, "worth_low": 1.5, "worth_high": np.inf, "most_real": 2.0}

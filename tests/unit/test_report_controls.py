@@ -16,7 +16,7 @@ def leak(share, corrected, **more):
 def leaks(tmp_path):
     paths = []
     for draw, share in ((0, 0.2), (1, 0.4)):
-        told = {
+        leak_of_draw = {
             "fraction": 10.0,
             "draw": draw,
             "detectors": {
@@ -34,7 +34,7 @@ def leaks(tmp_path):
             ],
         }
         paths.append(tmp_path / f"draw{draw}.json")
-        paths[-1].write_text(json.dumps(told), encoding="utf-8")
+        paths[-1].write_text(json.dumps(leak_of_draw), encoding="utf-8")
     return filters.read_filter_leaks(paths)
 
 

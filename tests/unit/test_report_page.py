@@ -1,7 +1,8 @@
-import base64
 import io
 import json
 import re
+import shutil
+import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -9,9 +10,13 @@ import pandas as pd
 import pytest
 from simulated_study import SimulatedStudy
 
-from rarecxr.report.drawing import INK, Looks
+from rarecxr.report import wording as words
+from rarecxr.report.drawing import INK, ArmStyles
+from rarecxr.report.matrix import matrix
 from rarecxr.report.page import make_report
+from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.evaluation import evaluate
+from rarecxr.statistics.summary import COLUMNS
 
 ARMS = ("none", "oversample", "balanced_gan")
 
@@ -33,13 +38,7 @@ def page(study):
 
 
 def page_of(made, folder, gans=(), **changed):
-    places = {
-        "page": folder / "index.html",
-        "quality_table": folder / "quality.csv",
-        "filter_table": folder / "filters.csv",
-        "figure_folder": folder / "figures",
-    }
-    make_report(**made.make_report(gans, **places, **changed))
+    make_report(**made.make_report(gans, folder=folder, **changed))
     return (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -55,7 +54,7 @@ def test_the_page_is_one_file_that_asks_for_no_other(page):
 def test_the_page_holds_every_number_of_the_summary(study, page):
     summary = pd.read_csv(study.root / "report/summary.csv")
     table = re.search(r'<table id="changes".*?</table>', page, re.S).group()
-    rows = re.findall(r"<tr>(.*?)</tr>", table, re.S)[2:]
+    rows = re.findall(r'<tr id="changes-[^>]*>(.*?)</tr>', table, re.S)
     assert len(rows) == len(summary)
     for row, expected in zip(rows, summary.itertuples(), strict=True):
         cells = re.findall(r'data-sort="([^"]*)"', row)
@@ -71,15 +70,17 @@ def test_a_phantom_study_says_so_and_another_does_not(study, page, tmp_path):
     assert "Digital phantoms, not patients." in page
     assert page.index("Digital phantoms") < page.index("Do synthetic chest X-rays help")
     settings = study.make_report()["settings"]
-    settings["dataset"]["name"] = "CheXpert-v1.0-small"
-    other = page_of(study, tmp_path, phantom=False, settings=settings)
+    settings["dataset"] |= {"name": "CheXpert-v1.0-small", "root": "data/CheXpert-v1.0-small"}
+    other = page_of(study, tmp_path, settings=settings)
     assert "Images of CheXpert-v1.0-small (views AP, PA)" in other
     assert "hantom" not in re.sub(r"<style>.*?</style>", "", other, flags=re.S)
 
 
 def test_text_from_outside_is_escaped(study, tmp_path):
     bad = '<script>alert("x")</script>'
-    page = page_of(study, tmp_path, title=bad, introduction=f"{bad} & more", study=bad)
+    page = page_of(
+        study, tmp_path, report={"title": bad, "introduction": f"{bad} & more"}, study=bad
+    )
     assert bad not in page
     assert page.count("&lt;script&gt;alert") >= 4
 
@@ -102,7 +103,7 @@ def test_a_study_without_gans_has_a_page_without_images(study, tmp_path):
 
 
 def test_an_arm_of_any_name_that_uses_a_gan_is_one_the_answer_can_be_about(study, tmp_path):
-    page = page_of(study, tmp_path, headline_arms=["gan"])
+    page = page_of(study, tmp_path, report={"headline_arms": ["gan"]})
     assert "Not asked" not in page
     assert "With synthetic images (arm balanced_gan), compared with arm none" in page
 
@@ -133,16 +134,17 @@ def test_every_figure_is_a_drawing_without_date_beside_its_data(study):
     for path in drawings:
         text = path.read_text(encoding="utf-8")
         assert ElementTree.fromstring(text).tag.endswith("svg")
-        assert "dc:date" not in text
+        assert "date" not in text
+        assert "metadata" not in text
         assert "currentColor" not in text
         assert len(pd.read_csv(path.with_suffix(".csv"))) > 0
 
 
 def test_the_data_of_every_figure_can_be_saved_from_the_page(study, page):
-    links = dict(re.findall(r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"', page))
+    links = dict(re.findall(r'download="([^"]+)" href="data:text/csv;charset=utf-8,([^"]+)"', page))
     drawings = sorted((study.root / "report/figures").glob("*.svg"))
     assert set(links) == {path.with_suffix(".csv").name for path in drawings}
-    forest = pd.read_csv(io.BytesIO(base64.b64decode(links["forest.csv"])))
+    forest = pd.read_csv(io.StringIO(urllib.parse.unquote(links["forest.csv"])))
     summary = pd.read_csv(study.root / "report/summary.csv")
     changed = summary[summary["arm"] != "none"]
     name = "change_vs_baseline"
@@ -158,8 +160,9 @@ def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
         for fraction in (10, 100)
         for dose in (0, 1, 2, 4)
     ]
-    pd.DataFrame(rows).to_csv(tmp_path / "dose.csv", index=False)
-    tables = {**study.make_report()["tables"], "dose": tmp_path / "dose.csv"}
+    tables = tmp_path / "tables"
+    shutil.copytree(study.root / "report", tables)
+    pd.DataFrame(rows).to_csv(tables / "dose.csv", index=False)
     swept = page_of(study, tmp_path, tables=tables)
     assert 'href="#s-dose"' in swept
     assert (tmp_path / "figures/dose_fracture.svg").exists()
@@ -171,9 +174,9 @@ def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
 def test_the_banks_quality_is_written_as_a_table_and_shown(study, page):
     table = pd.read_csv(study.root / "report/quality.csv")
     assert len(table) == len(study.gans) * 2
-    told = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))["spaces"]["random"]
+    written = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))["spaces"]["random"]
     row = table[(table["space"] == "random")].iloc[0]
-    assert row["kid"] == pytest.approx(told["bank"]["kid"], abs=1e-5)
+    assert row["kid"] == pytest.approx(written["bank"]["kid"], abs=1e-5)
     assert row["c2st_floor"] == 0.5
     shown = re.search(r'<table id="quality".*?</table>', page, re.S).group()
     assert f"{row['c2st']:.3f}" in shown
@@ -197,7 +200,7 @@ def test_where_nothing_was_published_there_is_no_table_of_dashes(study, page, tm
     table[table["finding"] == "Edema"].to_csv(tmp_path / "published.csv", index=False)
     other = page_of(study, tmp_path, published=tmp_path / "published.csv")
     assert '<table id="published"' not in other
-    assert "Nothing that we know of was published for these findings" in other
+    assert "No published results are known for these findings" in other
     assert "Dotted: the published change" not in other
 
 
@@ -210,9 +213,10 @@ def test_the_methods_name_versions_seeds_and_digests(study, page):
     for name in ("labels.parquet", "split.csv"):
         assert sources.loc[sources["path"].str.endswith(name), "sha256"].item() in methods
     assert "Uncertain labels counted as positive, blank ones as negative." in methods
-    assert "lowest kernel inception distance were kept (feature space classifier;" in methods
-    assert "Left out were those nearer to a training image than the percentile 1" in methods
-    assert "left out with all their images" not in methods
+    assert "lowest kernel inception distance were used (feature space classifier;" in methods
+    assert "Excluded were near-copies (nearer to a training image than percentile 1" in methods
+    assert "excluded with all their images" not in methods
+    assert "could not be decoded" not in methods
 
 
 def test_the_methods_say_what_was_thinned_and_selected(study, tmp_path):
@@ -221,26 +225,117 @@ def test_the_methods_say_what_was_thinned_and_selected(study, tmp_path):
     settings["bank"]["select"] |= {"implausible": 0.1}
     settings["gan"]["evaluation"]["keep"] = "last"
     page = page_of(study, tmp_path, settings=settings)
-    assert "Of the training patients with Fracture 3 % were kept" in page.replace("\u00a0", " ")
-    assert "and the 10 % in which a classifier" in page.replace("\u00a0", " ")
-    assert "The last networks of each training were kept." in page
+    assert "Of the training patients with Fracture, 3 % were kept" in page.replace("\u00a0", " ")
+    assert "and the 10 % with the lowest predicted probability" in page.replace("\u00a0", " ")
+    assert "The networks at the end of each training were used." in page
 
 
 def test_arms_differ_in_more_than_colour():
-    looks = Looks(["none", *(f"arm{i}" for i in range(14))], "none")
-    assert looks.colour("none") == INK
-    assert "none" not in looks.names
-    pairs = [(looks.colour(name), looks.dash(name)) for name in looks.names]
+    styles = ArmStyles(["none", *(f"arm{i}" for i in range(14))], "none")
+    assert styles.colour("none") == INK
+    assert "none" not in styles.names
+    pairs = [(styles.colour(name), styles.dash(name)) for name in styles.names]
     assert len(set(pairs)) == 14
-    assert len({looks.dash(name) for name in looks.names[:7]}) == 7
-    assert len({looks.marker(name) for name in looks.names[:7]}) == 7
+    assert len({styles.dash(name) for name in styles.names[:7]}) == 7
+    assert len({styles.marker(name) for name in styles.names[:7]}) == 7
 
 
-def test_a_study_of_single_runs_says_that_it_is_only_a_look(study, page, tmp_path):
-    assert "A look, not an answer." not in page
+def test_a_study_of_single_runs_says_that_it_is_preliminary(study, page, tmp_path):
+    assert "Preliminary." not in page
     single = SimulatedStudy(tmp_path / "single", patients=400, arms=ARMS, seeds=1)
     evaluate(**single.evaluate(resamples=200, subgroup_resamples=100))
     text = page_of(single, tmp_path)
-    assert "A look, not an answer." in text
+    assert "Preliminary." in text
     assert "with 95 % intervals over patients<" in text
-    assert "another run would have gone another way" in text
+    assert (
+        "they cover the choice of test patients and not the variation between training runs" in text
+    )
+
+
+def test_a_failing_run_leaves_the_last_complete_page(study, page, tmp_path):
+    page_of(study, tmp_path)
+    whole = (tmp_path / "last_complete.html").read_bytes()
+    assert whole == (tmp_path / "index.html").read_bytes()
+    # As Snakemake does before it runs a rule again.
+    (tmp_path / "index.html").unlink()
+    with pytest.raises(ValueError, match="columns are"):
+        page_of(study, tmp_path, published=study.root / "report/auc.csv")
+    assert (tmp_path / "last_complete.html").read_bytes() == whole
+
+
+def test_the_overview_has_every_cell_and_arm_with_its_change_and_verdict(study, page):
+    summary = pd.read_csv(study.root / "report/summary.csv")
+    table = re.search(r'<table id="matrix".*?</table>', page, re.S).group()
+    cells = re.findall(r'data-row="([^"]+)"[^>]*aria-label="([^"]+)"', table)
+    overall = pd.read_csv(study.root / "report/overall.csv").query("role == 'baseline'")
+    assert len(cells) == len(summary) + len(overall)
+    labels = dict(cells)
+    for row in summary.itertuples():
+        label = labels[f"changes-{row.finding.replace(' ', '_')}-{row.fraction:g}-{row.arm}"]
+        assert label.startswith(f"{row.finding}, {row.fraction:g}\u00a0%, {row.arm}: ")
+        if row.arm == "none":
+            assert f"{row.auc:.3f}" in label
+            continue
+        assert words.signed(row.change_vs_baseline) in label
+        mark = {"better": "▲", "worse": "▼"}.get(row.verdict_vs_baseline)
+        assert (mark is None and not re.search("[▲▼]", label)) or label.endswith(mark)
+    # What a press shows is looked up in the rows of the tables below.
+    rows = set(re.findall(r'<tr id="([^"]+)"', page))
+    assert set(labels) <= rows
+
+
+def test_the_overviews_colours_are_steps_of_the_margin():
+    changes = {-0.05: -3, -0.02: -2, -0.01: -1, -0.009: 0, 0: 0, 0.0101: 1, 0.03: 2, 0.04: 3}
+    row = dict.fromkeys(COLUMNS, np.nan) | {"finding": "Fracture", "fraction": 10.0}
+    verdicts = {"verdict_vs_baseline": "inconclusive", "verdict_vs_control": ""}
+    rows = [row | {"arm": "none", "auc": 0.7, "verdict_vs_baseline": ""}]
+    rows += [
+        row | verdicts | {"arm": f"arm{change}", "change_vs_baseline": change} for change in changes
+    ]
+    overall = pd.DataFrame(columns=["arm", "role", "reference", "change"])
+    made = matrix(pd.DataFrame(rows), overall, References("none"), None, margin=0.01)
+    [(_, _, [baseline, *cells])] = made.rows
+    assert baseline.level is None
+    assert [cell.level for cell in cells] == list(changes.values())
+
+
+def test_warnings_about_banks_stand_on_top_of_the_page(study, tmp_path):
+    warned = tmp_path / "quality.json"
+    content = json.loads(study.gans[0]["quality"].read_text(encoding="utf-8"))
+    content["warnings"] = ["almost all images are flat grey"]
+    warned.write_text(json.dumps(content), encoding="utf-8")
+    gans = [{**study.gans[0], "quality": warned}, *study.gans[1:]]
+    page = page_of(study, tmp_path / "warned", gans)
+    line = "Lung Lesion, 10\u00a0%, recipe filtered: almost all images are flat grey"
+    assert line in page
+    assert page.index(line) < page.index("s-overview")
+    calm = page_of(study, tmp_path / "calm", study.gans)
+    assert "Warnings" not in calm
+
+
+def test_images_that_could_not_be_decoded_are_named_in_the_methods(study, tmp_path):
+    tables = tmp_path / "tables"
+    shutil.copytree(study.root / "report", tables)
+    patients = pd.read_csv(tables / "patients.csv")
+    patients["n_unreadable"] = (patients["split"] == "test") * 7 + (patients["split"] == "train")
+    patients.to_csv(tables / "patients.csv", index=False)
+    # One of all training patients, whatever the number of fractions.
+    assert "8 images could not be decoded and took no part." in page_of(
+        study, tmp_path, tables=tables
+    )
+
+
+def test_one_conditional_gan_is_not_said_to_be_one_for_each_finding(study, tmp_path):
+    settings = study.make_report()["settings"]
+    settings["arms"]["balanced_gan"]["recipe"] = "conditional"
+    page = page_of(study, tmp_path, settings=settings)
+    assert "from one GAN per fraction and draw" in page
+    assert "was fine-tuned from a base GAN" not in page
+
+
+def test_a_large_study_has_a_page_below_3_mb(tmp_path):
+    """With 4 fractions, 6 arms and 24 banks, of images that compress about as well as X-rays."""
+    large = SimulatedStudy(tmp_path / "large", patients=500, seeds=2, fractions=(1, 10, 50, 100))
+    evaluate(**large.evaluate(resamples=50, subgroup_resamples=20))
+    page = page_of(large, tmp_path, large.make_gans())
+    assert len(page.encode()) < 3e6

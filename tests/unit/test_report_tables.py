@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 
@@ -168,9 +167,9 @@ def test_the_console_needs_neither_matplotlib_nor_scipy():
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def make_quality(folder, name, c2st):
+def make_quality(c2st):
     floor = {"kid": 0.001, "c2st": 0.5}
-    told = {
+    return {
         "reference": "validation",
         "sharpness": {"real": 0.4, "synthetic": 0.5},
         "spaces": {
@@ -182,33 +181,23 @@ def make_quality(folder, name, c2st):
             "pixels": {"too_few_images": True},
         },
     }
-    path = folder / f"{name}.json"
-    path.write_text(json.dumps(told), encoding="utf-8")
-    return path
 
 
-def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
+def test_quality_files_become_rows_with_floors_beside_the_change():
     summary = make_summary(["better"])
-    qualities = banks.read_qualities(
-        [
-            {
-                "recipe": "plain",
-                "finding": "Fracture",
-                "fraction": "1",
-                "draw": draw,
-                "quality": make_quality(tmp_path, draw, c2st),
-            }
-            for draw, c2st in ((0, 0.8), (1, 0.9))
-        ]
+    identity = {"recipe": "plain", "finding": "Fracture", "fraction": "1"}
+    qualities, warnings = banks.read_qualities(
+        [(identity | {"draw": draw}, make_quality(c2st)) for draw, c2st in ((0, 0.8), (1, 0.9))]
     )
+    assert warnings.empty
     assert len(qualities) == 4
     assert qualities["kid"].notna().sum() == 2
     table = banks.quality_table(qualities, summary, {"gan": "plain"})
     shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [row["feature space"].text for row in shown] == ["random", "pixels"]
     # Draws are averaged.
-    assert shown[0]["two-sample test"].text == "0.850"
-    assert shown[0]["two-sample test"].note == "0.500"
+    assert shown[0]["C2ST AUROC"].text == "0.850"
+    assert shown[0]["C2ST AUROC"].note == "0.500"
     assert shown[0]["KID"].text == "0.012"
     assert shown[0]["sharpness"].text == "0.500"
     assert shown[0]["sharpness"].note == "0.400"
@@ -216,6 +205,6 @@ def test_quality_files_become_rows_with_floors_beside_the_change(tmp_path):
     assert shown[1]["KID"].text == "–"
     assert "precision" not in table.columns
     assert sum(cell.span for cell in table.groups) == len(table.columns)
-    beside = banks.beside_change(qualities, summary, {"gan": "plain"})
+    beside = banks.quality_and_change(qualities, summary, {"gan": "plain"})
     assert beside.loc[beside["space"] == "random", "change"].tolist() == [pytest.approx(0.02)]
     assert banks.quality_table(qualities.iloc[:0], summary, {}) is None

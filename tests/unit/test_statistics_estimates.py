@@ -38,6 +38,9 @@ def test_one_run_has_the_spread_of_its_resamples():
     assert found.value == 0.8
     assert found.se == pytest.approx(0.02 * np.sqrt(5 / 4), rel=0.03)
     assert found.df == pytest.approx(4)
+    # The small-sample correction is for means only.
+    change = estimate([Repetitions(np.array([0.8]), replicates)], n_informative=5, change=True)
+    assert change.se == pytest.approx(found.se * np.sqrt(4 / 5))
     low, high = found.interval()
     assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 4) * found.se)
 

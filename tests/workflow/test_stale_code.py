@@ -51,7 +51,7 @@ REACH = {
     "rarecxr.study.given": set(),
     "rarecxr.study.paths": set(),
     "rarecxr.study.plan": set(),
-    "rarecxr.study.recipes": {"train_gan"},
+    "rarecxr.study.recipes": {"train_gan", "make_report"},
     "rarecxr.study.schema": set(),
     "rarecxr.study.values": {"train_gan"},
     "rarecxr.core.devices": TORCH,

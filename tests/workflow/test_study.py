@@ -166,6 +166,15 @@ def test_the_table_and_the_pages_address_are_printed_at_the_end(finished, result
     assert "results/tiny/report/index.html" in output
 
 
+def test_a_run_that_made_something_else_prints_no_table(done):
+    results = "results/tiny"
+    table = (done.folder / results / "report/summary.txt").read_text(encoding="utf-8")
+    output = done.snakemake(f"{results}/dataset/split.csv", "--force")
+    assert "split_patients" in output
+    assert table not in output
+    assert "The report:" not in output
+
+
 def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
     done.snakemake("--report", "report.zip")
     with zipfile.ZipFile(done.folder / "report.zip") as archive:

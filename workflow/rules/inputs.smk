@@ -264,7 +264,8 @@ def ceiling_arm():
 def reported_settings():
     """The sections that the report quotes, by name."""
     sections = {
-        name: settings(name) for name in ("bank", "classifier", "dataset", "gan")
+        name: settings(name)
+        for name in ("bank", "classifier", "dataset", "gan", "report")
     }
     sections["dataset"]["uncertain"] = DATASET.uncertain.mapping()
     plain = CONFIG.plain()

@@ -99,21 +99,8 @@ rule evaluate:
 rule make_report:
     """Write the report page and its figures."""
     input:
-        auc="<report>/auc.csv",
-        summary="<report>/summary.csv",
-        expert="<report>/expert.csv",
-        overall="<report>/overall.csv",
-        curves="<report>/curves.csv",
-        subgroups="<report>/subgroups.csv",
-        calibration="<report>/calibration.csv",
-        counts="<report>/counts.csv",
-        patients="<report>/patients.csv",
-        sources="<report>/sources.csv",
-        runs="<report>/runs.csv",
+        tables=rules.evaluate.output,
         leakage="<report>/leakage.csv",
-        dose="<report>/dose.csv",
-        ceiling="<report>/ceiling.csv",
-        worth="<report>/worth.csv",
         published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[
@@ -160,12 +147,7 @@ rule make_report:
         gans=PLAN.shown_banks(),
         banks=PLAN.banks(),
         study=STUDY,
-        phantom=DATASET.root is None,
         settings=reported_settings(),
-        statistics=settings("report")["statistics"],
-        baseline=CONFIG.report.baseline,
-        control=CONFIG.report.control,
-        report=settings("report", without=("baseline", "control", "statistics")),
         code=code("make_report.py"),
     script:
         "../scripts/make_report.py"

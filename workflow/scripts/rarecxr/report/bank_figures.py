@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rarecxr.report import wording as words
-from rarecxr.report.drawing import INK, STYLE, WIDTH, Looks, grid, legend, to_svg
+from rarecxr.report.drawing import INK, STYLE, WIDTH, ArmStyles, grid, legend, to_svg
 
 # Columns of training.csv that are drawn where a GAN has them, with their titles.
 TRAINING = {
@@ -20,8 +20,8 @@ TRAINING = {
     "coverage": "coverage",
     "memorised": "memorised",
 }
-# What the quality of a bank is shown by: low KID, and 0.5 where nothing gives an image away.
-QUALITY = {"kid": "KID", "c2st": "two-sample test (AUROC)"}
+# Measures of a bank's quality that are drawn; a realistic bank has a low KID, and 0.5.
+QUALITY = {"kid": "KID", "c2st": "C2ST AUROC"}
 
 
 def training(tables: Sequence[tuple[str, pd.DataFrame]], finding: str, name: str) -> str:
@@ -32,7 +32,7 @@ def training(tables: Sequence[tuple[str, pd.DataFrame]], finding: str, name: str
         finding: whose they are.
         name: of the figure.
     """
-    looks = Looks([gan for gan, _ in tables])
+    styles = ArmStyles([gan for gan, _ in tables])
     shown = [
         column
         for column in TRAINING
@@ -44,27 +44,27 @@ def training(tables: Sequence[tuple[str, pd.DataFrame]], finding: str, name: str
         for column, axes in panels:
             axes.set_xlim(0, last)
             for gan, table in tables:
-                line = {"color": looks.colour(gan), "linestyle": looks.dash(gan)}
+                line = {"color": styles.colour(gan), "linestyle": styles.dash(gan)}
                 if column in table:
                     part = table[["kimg", column]].dropna()
                     axes.plot(part["kimg"], part[column], **line)
             axes.set_title(TRAINING[column], loc="left")
             axes.grid()
         figure.supxlabel("thousand images shown", fontsize=8.5)
-        legend(figure, looks.names, looks)
+        legend(figure, styles.names, styles)
         return to_svg(figure, name, f"Training of the GANs for {finding}")
 
 
-def quality(table: pd.DataFrame, looks: Looks) -> str:
-    """Change of the AUROC over the quality of the bank: a panel a measure and feature space.
+def quality(table: pd.DataFrame, styles: ArmStyles) -> str:
+    """Change of the AUROC over the quality of the bank: one panel per measure and feature space.
 
     Args:
-        table: what `banks.beside_change` gives.
-        looks: of the arms.
+        table: what `banks.quality_and_change` gives.
+        styles: of the arms.
     """
     spaces = list(dict.fromkeys(table["space"]))
     measures = [name for name in QUALITY if table[name].notna().any()]
-    arms = [arm for arm in looks.names if arm in set(table["arm"])]
+    arms = [arm for arm in styles.names if arm in set(table["arm"])]
     with matplotlib.rc_context(STYLE):
         size = (WIDTH, 0.7 + 2.2 * len(spaces))
         figure = Figure(figsize=size, layout="constrained")
@@ -79,8 +79,8 @@ def quality(table: pd.DataFrame, looks: Looks) -> str:
                         part[measure],
                         part["change"],
                         linestyle="none",
-                        marker=looks.marker(arm),
-                        color=looks.colour(arm),
+                        marker=styles.marker(arm),
+                        color=styles.colour(arm),
                         markersize=4.5,
                     )
                 floors = here[f"{measure}_floor"]
@@ -90,30 +90,30 @@ def quality(table: pd.DataFrame, looks: Looks) -> str:
                 axes.set_title(space, loc="left")
                 axes.set_xlabel(QUALITY[measure])
                 axes.grid()
-        figure.supylabel(f"change of the AUROC against {looks.baseline}", fontsize=8.5)
-        legend(figure, arms, looks, lines=False)
+        figure.supylabel(f"change of the AUROC against {styles.baseline}", fontsize=8.5)
+        legend(figure, arms, styles, lines=False)
         return to_svg(figure, "quality", "Change of the AUROC over the quality of the banks")
 
 
-def dose(table: pd.DataFrame, finding: str, looks: Looks, name: str) -> str:
-    """AUROC of one finding over the number of synthetic images: a panel a fraction.
+def dose(table: pd.DataFrame, finding: str, styles: ArmStyles, name: str) -> str:
+    """AUROC of one finding over the number of synthetic images: one panel per fraction.
 
     Args:
         table: dose.csv.
         finding: which.
-        looks: of the arms.
+        styles: of the arms.
         name: of the figure.
     """
     part = table[table["finding"] == finding]
-    arms = [arm for arm in looks.names if arm in set(part["arm"])]
+    arms = [arm for arm in styles.names if arm in set(part["arm"])]
     with matplotlib.rc_context(STYLE):
         figure, panels = grid(sorted(part["fraction"].unique()))
         for fraction, axes in panels:
             for arm in arms:
                 curve = part[(part["fraction"] == fraction) & (part["arm"] == arm)]
                 curve = curve.sort_values("dose")
-                line = {"color": looks.colour(arm), "linestyle": looks.dash(arm)}
-                axes.plot(curve["dose"], curve["auc"], marker=looks.marker(arm), **line)
+                line = {"color": styles.colour(arm), "linestyle": styles.dash(arm)}
+                axes.plot(curve["dose"], curve["auc"], marker=styles.marker(arm), **line)
                 axes.fill_between(
                     curve["dose"],
                     curve["auc_low"].astype(float),
@@ -122,7 +122,7 @@ def dose(table: pd.DataFrame, finding: str, looks: Looks, name: str) -> str:
                     alpha=0.13,
                     linewidth=0,
                 )
-                # Validation AUROC, by which the dose was chosen.
+                # Validation AUROC, on which the dose was chosen.
                 axes.plot(curve["dose"], curve["val_auc"], alpha=0.45, linewidth=0.9, **line)
                 chosen = curve[curve["chosen"] == 1]
                 axes.plot(
@@ -138,5 +138,5 @@ def dose(table: pd.DataFrame, finding: str, looks: Looks, name: str) -> str:
             axes.grid()
         figure.supxlabel("synthetic images for each real positive", fontsize=8.5)
         figure.supylabel("AUROC", fontsize=8.5)
-        legend(figure, arms, looks)
+        legend(figure, arms, styles)
         return to_svg(figure, name, f"AUROC of {finding} by the number of synthetic images")

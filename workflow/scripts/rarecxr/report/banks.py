@@ -1,8 +1,7 @@
-"""What was measured of the banks, as one table: for a file, for the page, and beside the AUROC."""
+"""The quality of the banks, as a table for a file and for the page, and beside the AUROC."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +17,7 @@ MEASURES = {
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
-    "c2st": "two-sample test",
+    "c2st": "C2ST AUROC",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
 }
@@ -31,22 +30,28 @@ _COLUMNS = [
 ]
 
 
-def read_qualities(banks: Sequence[Mapping]) -> pd.DataFrame:
-    """The quality files of all banks, one row a bank and feature space.
+def read_qualities(
+    banks: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The quality of all banks as tables.
 
     Args:
-        banks: for each its recipe, finding, fraction and draw, and the path of its `quality`.
+        banks: for each bank its recipe, finding, fraction and draw, and the content of its quality
+            file (JSON).
 
     Returns:
-        The columns of quality.csv (docs/report.md); NaN for what was not measured.
+        One row per bank and feature space, with the columns of quality.csv (docs/report.md), NaN
+        for what was not measured. And one row per warning: the bank's recipe, finding, fraction
+        and draw, and `warning`.
     """
-    rows = []
-    for bank in banks:
-        told = json.loads(Path(bank["quality"]).read_text(encoding="utf-8"))
-        common = {key: bank[key] for key in KEYS} | {"reference": told["reference"]}
-        for kind, value in told["sharpness"].items():
+    rows, warnings = [], []
+    for bank, quality in banks:
+        identity = {key: bank[key] for key in KEYS}
+        warnings += [identity | {"warning": text} for text in quality.get("warnings", [])]
+        common = identity | {"reference": quality["reference"]}
+        for kind, value in quality["sharpness"].items():
             common[f"sharpness_{kind}"] = value
-        for space, found in told["spaces"].items():
+        for space, found in quality["spaces"].items():
             row = common | {"space": space, "images": found.get("images")}
             for name in MEASURES:
                 for part, ending in (("bank", ""), ("floor", "_floor")):
@@ -54,13 +59,27 @@ def read_qualities(banks: Sequence[Mapping]) -> pd.DataFrame:
             rows.append(row)
     table = pd.DataFrame(rows, columns=_COLUMNS)
     numbers = _COLUMNS[_COLUMNS.index("images") :]
-    return table.astype(dict.fromkeys(["fraction", *numbers], float))
+    table = table.astype(dict.fromkeys(["fraction", *numbers], float))
+    return table, pd.DataFrame(warnings, columns=[*KEYS, "warning"])
 
 
-def beside_change(
+def warning_lines(warnings: pd.DataFrame) -> list[str]:
+    """What is wrong with banks, one line per warning; the same text of several draws once.
+
+    Args:
+        warnings: recipe, finding, fraction and `warning`.
+    """
+    lines = [
+        f"{row.finding}, {words.percent(row.fraction)}, recipe {row.recipe}: {row.warning}"
+        for row in warnings.itertuples()
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def quality_and_change(
     qualities: pd.DataFrame, summary: pd.DataFrame, recipe_of: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Every cell and arm that uses a bank: the bank's measures beside the change of the AUROC.
+    """Every cell and arm that uses a bank: the bank's measures and the change of the AUROC.
 
     Args:
         qualities: what `read_qualities` gives; draws are averaged.
@@ -85,7 +104,9 @@ def beside_change(
 def quality_table(
     qualities: pd.DataFrame, summary: pd.DataFrame, recipe_of: Mapping[str, str]
 ) -> Table | None:
-    """The page's table: a row a bank and feature space, floors below the measures; None without.
+    """The page's table: one row per bank and feature space; None without banks.
+
+    Below each measure stands its floor.
 
     Args:
         qualities: what `read_qualities` gives; draws are averaged.
@@ -111,7 +132,7 @@ def quality_table(
                 _changes(arms),
                 text(row["space"]),
                 number(row["images"], words.count),
-                *(_beside_floor(row, name) for name in measured),
+                *(_with_floor(row, name) for name in measured),
                 number(row["sharpness_synthetic"], _short, note=_short(row["sharpness_real"])),
             ]
         )
@@ -130,7 +151,7 @@ def _over_draws(qualities):
     return qualities.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
 
 
-def _beside_floor(row, name):
+def _with_floor(row, name):
     floor = row[f"{name}_floor"]
     return number(row[name], _short, note="" if pd.isna(floor) else _short(floor))
 

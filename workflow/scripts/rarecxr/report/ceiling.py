@@ -1,4 +1,4 @@
-"""What the study could have found, and how much of what real images would give an arm reaches."""
+"""What the study could detect, and the share of the gain by further real images that arms reach."""
 
 import math
 
@@ -10,7 +10,7 @@ from rarecxr.statistics.comparisons import BASELINE, change_column
 
 
 def reach(summary: pd.DataFrame, overall: pd.DataFrame, ceiling: pd.DataFrame, arm) -> str:
-    """What comes before any result: the smallest change that could be found, and the ceiling.
+    """What is said before any result: the smallest detectable change, and the ceiling.
 
     Args:
         summary: summary.csv.
@@ -27,9 +27,9 @@ def reach(summary: pd.DataFrame, overall: pd.DataFrame, ceiling: pd.DataFrame, a
     row = rows.iloc[0]
     cells = summary.loc[summary["arm"] == arm, change_column(BASELINE, "detectable")]
     said = (
-        f"What this study could find with 80 % power: a true mean change of the AUROC of"
+        "With 80 % power this study detects a true mean change of the AUROC of"
         f" {words.share(row['detectable'])} over its {words.plural(row['cells'], 'cell')}, and of"
-        f" {words.share(cells.median())} in a single one (median)."
+        f" {words.share(cells.median())} in a single cell (median)."
     )
     own = ceiling[(ceiling["arm"] == arm) & (ceiling["role"] == BASELINE)]
     if own.empty:
@@ -37,11 +37,11 @@ def reach(summary: pd.DataFrame, overall: pd.DataFrame, ceiling: pd.DataFrame, a
     top = own.iloc[0]
     span = words.interval(top["ceiling_low"], top["ceiling_high"], words.signed)
     said += (
-        f" The ceiling, as many further real images (arm {top['ceiling_arm']}):"
-        f" {words.signed(top['ceiling'])} {span}."
+        f" The ceiling, which is the mean change by as many further real images (arm"
+        f" {top['ceiling_arm']}), is {words.signed(top['ceiling'])} {span}."
     )
     if pd.isna(top["share"]):
-        return f"{said} No share of it is given: {top['withheld']}."
+        return f"{said} The share of it that arm {arm} reaches is not given: {top['withheld']}."
     span = words.interval(top["share_low"], top["share_high"], _percent)
     return f"{said} Arm {arm} reaches {_percent(top['share'])} of it {span}."
 
@@ -76,7 +76,7 @@ def share_table(ceiling: pd.DataFrame) -> Table | None:
 
 
 def worth_table(worth: pd.DataFrame) -> Table | None:
-    """What synthetic images are worth in real ones (worth.csv); None without a ceiling."""
+    """Numbers of further real images with the same effect (worth.csv); None without a ceiling."""
     if worth.empty:
         return None
     rows = [
@@ -92,7 +92,12 @@ def worth_table(worth: pd.DataFrame) -> Table | None:
         ]
         for _, row in worth.iterrows()
     ]
-    columns = ["arm", "synthetic positives a real one", "mean change", "worth in real positives"]
+    columns = [
+        "arm",
+        "synthetic positives per real positive",
+        "mean change",
+        "worth in real positives",
+    ]
     return Table("worth", columns, rows, numeric=frozenset({1, 2, 3}))
 
 

@@ -5,10 +5,10 @@ colour vision; arms differ by marker and dash as well. Text, axes and grids take
 colour, so that a figure can be read on a light and on a dark page.
 """
 
-import html
 import io
 import re
 from collections.abc import Sequence
+from xml.etree import ElementTree
 
 import matplotlib
 
@@ -24,6 +24,10 @@ DASHES = ("--", "-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)
 # A colour that no data has: it becomes the colour of the text around the figure.
 INK = "#010203"
 WIDTH = 5.4
+
+_SVG = "http://www.w3.org/2000/svg"
+ElementTree.register_namespace("", _SVG)
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 STYLE = {
     "svg.fonttype": "none",
@@ -48,7 +52,7 @@ STYLE = {
 }
 
 
-class Looks:
+class ArmStyles:
     """Colour, marker and dash of each arm (or other series), the same in all figures.
 
     The baseline is drawn in the colour of the text.
@@ -74,8 +78,8 @@ class Looks:
         number = self.names.index(name)
         return DASHES[(number + number // len(COLOURS)) % len(DASHES)]
 
-    def _of(self, looks, name):
-        return looks[self.names.index(name) % len(looks)]
+    def _of(self, styles, name):
+        return styles[self.names.index(name) % len(styles)]
 
 
 def grid(things: Sequence) -> tuple[Figure, list[tuple]]:
@@ -90,15 +94,15 @@ def grid(things: Sequence) -> tuple[Figure, list[tuple]]:
     return figure, list(zip(things, panels[: len(things)], strict=True))
 
 
-def legend(figure: Figure, names: Sequence[str], looks: Looks, lines: bool = True) -> None:
+def legend(figure: Figure, names: Sequence[str], styles: ArmStyles, lines: bool = True) -> None:
     """A legend above the panels: lines, or else markers."""
     handles = [
         Line2D(
             [],
             [],
-            color=looks.colour(name),
-            marker=None if lines else looks.marker(name),
-            linestyle=looks.dash(name) if lines else "none",
+            color=styles.colour(name),
+            marker=None if lines else styles.marker(name),
+            linestyle=styles.dash(name) if lines else "none",
             label=name,
         )
         for name in names
@@ -108,16 +112,54 @@ def legend(figure: Figure, names: Sequence[str], looks: Looks, lines: bool = Tru
 
 
 def to_svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as SVG without date or random names; identifiers begin with its name."""
+    """The figure as one SVG element to stand in a page, the same text for the same data.
+
+    Left out is what a page does not need: date, metadata, font names, identifiers that nothing
+    refers to, and digits beyond a hundredth of a point. The others begin with `name`, so that
+    figures do not refer to each other's parts. The page gives the size; the viewBox keeps the
+    proportions.
+
+    Args:
+        figure: what to draw.
+        name: of the figure, unique on the page.
+        title: what the figure shows, for readers who cannot see it.
+    """
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        file = io.StringIO()
+        file = io.BytesIO()
         figure.savefig(
             file, format="svg", transparent=True, metadata={"Date": None, "Title": title}
         )
-    text = file.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    # The page gives the size; the viewBox keeps the proportions.
-    text = re.sub(r'<svg ([^>]*?)height="[^"]*"', r"<svg \1", text, count=1, flags=re.S)
-    text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", text, count=1, flags=re.S)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
+    # Matplotlib's own output, so no parser against hostile XML is needed.
+    root = ElementTree.fromstring(file.getvalue())  # noqa: S314
+    for element in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}defs"):
+        # The first definitions are a style for all elements, which would hold for the page, too.
+        root.remove(root.find(element))
+    root.set("stroke-linejoin", "round")
+    root.set("font-family", "sans-serif")
+    root.set("role", "img")
+    root.set("aria-label", title)
+    del root.attrib["width"], root.attrib["height"]
+    used = set(re.findall(r"#([\w.-]+)", ElementTree.tostring(root, encoding="unicode")))
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            value = value.replace(INK, "currentColor")
+            if key in ("d", "x", "y", "width", "height", "transform"):
+                value = " ".join(re.sub(r"-?\d+\.\d+", _short, value).split())
+            elif key == "style":
+                value = re.sub(r"font-family: [^;]*;? ?", "", value)
+            value = re.sub(r"^#|(?<=url\(#)", lambda match: f"{match.group()}{name}-", value)
+            element.set(key, value)
+        if "id" in element.attrib:
+            if element.attrib["id"] in used:
+                element.set("id", f"{name}-{element.attrib['id']}")
+            else:
+                del element.attrib["id"]
+        element.text = (element.text or "").strip() or None
+        element.tail = None
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _short(number):
+    """A number of a path or place with two digits at most."""
+    text = f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

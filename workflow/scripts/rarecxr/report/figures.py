@@ -7,23 +7,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rarecxr.report import wording as words
-from rarecxr.report.drawing import INK, STYLE, WIDTH, Looks, grid, legend, to_svg
+from rarecxr.report.drawing import INK, STYLE, WIDTH, ArmStyles, grid, legend, to_svg
 from rarecxr.statistics.comparisons import BASELINE, change_column
 
 
-def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.DataFrame) -> str:
+def forest(summary: pd.DataFrame, styles: ArmStyles, margin: float, published: pd.DataFrame) -> str:
     """Changes of the AUROC against the baseline with intervals: one panel per finding.
 
     Args:
         summary: summary.csv.
-        looks: of the arms.
+        styles: of the arms.
         margin: smallest change that matters; drawn as a band around zero.
         published: what `published.comparison` gives; its changes by column are dotted lines.
     """
     rows = summary[summary[change_column(BASELINE)].notna()]
     change, low, high = (rows[change_column(BASELINE, part)] for part in ("", "low", "high"))
     rows = rows.assign(change=change, below=change - low, above=high - change)
-    arms = [arm for arm in looks.names if arm in set(rows["arm"])]
+    arms = [arm for arm in styles.names if arm in set(rows["arm"])]
     findings = list(dict.fromkeys(summary["finding"]))
     fractions = sorted(summary["fraction"].unique())
     step = len(arms) + 1.2
@@ -41,8 +41,8 @@ def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.Dat
                     row.change,
                     place,
                     xerr=reach,
-                    fmt=looks.marker(row.arm),
-                    color=looks.colour(row.arm),
+                    fmt=styles.marker(row.arm),
+                    color=styles.colour(row.arm),
                     markersize=4.5,
                     elinewidth=1.3,
                     # Hollow: no interval, so only a point.
@@ -66,13 +66,15 @@ def forest(summary: pd.DataFrame, looks: Looks, margin: float, published: pd.Dat
             axes.tick_params(axis="y", length=0)
             axes.set_ylim(step * len(fractions) - 1, -1.1)
             axes.grid(axis="x")
-        panels[-1].set_xlabel(f"change of the AUROC against {looks.baseline}")
-        legend(figure, arms, looks, lines=False)
-        title = f"Changes of the AUROC against {looks.baseline}, by finding and fraction"
+        panels[-1].set_xlabel(f"change of the AUROC against {styles.baseline}")
+        legend(figure, arms, styles, lines=False)
+        title = f"Changes of the AUROC against {styles.baseline}, by finding and fraction"
         return to_svg(figure, "forest", title)
 
 
-def roc(curves: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, name: str) -> str:
+def roc(
+    curves: pd.DataFrame, finding: str, arms: Sequence[str], styles: ArmStyles, name: str
+) -> str:
     """ROC curves of one finding with bands: one panel per fraction, one curve per arm."""
     part = curves[(curves["finding"] == finding) & curves["arm"].isin(arms)]
     with matplotlib.rc_context(STYLE):
@@ -81,7 +83,7 @@ def roc(curves: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, n
             axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.7, linestyle=":")
             for arm in arms:
                 curve = part[(part["fraction"] == fraction) & (part["arm"] == arm)]
-                line = {"color": looks.colour(arm), "linestyle": looks.dash(arm)}
+                line = {"color": styles.colour(arm), "linestyle": styles.dash(arm)}
                 axes.plot(curve["fpr"], curve["tpr"], label=arm, **line)
                 axes.fill_between(
                     curve["fpr"], curve["low"], curve["high"], color=line["color"], alpha=0.13, lw=0
@@ -90,11 +92,13 @@ def roc(curves: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, n
             axes.grid()
         figure.supxlabel("false positive rate", fontsize=8.5)
         figure.supylabel("sensitivity", fontsize=8.5)
-        legend(figure, arms, looks)
+        legend(figure, arms, styles)
         return to_svg(figure, name, f"ROC curves of {finding}, by fraction")
 
 
-def calibration(table: pd.DataFrame, finding: str, arms: Sequence[str], looks: Looks, name: str):
+def calibration(
+    table: pd.DataFrame, finding: str, arms: Sequence[str], styles: ArmStyles, name: str
+):
     """Reliability of one finding: share of positives by probability, one panel per fraction."""
     part = table[(table["finding"] == finding) & table["arm"].isin(arms)]
     with matplotlib.rc_context(STYLE):
@@ -108,14 +112,14 @@ def calibration(table: pd.DataFrame, finding: str, arms: Sequence[str], looks: L
                 axes.plot(
                     points["mean_probability"],
                     points["positive_share"],
-                    color=looks.colour(arm),
-                    linestyle=looks.dash(arm),
-                    marker=looks.marker(arm),
+                    color=styles.colour(arm),
+                    linestyle=styles.dash(arm),
+                    marker=styles.marker(arm),
                     markersize=3.5,
                 )
             axes.set(xlim=(0, top), ylim=(0, top), title=words.percent(fraction))
             axes.grid()
         figure.supxlabel("mean probability", fontsize=8.5)
         figure.supylabel("share of positives", fontsize=8.5)
-        legend(figure, arms, looks)
+        legend(figure, arms, styles)
         return to_svg(figure, name, f"Reliability of the probabilities for {finding}, by fraction")

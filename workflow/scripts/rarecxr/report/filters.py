@@ -18,7 +18,7 @@ COLUMNS = [
 
 
 def read_filter_leaks(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """What rule measure_filters found, one row a bank and filter.
+    """What rule measure_filters found, one row per bank and filter.
 
     Args:
         paths: bank/filter_leak/{fraction}/draw{draw}.json of the study.
@@ -28,18 +28,18 @@ def read_filter_leaks(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
-        for bank in told["banks"]:
+        leak = json.loads(Path(path).read_text(encoding="utf-8"))
+        for bank in leak["banks"]:
             row = {
                 "recipe": bank["recipe"],
                 "finding": bank["finding"],
-                "fraction": told["fraction"],
-                "draw": told["draw"],
+                "fraction": leak["fraction"],
+                "draw": leak["draw"],
                 "images": bank["images"],
                 "sharpness_bank": bank["sharpness"]["bank"]["median"],
                 "sharpness_real": bank["sharpness"]["real"]["median"],
             }
-            for name, detector in told["detectors"].items():
+            for name, detector in leak["detectors"].items():
                 found = bank["filters"].get(name, {})
                 row_of_filter = {"filter": name, "detector_accuracy": detector.get("accuracy")}
                 rows.append(row | row_of_filter | {share: found.get(share) for share in _SHARES})
@@ -48,7 +48,7 @@ def read_filter_leaks(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def filter_table(leaks: pd.DataFrame) -> Table | None:
-    """The page's table: a row a bank, a column a filter; None without any.
+    """The page's table: one row per bank, one column per filter; None without any.
 
     Args:
         leaks: what `read_filter_leaks` gives; draws are averaged.
@@ -81,7 +81,7 @@ def filter_table(leaks: pd.DataFrame) -> Table | None:
 
 
 def detectors(leaks: pd.DataFrame) -> str:
-    """How well copies under each filter were told from real images, in words."""
+    """The accuracy of the detector of each filter, in words."""
     accuracy = leaks.groupby("filter", sort=False)["detector_accuracy"].agg(["min", "max"])
     return ", ".join(
         f"{name} {words.share(row['min'], 2)} to {words.share(row['max'], 2)}"
@@ -90,7 +90,7 @@ def detectors(leaks: pd.DataFrame) -> str:
 
 
 def _share(row):
-    """The corrected share where the detector is of use, else the plain one."""
+    """The corrected share where the detector is accurate enough, else the uncorrected one."""
     if pd.isna(row["corrected"]):
         return number(row["share"], note="" if pd.isna(row["share"]) else "uncorrected")
     return number(row["corrected"], note=words.interval(row["low"], row["high"]))

@@ -8,11 +8,14 @@ import pandas as pd
 
 from rarecxr.core.provenance import digest
 from rarecxr.report import wording as words
+from rarecxr.report.answer import recipes_of
+from rarecxr.statistics.comparisons import References
+from rarecxr.study.recipes import CONDITIONAL
 
 
 def methods(
-    settings: Mapping[str, Mapping],
-    statistics: Mapping,
+    settings: Mapping[str, Mapping[str, Any]],
+    references: References,
     summary: pd.DataFrame,
     tables: Mapping[str, pd.DataFrame],
     versions: Mapping[str, str],
@@ -20,81 +23,149 @@ def methods(
     """Paragraphs for a paper as `paragraphs`, and every setting as (name, value) in `settings`.
 
     Args:
-        settings: sections of the configuration, by name; `dataset`, `classifier`, `arms` and
-            `gan` among them.
-        statistics: settings of the statistics.
+        settings: sections of the configuration, by name; arms, bank, classifier, dataset, gan,
+            recipes and report among them.
+        references: the arms that the others are compared with.
         summary: summary.csv.
-        tables: the study's other tables by name, `counts` and `sources` among them.
-        versions: of Python and of the packages that computed.
+        tables: the study's other tables by name, counts, patients and sources among them.
+        versions: of Python and of the packages used, by name.
     """
-    counts = tables["counts"]
-    dataset, classifier = settings["dataset"], settings["classifier"]
-    draws, seeds = int(summary["draws"].max()), int(summary["seeds"].max())
-    sizes = counts.drop_duplicates(["split", "fraction", "draw"]).set_index("split")
-    full = sizes.loc[["train"]].sort_values("images").iloc[-1]
-    parts = ", ".join(
-        f"{words.count(sizes.at[name, 'images'])} {label} of"
-        f" {words.count(sizes.at[name, 'patients'])} patients"
-        for name, label in (("val", "for validation"), ("test", "for testing"))
-        if name in sizes.index
-    )
     arms = list(dict.fromkeys(summary["arm"]))
+    draws, seeds = int(summary["draws"].max()), int(summary["seeds"].max())
+    statistics = settings["report"]["statistics"]
     paragraphs = [
-        f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by patient,"
-        " before anything was trained:"
-        f" {words.count(full['images'])} images of {words.count(full['patients'])} patients for"
-        f" training, {parts}.{_thinned(dataset)} {_labels(dataset)} Training patients were drawn at"
-        f" {', '.join(map(words.percent, sorted(summary['fraction'].unique())))}, each fraction"
-        f" inside the larger ones ({words.plural(draws, 'draw')}).",
-        f"Classifiers ({classifier['architecture']}, {_weights(classifier['weights'])},"
-        f" {classifier['resolution']} pixels) were trained with a masked binary cross-entropy and"
-        f" Adam (learning rate {classifier['learning_rate']:g}, {classifier['schedule']}; batches"
-        f" of {classifier['batch_size']}; at most {words.plural(classifier['epochs'], 'epoch')})"
-        f" with {words.plural(seeds, 'seed')} a draw in {words.plural(len(arms), 'arm')}"
-        f" ({', '.join(arms)}). The epoch with the best mean AUROC of the target findings on the"
-        " validation patients was kept.",
+        _data(settings["dataset"], summary, tables, draws),
+        _classifiers(settings["classifier"], arms, seeds),
     ]
-    recipes = {
-        name: settings["arms"][name]["recipe"]
-        for name in arms
-        if settings["arms"].get(name, {}).get("recipe")
-    }
+    recipes = recipes_of(arms, settings["arms"])
     if recipes:
-        paragraphs.append(
-            "Synthetic images were drawn by progressively grown GANs (Karras et al. 2018;"
-            f" {settings['gan']['resolution']} pixels, {settings['gan']['loss']} loss), which saw"
-            " only the training patients of their fraction. One a finding, fraction and draw was"
-            " fine-tuned from a base GAN of images without any target finding. Recipes of training"
-            f" images: {', '.join(f'{recipe} in {name}' for name, recipe in recipes.items())}."
-            f" {_kept(settings['gan'])} {_bank_size(settings['bank'])}"
-            f"{_selected(settings['bank'])}"
-        )
-    paragraphs.append(
-        "AUROC, AUPRC and Brier score were computed for every run and averaged. Standard errors"
-        f" come from {words.count(statistics['resamples'])} bootstrap resamples of the test"
-        f" patients, with all their images and the same for all arms{_over_runs(draws, seeds)};"
-        " 95 % intervals and two-sided p-values from Student's t, with degrees of"
-        " freedom as in studies of many readers and cases (Obuchowski and Rockette 1995; Hillis"
-        " 2007). p-values of an arm were corrected for the number of cells by Holm's method;"
-        " equivalence was tested by two one-sided tests, corrected alike, with a margin of"
-        f" {words.share(statistics['margin'])}. Cells with fewer than"
-        f" {statistics['min_positive_patients']} positive test patients have no interval."
-    )
-    paragraphs.append(
-        "Computed with"
-        f" {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}."
-        f" Seeds: {_seeds(settings, statistics)}; classifier runs numbered from 0. SHA-256 of all"
-        f" settings: {digest({**settings, 'statistics': statistics})};"
-        f" {_digests(tables['sources'])}. Digests of all files are listed with the results."
-    )
+        paragraphs.append(_gans(settings, recipes))
+    paragraphs += [
+        _evaluation(statistics, references, draws, seeds),
+        f"Software: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}."
+        f" Seeds: {_seeds(settings, statistics)}; classifier runs are numbered from 0. SHA-256"
+        f" digests: of all settings {digest(settings)}, {_digests(tables['sources'])}. Those of all"
+        " files are listed with the results.",
+    ]
     quoted = [
         (f"{section}.{name}" if isinstance(values, Mapping) else section, plain(value))
-        for section, values in {**settings, "statistics": statistics}.items()
+        for section, values in settings.items()
         for name, value in (values.items() if isinstance(values, Mapping) else [("", values)])
     ]
     return {"paragraphs": paragraphs, "settings": quoted}
 
 
+def _data(dataset, summary, tables, draws):
+    counts = tables["counts"]
+    sizes = counts.drop_duplicates(["split", "fraction", "draw"]).set_index("split")
+    full = sizes.loc[["train"]].sort_values("images").iloc[-1]
+    parts = [(full, "training")]
+    parts += [
+        (sizes.loc[[name]].iloc[0], what)
+        for name, what in (("val", "validation"), ("test", "testing"))
+        if name in sizes.index
+    ]
+    shared_out = ", ".join(
+        f"{words.plural(part['images'], 'image')} of {words.plural(part['patients'], 'patient')}"
+        f" for {what}"
+        for part, what in parts
+    )
+    fractions = ", ".join(map(words.percent, sorted(summary["fraction"].unique())))
+    return (
+        f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by patient"
+        f" before any training: {shared_out}.{_unreadable(tables['patients'])}{_thinned(dataset)}"
+        f" {_labels(dataset)} Of the training patients, nested random fractions of {fractions} were"
+        f" used ({words.plural(draws, 'draw')})."
+    )
+
+
+def _unreadable(patients):
+    """Images of the whole data set that could not be decoded."""
+    whole = patients.sort_values("fraction").drop_duplicates("split", keep="last")
+    number = int(whole["n_unreadable"].sum())
+    if not number:
+        return ""
+    return f" {words.plural(number, 'image')} could not be decoded and took no part."
+
+
+def _classifiers(classifier, arms, seeds):
+    return (
+        f"Classifiers ({classifier['architecture']}, {_weights(classifier['weights'])}; input of"
+        f" {classifier['resolution']} × {classifier['resolution']} pixels) were trained with a"
+        " masked binary cross-entropy loss and Adam (learning rate"
+        f" {classifier['learning_rate']:g}, {classifier['schedule']} schedule; batch size"
+        f" {classifier['batch_size']}; at most {words.plural(classifier['epochs'], 'epoch')}), with"
+        f" {words.plural(seeds, 'seed')} per draw, in {words.plural(len(arms), 'arm')}"
+        f" ({', '.join(arms)}). The epoch with the highest mean AUROC of the target findings on the"
+        " validation patients was kept."
+    )
+
+
+def _gans(settings, recipes):
+    loss = settings["gan"]["loss"]
+    own = {name: recipe for name, recipe in recipes.items() if recipe != CONDITIONAL}
+    parts = [
+        "Synthetic images were generated by progressively grown GANs (Karras et al. 2018;"
+        f" {settings['gan']['resolution']} × {settings['gan']['resolution']} pixels,"
+        f" {_LOSSES.get(loss, loss)}), each trained on training patients of its fraction alone."
+    ]
+    if own:
+        parts.append(
+            "For each finding, fraction and draw a GAN was fine-tuned from a base GAN, which was"
+            " trained on the images without any target finding. Images that the fine-tuned GANs"
+            f" were trained on: {'; '.join(_trained_on(settings, own))}."
+        )
+    if len(own) < len(recipes):
+        arms = [name for name, recipe in recipes.items() if recipe == CONDITIONAL]
+        parts.append(
+            f"In {_listed('arm', arms)} the images of all findings come from one GAN per fraction"
+            " and draw, which was trained on all images and conditioned on their labels."
+        )
+    selected = _selected(settings["bank"])
+    return " ".join([*parts, _kept(settings["gan"]), _bank_size(settings["bank"])]) + selected
+
+
+def _trained_on(settings, recipes):
+    """For each recipe: the arms with it, and what its GANs were trained on."""
+    for recipe in dict.fromkeys(recipes.values()):
+        arms = [name for name, of_arm in recipes.items() if of_arm == recipe]
+        kinds = settings["recipes"].get(recipe) or []
+        copies = f" and their copies under the filters {', '.join(kinds)}" if kinds else ""
+        yield f"in {_listed('arm', arms)}, the real positives{copies} (recipe {recipe})"
+
+
+def _listed(noun, names):
+    return f"{noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _evaluation(statistics, references, draws, seeds):
+    compared = f"arm {references.baseline}"
+    if references.control is not None:
+        compared += f" and with arm {references.control}"
+    if draws * seeds == 1:
+        runs = (
+            " As there is one run per arm, they cover the choice of test patients and not the"
+            " variation between training runs."
+        )
+    else:
+        runs = (
+            f" They include the variation between {'draws' if draws > 1 else 'seeds'} (Obuchowski"
+            " and Rockette 1995), with the degrees of freedom of Hillis (2007)."
+        )
+    return (
+        "AUROC, AUPRC and Brier score were computed for every run and averaged over runs. Standard"
+        f" errors come from {words.count(statistics['resamples'])} bootstrap resamples of the test"
+        " patients with all their images, the same for all arms; 95 % intervals and two-sided"
+        f" p-values from Student's t distribution.{runs} The AUROC of each arm was compared with"
+        f" {compared}. p-values were corrected by Holm's method for the number of cells (finding"
+        " and fraction) of an arm. Equivalence was tested by two one-sided tests with a margin of"
+        f" {words.share(statistics['margin'])}, with the same correction. Cells with fewer than"
+        f" {statistics['min_positive_patients']} positive test patients have no interval and no"
+        " test."
+    )
+
+
+_LOSSES = {"r1": "non-saturating loss with R1 penalty", "wgan-gp": "WGAN-GP loss"}
 _POLICIES = {
     "ones": "positive",
     "zeros": "negative",
@@ -113,14 +184,14 @@ def _source(dataset):
 def _thinned(dataset):
     """Findings that were made rare."""
     return "".join(
-        f" Of the training patients with {finding} {words.percent(100 * share)} were kept and the"
-        " others left out with all their images; validation and test patients stayed as they were."
+        f" Of the training patients with {finding}, {words.percent(100 * share)} were kept and the"
+        " others excluded with all their images; validation and test patients were not changed."
         for finding, share in (dataset.get("thin") or {}).items()
     )
 
 
 def _labels(dataset):
-    """What became of uncertain and blank labels."""
+    """How uncertain and blank labels were used."""
     rest = dict(dataset["uncertain"])
     default = _POLICIES[rest.pop("default")]
     others = "".join(f", of {name} as {_POLICIES[policy]}" for name, policy in rest.items())
@@ -129,57 +200,61 @@ def _labels(dataset):
         f" {_POLICIES[dataset['blank']]}."
     )
     if {"ignore", "no_finding"} & {*dataset["uncertain"].values(), dataset["blank"]}:
-        text += " Unknown labels were left out of the loss and of every measure."
+        text += " Unknown labels were excluded from the loss and from every metric."
     return text
 
 
 def _weights(weights):
     if weights is None:
-        return "from random weights"
-    return "pretrained on ImageNet" if weights == "imagenet" else "from weights of its own"
+        return "randomly initialised"
+    return (
+        "pretrained on ImageNet"
+        if weights == "imagenet"
+        else f"initialised from {Path(weights).name}"
+    )
 
 
 def _kept(gan):
     """Which networks of a training were kept."""
-    watch = gan["evaluation"]
-    if watch is None or watch["keep"] == "last":
-        return "The last networks of each training were kept."
+    evaluation = gan["evaluation"]
+    if evaluation is None or evaluation["keep"] == "last":
+        return "The networks at the end of each training were used."
     return (
-        "Of each training the networks with the lowest kernel inception distance were kept"
-        f" (feature space {watch['space']}; to images of validation patients where there were"
-        f" {watch['min_reference']}, else to training images)."
+        "Of each training, the networks with the lowest kernel inception distance were used"
+        f" (feature space {evaluation['space']}; distance to images of validation patients where"
+        f" there were at least {evaluation['min_reference']}, else to training images)."
     )
 
 
 def _selected(bank):
-    """Which images did not enter the banks."""
+    """Which generated images were excluded."""
     select = bank["select"] or {}
     left_out = []
     if select.get("copies") is not None:
         left_out.append(
-            "those nearer to a training image than the percentile"
-            f" {select['copies']:g} of the distances of real images to other patients'"
-            f" (feature space {select['space']})"
+            "near-copies (nearer to a training image than percentile"
+            f" {select['copies']:g} of the distances between real images of different patients;"
+            f" feature space {select['space']})"
         )
     if select.get("implausible"):
         left_out.append(
-            f"the {words.percent(100 * select['implausible'])} in which a classifier of the"
-            " fraction's real images saw the finding least"
+            f"the {words.percent(100 * select['implausible'])} with the lowest predicted"
+            " probability of the finding, by a classifier trained on the fraction's real images"
         )
-    return f" Left out were {' and '.join(left_out)}." if left_out else ""
+    return f" Excluded were {' and '.join(left_out)}." if left_out else ""
 
 
 def _bank_size(bank):
-    """How many synthetic images a finding got."""
+    """How many synthetic images there are of a finding."""
     if bank.get("number") is not None:
-        return f"Synthetic images of a finding: {plain(bank['number'])}."
+        return f"Number of synthetic images per finding: {plain(bank['number'])}."
     ratio = bank["ratio"]
     if isinstance(ratio, list | tuple):
         return (
-            f"Synthetic images for each real positive: one of {plain(ratio)}, chosen in every cell"
-            " by the AUROC on validation patients."
+            f"Number of synthetic images per real positive: {plain(ratio)}, chosen in every cell by"
+            " the AUROC on validation patients."
         )
-    return f"Synthetic images for each real positive: {plain(ratio)}."
+    return f"Number of synthetic images per real positive: {plain(ratio)}."
 
 
 def _seeds(settings, statistics):
@@ -201,12 +276,6 @@ def _digests(sources):
     names = {"labels.parquet": "of the labels", "split.csv": "of the split of the patients"}
     found = {Path(row.path).name: row.sha256 for row in sources.itertuples()}
     return ", ".join(f"{what} {found[name]}" for name, what in names.items() if name in found)
-
-
-def _over_runs(draws, seeds):
-    if draws * seeds == 1:
-        return ", and leave out that another run would have gone another way"
-    return f", together with resamples of the {'draws' if draws > 1 else 'seeds'}"
 
 
 def plain(value: Any) -> str:

@@ -54,7 +54,7 @@ def comparison(
     Args:
         summary: summary.csv.
         published: what `read_published` gives.
-        arm: our arm that stands for synthetic images; None if the study has none.
+        arm: our arm that the answer is about; None if the study has none.
         baseline: our arm that it is compared with.
 
     Returns:

@@ -1,6 +1,6 @@
 """The parts of the page: sentences and tables made from the study's CSV files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,25 @@ def overall_table(overall: pd.DataFrame) -> Table | None:
         for row in overall.itertuples()
     ]
     columns = ["arm", "against", "cells", "mean change", "p", "p of equivalence", "detectable"]
-    return Table("overall", columns, rows, numeric=frozenset(range(2, 7)))
+    keys = list(overall[["arm", "reference"]].itertuples(index=False, name=None))
+    return Table("overall", columns, rows, numeric=frozenset(range(2, 7)), keys=keys)
+
+
+def draws_note(summary: pd.DataFrame) -> str:
+    """What the intervals do not cover, by the number of draws and seeds."""
+    if summary["draws"].max() > 1:
+        return "The repetitions are draws: intervals cover the choice of training patients, too."
+    if summary["seeds"].max() > 1:
+        return (
+            "There is one draw of training patients: intervals do not cover how results, and the"
+            " GANs behind them, vary from draw to draw. At small fractions this variation is"
+            " largest."
+        )
+    return (
+        "Every arm was trained once: intervals and verdicts cover the choice of test patients"
+        " alone. Another seed or another draw of training patients may change the results, even"
+        " in sign."
+    )
 
 
 def facts(summary: pd.DataFrame, counts: pd.DataFrame) -> list[tuple[str, str]]:
@@ -45,15 +63,19 @@ def facts(summary: pd.DataFrame, counts: pd.DataFrame) -> list[tuple[str, str]]:
     return [
         ("test patients", words.count(test["patients"])),
         ("test images", words.count(test["images"])),
-        ("cells", words.count(cells)),
-        ("arms", words.count(summary["arm"].nunique())),
-        ("draws", words.count(summary["draws"].max())),
-        ("seeds", words.count(summary["seeds"].max())),
+        (_noun("cell", cells), words.count(cells)),
+        (_noun("arm", summary["arm"].nunique()), words.count(summary["arm"].nunique())),
+        (_noun("draw", summary["draws"].max()), words.count(summary["draws"].max())),
+        (_noun("seed", summary["seeds"].max()), words.count(summary["seeds"].max())),
     ]
 
 
+def _noun(one, number):
+    return one if number == 1 else f"{one}s"
+
+
 def published_table(compared: pd.DataFrame) -> Table:
-    """The published table's layout, theirs in both readings beside ours."""
+    """The published table's layout: published values in both readings beside this study's."""
     rows = []
     for row in compared.itertuples():
         cells = [text(row.finding), number(row.fraction, words.percent)]
@@ -92,8 +114,17 @@ def _against_published(larger):
     return Cell("▼ smaller" if larger < 0 else "= equal", sort=larger, kind="worse" * (larger < 0))
 
 
-def changes_table(summary: pd.DataFrame, name: str, references: References) -> Table:
-    """Every cell and arm: AUROC, changes with intervals, p-values and verdicts."""
+def changes_table(
+    summary: pd.DataFrame, name: str, references: References, shown: Sequence[str]
+) -> Table:
+    """Every cell and arm: AUROC, changes with intervals, p-values and verdicts.
+
+    Args:
+        summary: summary.csv or expert.csv.
+        name: of the table on the page.
+        references: the arms that the others are compared with.
+        shown: arms whose rows are not folded away.
+    """
     roles = {BASELINE: references.baseline}
     if references.control in set(summary["arm"]):
         roles[CONTROL] = references.control
@@ -119,11 +150,19 @@ def changes_table(summary: pd.DataFrame, name: str, references: References) -> T
         columns=["finding", "fraction", "arm", "positive patients", "AUROC"] + len(roles) * columns,
         rows=rows,
         numeric=frozenset([1, 3, 4, 5, 6, 7] + [9, 10, 11] * (len(roles) > 1)),
+        keys=list(summary[["finding", "fraction", "arm"]].itertuples(index=False, name=None)),
+        other=_other(summary, shown),
     )
 
 
-def measures_table(summary: pd.DataFrame, name: str) -> Table:
-    """Every cell and arm: AUPRC beside the prevalence, Brier score, calibration error."""
+def measures_table(summary: pd.DataFrame, name: str, shown: Sequence[str]) -> Table:
+    """Every cell and arm: AUPRC beside the prevalence, Brier score, calibration error.
+
+    Args:
+        summary: summary.csv or expert.csv.
+        name: of the table on the page.
+        shown: arms whose rows are not folded away.
+    """
     rows = [
         [
             text(row["finding"]),
@@ -139,7 +178,18 @@ def measures_table(summary: pd.DataFrame, name: str) -> Table:
         for _, row in summary.iterrows()
     ]
     columns = ["finding", "fraction", "arm", "AUROC", "sd over runs", "AUPRC", "prevalence"]
-    return Table(name, [*columns, "Brier score", "ECE"], rows, numeric=frozenset([1, *range(3, 9)]))
+    return Table(
+        name,
+        [*columns, "Brier score", "ECE"],
+        rows,
+        numeric=frozenset([1, *range(3, 9)]),
+        other=_other(summary, shown),
+    )
+
+
+def _other(table, shown):
+    """Places of rows of other arms."""
+    return frozenset(np.flatnonzero(~table["arm"].isin(shown)).tolist())
 
 
 def _changes(row, role):
@@ -171,8 +221,14 @@ def other_findings(auc: pd.DataFrame, targets: set[str]) -> Table | None:
     return Table("others", columns, rows, numeric=frozenset(range(len(columns))))
 
 
-def subgroup_table(subgroups: pd.DataFrame) -> Table:
-    """AUROC and change of every cell and arm in the subgroups of the test patients."""
+def subgroup_table(subgroups: pd.DataFrame, shown: Sequence[str]) -> Table:
+    """AUROC and change of every cell in the subgroups of the test patients, for some arms.
+
+    Args:
+        subgroups: subgroups.csv.
+        shown: the arms; the others stand in the file alone.
+    """
+    subgroups = subgroups[subgroups["arm"].isin(shown)]
     rows = [
         [
             text(row["kind"]),
@@ -230,7 +286,7 @@ def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
 
 
 def patient_table(patients: pd.DataFrame) -> Table:
-    """Who the patients of every part of the data set are, and how their images were taken."""
+    """Sex, age and views of the patients in every part of the data set."""
     views = [name for name in patients if name.startswith("n_") and name[2:3].isupper()]
     rows = []
     for _, row in patients.iterrows():
@@ -265,7 +321,7 @@ def patient_table(patients: pd.DataFrame) -> Table:
 
 
 def leakage_table(leakage: pd.DataFrame) -> Table:
-    """Every check that found no patient where they must not be (leakage.csv)."""
+    """Every check for leakage, all of which held (leakage.csv)."""
     rows = [
         [
             text(row.check),
@@ -280,18 +336,15 @@ def leakage_table(leakage: pd.DataFrame) -> Table:
 
 
 def file_table(sources: pd.DataFrame, made: Mapping[str, str | Path]) -> Table:
-    """Every file that a number of the page comes from, with its SHA-256 digest."""
-    rows = [
-        [
-            text(row.path),
-            text("" if pd.isna(row.arm) else row.arm),
-            Cell("") if np.isnan(row.fraction) else number(row.fraction, words.percent),
-            Cell("") if np.isnan(row.draw) else number(row.draw, words.count),
-            Cell("") if np.isnan(row.seed) else number(row.seed, words.count),
-            text(row.sha256),
-        ]
-        for row in sources.itertuples()
-    ]
-    rows += [[text(Path(path).name), *[Cell("")] * 4, text(sha256(path))] for path in made.values()]
-    columns = ["file", "arm", "fraction", "draw", "seed", "SHA-256"]
-    return Table("files", columns, rows, numeric=frozenset([2, 3, 4]))
+    """Files that the numbers of the page come from, with their SHA-256 digests.
+
+    The predictions, one file per run, are not listed: sources.csv, which is, has their digests.
+
+    Args:
+        sources: sources.csv.
+        made: path of each table that the page was made from.
+    """
+    files = sources[sources["arm"].isna()]
+    rows = [[text(row.path), text(row.sha256)] for row in files.itertuples()]
+    rows += [[text(Path(path).name), text(sha256(path))] for path in made.values()]
+    return Table("files", ["file", "SHA-256"], rows)

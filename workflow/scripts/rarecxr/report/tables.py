@@ -1,5 +1,6 @@
 """The tables of the report, and the one that ends a run in a terminal."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ class Cell:
 
     Attributes:
         text: what it shows.
-        sort: what its column is sorted by.
+        sort: value by which its column is sorted.
         note: smaller text below it.
         kind: class for its colour: better, worse, same, or nothing.
         span: columns that it fills; only used in group headings.
@@ -53,6 +54,8 @@ class Table:
         rows: as many cells each as there are columns.
         groups: headings that span columns, above `columns`; they add up to its length.
         numeric: places of columns that hold numbers.
+        keys: for each row the values that name it (see `row_name`), where others refer to it.
+        other: places of rows that are folded away at first.
     """
 
     name: str
@@ -60,6 +63,18 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     groups: Sequence[Cell] = ()
     numeric: frozenset = field(default_factory=frozenset)
+    keys: Sequence[Sequence] = ()
+    other: frozenset = field(default_factory=frozenset)
+
+    def row_name(self, number: int) -> str:
+        """The identifier of a row on the page, or nothing."""
+        return row_name(self.name, *self.keys[number]) if self.keys else ""
+
+
+def row_name(table: str, *keys: str | float) -> str:
+    """The identifier on the page of a row of a table, from the values that name it."""
+    text = "-".join(format(key, "g") if isinstance(key, float) else str(key) for key in keys)
+    return f"{table}-{re.sub(r'[^A-Za-z0-9.@-]+', '_', text)}"
 
 
 def text(value: str, **more) -> Cell:

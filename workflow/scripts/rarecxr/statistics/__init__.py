@@ -1,1 +1,1 @@
-"""What the predictions say: AUROC and its kin, their intervals, and the verdict of a cell."""
+"""What the predictions say: AUROC and other metrics, intervals, and verdicts."""

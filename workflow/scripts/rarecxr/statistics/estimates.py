@@ -136,7 +136,7 @@ def estimate(groups: Sequence[Repetitions], n_informative: int, change: bool) ->
     if not change:
         of_patients *= n_informative / (n_informative - 1)
     # Variance between runs beyond run x patients, which the resamples of the patients have already.
-    of_runs, uncertainty_runs = 0.0, 0.0
+    of_runs, uncertainty_runs, least_df = 0.0, 0.0, 0
     for group in groups:
         units = len(group.values)
         if units == 1:
@@ -146,14 +146,18 @@ def estimate(groups: Sequence[Repetitions], n_informative: int, change: bool) ->
         interaction = float(np.nanmean(np.nanvar(own, axis=0, ddof=1))) * units / (units - 1)
         of_runs += (between - interaction) / units
         uncertainty_runs += (between / units) ** 2 / (units - 1)
+        least_df = units - 1
     # A sum of variances below zero counts as zero, and is then known.
     if of_runs <= 0:
-        of_runs, uncertainty_runs = 0.0, 0.0
+        of_runs, uncertainty_runs, least_df = 0.0, 0.0, 0
     variance = of_patients + of_runs
     uncertainty = uncertainty_runs + of_patients**2 / (n_informative - 1)
+    df = variance**2 / uncertainty if uncertainty > 0 else float("inf")
     return Estimate(
         value=value,
         se=variance**0.5,
-        df=variance**2 / uncertainty if uncertainty > 0 else float("inf"),
+        # As in Hillis: what is subtracted from the variance between runs never makes the standard
+        # error less certain than that variance by itself.
+        df=max(df, least_df),
         se_patients=of_patients**0.5,
     )

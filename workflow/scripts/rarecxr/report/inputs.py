@@ -1,0 +1,141 @@
+"""Everything that the page is made from, read once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from rarecxr.report.answer import headline_arm, recipes_of
+from rarecxr.report.banks import read_qualities
+from rarecxr.report.filters import read_filter_leaks
+from rarecxr.report.published import comparison, read_published
+from rarecxr.report.tables import read_summary
+from rarecxr.statistics.comparisons import References
+from rarecxr.study.findings import NEGATIVES
+
+# What rules evaluate and check_leakage write.
+TABLES = (
+    *("auc", "summary", "overall", "expert", "curves", "subgroups", "calibration", "counts"),
+    *("patients", "sources", "runs", "dose", "ceiling", "worth", "leakage"),
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A study's results and settings.
+
+    Attributes:
+        study: its name.
+        settings: sections of the configuration, by name, `report` among them.
+        references: the arms that the others are compared with.
+        tables: the tables of `TABLES` by name.
+        table_paths: their files.
+        published: what others published beside this study's results (`published.comparison`).
+        published_path: its file.
+        gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths of
+            its training, samples and sheet.
+        qualities: the banks' quality files, one row per bank and feature space.
+        warnings: what is wrong with banks: recipe, finding, fraction, draw, warning.
+        filter_leaks: what share of each bank looks filtered, one row per bank and filter.
+        versions: of the packages that evaluated the banks, by package.
+        arms: the arms of the study, in their order.
+        recipes: the recipe of each arm that uses synthetic images.
+        headline: the arm that the answer is about; None if none uses synthetic images.
+    """
+
+    study: str
+    settings: Mapping[str, Mapping[str, Any]]
+    references: References
+    tables: Mapping[str, pd.DataFrame]
+    table_paths: Mapping[str, Path]
+    published: pd.DataFrame
+    published_path: Path
+    gans: Sequence[Mapping[str, Any]]
+    qualities: pd.DataFrame
+    warnings: pd.DataFrame
+    filter_leaks: pd.DataFrame
+    versions: Mapping[str, str]
+    arms: Sequence[str]
+    recipes: Mapping[str, str]
+    headline: str | None
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """summary.csv."""
+        return self.tables["summary"]
+
+    @property
+    def findings(self) -> list[str]:
+        """The target findings, in their order."""
+        return list(dict.fromkeys(self.summary["finding"]))
+
+    @property
+    def shown_arms(self) -> list[str]:
+        """The arms that the answer is about: baseline, control and headline."""
+        wanted = (self.references.baseline, self.references.control, self.headline)
+        return [arm for arm in dict.fromkeys(wanted) if arm in self.arms]
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the study's images are digital phantoms."""
+        return self.settings["dataset"]["root"] is None
+
+    @property
+    def statistics(self) -> Mapping[str, Any]:
+        """Settings of the statistics."""
+        return self.settings["report"]["statistics"]
+
+
+def read_inputs(
+    tables: str | Path,
+    published: str | Path,
+    gans: Sequence[Mapping[str, Any]],
+    qualities: Sequence[Mapping[str, Any]],
+    filter_leaks: Sequence[str | Path],
+    study: str,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> Inputs:
+    """Read all that the page is made from; arguments as of `rarecxr.report.page.make_report`."""
+    paths = {name: Path(tables) / f"{name}.csv" for name in TABLES}
+    read = {name: pd.read_csv(path) for name, path in paths.items()}
+    read |= {name: read_summary(paths[name]) for name in ("summary", "expert")}
+    qualities = [_named(bank) for bank in qualities]
+    contents = [
+        (bank, json.loads(Path(bank["quality"]).read_text(encoding="utf-8"))) for bank in qualities
+    ]
+    measures, warnings = read_qualities(contents)
+    arms = list(dict.fromkeys(read["summary"]["arm"]))
+    recipes = recipes_of(arms, settings["arms"])
+    references = References(settings["report"]["baseline"], settings["report"]["control"])
+    headline = headline_arm(settings["report"]["headline_arms"], recipes, references.baseline)
+    ours = comparison(read["summary"], read_published(published), headline, references.baseline)
+    return Inputs(
+        study=study,
+        settings=settings,
+        references=references,
+        tables=read,
+        table_paths=paths,
+        published=ours,
+        published_path=Path(published),
+        gans=[_named(gan) for gan in gans],
+        qualities=measures,
+        warnings=warnings,
+        filter_leaks=read_filter_leaks(filter_leaks),
+        versions={
+            name: version
+            for _, content in contents
+            for name, version in content["provenance"]["versions"].items()
+        },
+        arms=arms,
+        recipes=recipes,
+        headline=headline,
+    )
+
+
+def _named(bank):
+    """A GAN or bank with its fraction as a number, and a name in place of no finding."""
+    finding = bank["finding"] or NEGATIVES
+    return {**bank, "fraction": float(bank["fraction"]), "finding": finding}
