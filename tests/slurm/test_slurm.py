@@ -19,6 +19,8 @@ import yaml
 from cluster import Cluster, obstacle
 from house import House, make_real_images
 
+from rarecxr.study.configuration.jobs import ByRule
+
 ROOT = Path(__file__).parents[2]
 IMPATIENT = Path(__file__).with_name("impatient.py")
 REASON = obstacle()
@@ -28,9 +30,7 @@ pytestmark = [
 ]
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-RULES = yaml.safe_load((ROOT / "config/schema.yaml").read_text(encoding="utf-8"))["$defs"]["rule"][
-    "enum"
-]
+RULES = ("default", *ByRule.KEYS)
 # Of the study below. Torch alone takes 900 MB, and Snakemake in the job 300.
 TORCH = (
     "train_features",

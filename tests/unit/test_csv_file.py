@@ -118,7 +118,10 @@ def test_a_row_of_unlike_path_that_a_quote_swallows_is_refused_too(tmp_path):
         ("Path,Note\np1,a\n".encode("utf-16"), "UTF-16 text; save it as UTF-8, .*iconv -f UTF-16"),
         ("Path,Note\np1,a\n".encode("utf-16-le"), "UTF-16 text"),
         (codecs.BOM_UTF32_LE + "Path\n".encode("utf-32-le"), "UTF-32 text"),
-        (gzip.compress(b"Path,Note\np1,a\n"), "gzip-compressed, not a CSV file; unpack it"),
+        (
+            gzip.compress(b"Path,Note\np1,a\n", mtime=0),
+            "gzip-compressed, not a CSV file; unpack it",
+        ),
         ("\n <!DOCTYPE html>\n<html>", "a web page, .* sign in and download the file again"),
         ("<HTML><body>Sign in", "a web page"),
         ('[{"Path": "p1"}]', "JSON, not a CSV file"),
@@ -145,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     [
         ("xl/workbook.xml", "an Excel workbook, .* save the sheet as `CSV UTF-8`"),
         ("content.xml", "an OpenDocument sheet"),
-        ("train.csv", "a ZIP archive, not a CSV file; unpack it"),
+        ("train.csv", "a ZIP archive, not a CSV file; unpack"),
     ],
 )
 def test_workbooks_and_archives_are_told_apart(tmp_path, member, complaint):
