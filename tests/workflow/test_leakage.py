@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from hdf5_files import amended
 
 from rarecxr.leakage import check_leakage
 
@@ -89,7 +90,7 @@ def study(finished, tmp_path):
 
 def swap_image(path, image=None, patient=None):
     """Put another image in the place of a training set's first one."""
-    with h5py.File(path, "r+") as file:
+    with amended(path) as file:
         for name, value in (("image", image), ("patient", patient)):
             if value is not None:
                 values = file[name].asstr()[:].astype(object)
@@ -146,11 +147,15 @@ def a_fraction_that_is_not_nested(study):
     with h5py.File(small) as one, h5py.File(large) as other:
         shared = set(one["image"].asstr()[:])
         where = np.flatnonzero([image in shared for image in other["image"].asstr()[:]])[0]
-    with h5py.File(large, "r+") as file:
+    with amended(large) as file:
         for name in ("image", "patient", "filter"):
             values = np.delete(file[name].asstr()[:].astype(object), where)
             del file[name]
             file[name] = values.tolist()
+        for name in ("images", "labels"):
+            values = np.delete(file[name][:], where, axis=0)
+            del file[name]
+            file[name] = values
     return "nested fractions: .*1 images of the next smaller fraction are missing"
 
 
