@@ -36,7 +36,7 @@ _STEPS = 30
 def share_table(
     metrics: Mapping[str, FindingMetrics], references: References, ceiling: str | None
 ) -> pd.DataFrame:
-    """One row an arm and reference: its share of the ceiling.
+    """One row per arm and reference: its share of the ceiling.
 
     Where the ceiling's own interval does not lie above 0, the share is withheld: it would be a
     number over one that may be nothing.
@@ -84,7 +84,7 @@ def worth_table(
     doses: pd.DataFrame,
     baseline: str,
 ) -> pd.DataFrame:
-    """One row an arm with synthetic positives and dose: what so many are worth in real ones.
+    """One row per arm with synthetic positives and dose: how many real ones have the same effect.
 
     The gain of real positives is taken as a line through the doses of the ceiling's arm, from 0. An
     arm is worth those doses at which it does not differ from the line; the interval holds all at

@@ -1,7 +1,7 @@
 """Weighted sums of arms' mean AUROCs over all cells of a study, and ratios of two such sums.
 
-The mean over all cells is surer than any cell. A run predicts all findings at once, so its mean
-over the findings is one value; runs at different fractions are independent, unless they share
+The mean over all cells is more precise than any cell. A run predicts all findings at once, so its
+mean over the findings is one value; runs at different fractions are independent, unless they share
 their draw.
 """
 

@@ -21,7 +21,7 @@ COLUMNS = [*RUN, "finding", "real_images", "images_shown", "real_passes", "wante
 def run_table(
     predictions: Sequence[str | Path], runs: Sequence[Mapping], findings: Sequence[str]
 ) -> pd.DataFrame:
-    """One row a run and target finding, from what the runs say of themselves.
+    """One row per run and target finding, from the metadata of the predictions.
 
     Args:
         predictions: predictions.parquet of every run.
@@ -41,7 +41,7 @@ def run_table(
         if missing:
             raise ValueError(
                 f"{path}: does not say what the run was trained on ({', '.join(sorted(missing))}"
-                " missing from its metadata). Train this run anew"
+                " missing from its metadata). Train this run again"
             )
         common = {
             **{key: run[key] for key in RUN},
