@@ -30,6 +30,9 @@ def read_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     file = read_tensor_file(path, "a classifier file")
     if not isinstance(file, dict) or file.get("format") != 1:
         raise ValueError(f"{path}: not a classifier file of format 1; {REMEDY}")
+    missing = sorted({"state_dict", "architecture", "findings", "settings"} - set(file))
+    if missing:
+        raise ValueError(f"{path}: a classifier file without {', '.join(missing)}; {REMEDY}")
     state = file.pop("state_dict")
     network = build(
         file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0
