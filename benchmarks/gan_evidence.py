@@ -55,7 +55,6 @@ GAN = {
     "ema_half_life_kimg": 0.5,
     "batch_size": 16,
     "tick_kimg": 1.0,
-    "fresh_latents": True,
     "r1_gamma": 1.0,
     "device": "cpu",
     "evaluation": {"space": "classifier", "images": 200, "min_reference": 30, "keep": "best"},
