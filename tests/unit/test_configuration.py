@@ -4,7 +4,7 @@ import copy
 import math
 import re
 from pathlib import Path
-from types import NoneType
+from types import NoneType, SimpleNamespace
 from typing import get_args
 
 import jsonschema
@@ -697,6 +697,10 @@ def test_plain_values_make_the_same_section_again():
             assert type(section)(**section.plain()) == section
             assert section.with_effect().keys().isdisjoint(section.without_effect())
             assert section.with_effect() | section.without_effect() == section.plain()
+            params = section.with_effect(), SimpleNamespace(**section.without_effect())
+            assert type(section).of(*params) == section
+    with pytest.raises(ValueError, match="colour"):
+        Configuration().gan.of({"colour": 1})
 
 
 def test_what_changes_no_result_is_marked():

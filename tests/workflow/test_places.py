@@ -70,7 +70,7 @@ def test_a_prefix_of_a_module_holds_for_all_that_the_study_makes_and_for_no_file
     make_real_images(house)
     house.configure(dataset__root=root, phantom={"patients": 40, "expert_patients": 4})
     (house.folder / "second.smk").write_text(PREFIXED, encoding="utf-8")
-    until = ["--until", "cache_pixels", "label_images"]
+    until = ["--until", "label_images"]
     house.snakemake("--snakefile", "second.smk", *until, configfile=None)
     assert (house.folder / "inner/results/tiny/dataset/pixels_32.h5").exists()
     assert not (house.folder / "results").exists()
@@ -85,7 +85,7 @@ def test_a_checkout_that_is_not_written_to_has_its_results_elsewhere(tmp_path):
     for path in house.folder.rglob("*"):
         path.chmod(path.stat().st_mode & ~0o222)
     before = files(house.folder)
-    house.snakemake("--directory", str(elsewhere), "--until", "cache_pixels", "label_images")
+    house.snakemake("--directory", str(elsewhere), "--until", "label_images")
     assert files(house.folder) == before
     made = elsewhere / "results/tiny/dataset"
     assert {path.name for path in made.iterdir()} >= {"pixels_32.h5", "labels.parquet"}
@@ -105,7 +105,7 @@ def test_two_studies_of_one_checkout_run_side_by_side(house):
         subprocess.Popen(
             [
                 *(sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", name),
-                *("--until", "cache_pixels", "label_images"),
+                *("--until", "label_images"),
             ],
             cwd=house.folder,
             stdout=subprocess.PIPE,
@@ -132,7 +132,7 @@ def test_environments_in_a_shared_prefix_serve_two_checkouts(tmp_path, monkeypat
         house = House.build(tmp_path / name)
         make_real_images(house)
         conda = ["--use-conda", "--conda-prefix", str(prefix)]
-        house.snakemake(*conda, "--until", "cache_pixels", "label_images")
+        house.snakemake(*conda, "--until", "label_images")
         assert (house.folder / "results/tiny/dataset/pixels_32.h5").exists()
         # The rules ran with the Python of the environment.
         assert set((home / "runs.txt").read_text(encoding="utf-8").splitlines()) <= set(

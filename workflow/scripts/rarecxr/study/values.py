@@ -4,7 +4,8 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, get_args
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -63,6 +64,21 @@ class Section(BaseModel):
                 "contradiction", text.replace("{", "{{").replace("}", "}}"), {"found": found}
             )
         return self
+
+    @classmethod
+    def of(cls, *parts: Mapping[str, Any] | SimpleNamespace) -> Self:
+        """A section from plain values, as `plain`, `with_effect` and `without_effect` give them.
+
+        Args:
+            parts: values by key, as params of a rule have them; together all that has no default.
+
+        Raises:
+            pydantic.ValidationError: a key is unknown, or a value is none that the key takes.
+        """
+        values: dict[str, Any] = {}
+        for part in parts:
+            values |= vars(part) if isinstance(part, SimpleNamespace) else part
+        return cls.model_validate(values)
 
     def plain(self) -> dict[str, Any]:
         """All settings as plain values, keys sorted: for params of rules, JSON and checkpoints."""
