@@ -14,7 +14,7 @@ from rarecxr.data.split import (
     fraction_patients,
     positive_patients,
     rank,
-    share_out,
+    split_at_random,
     split_patients,
 )
 
@@ -53,7 +53,9 @@ def simulated(count=2000, shares=(0.14, 0.05, 0.11), seed=0):
 @given(tables(), percents, percents, seeds)
 @any_table
 def test_every_patient_is_in_exactly_one_split(table, test_percent, validation_percent, seed):
-    split = share_out(positive_patients(table, TARGETS), test_percent, validation_percent, seed)
+    split = split_at_random(
+        positive_patients(table, TARGETS), test_percent, validation_percent, seed
+    )
     assert sorted(split.index) == sorted(set(table["patient"]))
     count = len(split)
     assert (split == "test").sum() == round(test_percent / 100 * count)
@@ -65,8 +67,8 @@ def test_every_patient_is_in_exactly_one_split(table, test_percent, validation_p
 @any_table
 def test_the_reserve_takes_training_patients_alone(table, test, validation, reserve, seed):
     positives = positive_patients(table, TARGETS)
-    plain = share_out(positives, test, validation, seed)
-    split = share_out(positives, test, validation, seed, reserve)
+    plain = split_at_random(positives, test, validation, seed)
+    split = split_at_random(positives, test, validation, seed, reserve)
     apart = split == "reserve"
     assert apart.sum() == round(reserve / 100 * len(split))
     assert (plain[apart] == "train").all()
@@ -134,7 +136,8 @@ def test_order_of_rows_and_findings_does_not_count(table, test, validation, seed
     mixed = table.iloc[rows].reset_index(drop=True)[["Fracture", "patient", *TARGETS[:2]]]
     one, other = positive_patients(table, TARGETS), positive_patients(mixed, TARGETS[::-1])
     pd.testing.assert_series_equal(
-        share_out(one, test, validation, seed), share_out(other, test, validation, seed)
+        split_at_random(one, test, validation, seed),
+        split_at_random(other, test, validation, seed),
     )
     pd.testing.assert_frame_equal(rank(one, 3, seed, 0), rank(other, 3, seed, 0))
 
@@ -145,7 +148,7 @@ def test_the_rarest_finding_is_shared_out_in_proportion(table, test, validation,
     positives = positive_patients(table, TARGETS)
     rarest = positives.columns[0]
     assert positives[rarest].sum() == positives.sum().min()
-    split = share_out(positives, test, validation, seed)
+    split = split_at_random(positives, test, validation, seed)
     for name, most in (("test", 1), ("val", 2)):
         inside = split == name
         expected = positives[rarest].sum() * inside.sum() / len(split)
@@ -220,14 +223,16 @@ def test_every_patient_has_the_same_chance_to_be_in_a_fraction():
 
 def test_every_patient_has_the_same_chance_to_be_tested_on():
     positives = simulated(count=100)
-    times = sum((share_out(positives, 20, 10, seed) == "test").astype(int) for seed in range(600))
+    times = sum(
+        (split_at_random(positives, 20, 10, seed) == "test").astype(int) for seed in range(600)
+    )
     assert (times - 120).abs().max() < 4.5 * math.sqrt(600 * 0.2 * 0.8)
 
 
 def test_seeds_and_draws_make_other_choices_and_repeat_them():
     positives = simulated(count=200)
-    assert share_out(positives, 20, 10, 1).equals(share_out(positives, 20, 10, 1))
-    assert not share_out(positives, 20, 10, 1).equals(share_out(positives, 20, 10, 2))
+    assert split_at_random(positives, 20, 10, 1).equals(split_at_random(positives, 20, 10, 1))
+    assert not split_at_random(positives, 20, 10, 1).equals(split_at_random(positives, 20, 10, 2))
     orders = {
         tuple(rank(positives, 5, seed, draw)["patient"]) for seed in (1, 2) for draw in (0, 1)
     }

@@ -1,8 +1,8 @@
-"""Who is trained on, who is tested on, and in which order patients enter the fractions.
+"""The split of the patients, and the order in which training patients enter the fractions.
 
 Everything here is decided by patient, from the raw labels: a patient is positive for a finding
-if any of its images is certainly so (label 1). What becomes of uncertain labels changes nothing
-here, nor does the order of the CSV's rows or columns.
+if any of their images is labelled 1. What becomes of uncertain labels makes no difference here,
+nor does the order of the CSV's rows or columns.
 """
 
 import logging
@@ -39,16 +39,15 @@ def split_patients(
 ) -> None:
     """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
 
-    The patients of the training CSV are shared out among train, val, test and reserve so that
-    each has its part of the positives of every target finding. Those of the expert CSV are
-    `expert`. Afterwards the training patients that `thin` leaves out become `unused`; nobody else
-    moves.
+    The patients of the training CSV are split into train, val, test and reserve, stratified by
+    the target findings. Those of the expert CSV are `expert`. Afterwards the training patients
+    that `thin` leaves out become `unused`; nobody else moves.
 
     Args:
         images: the index, `images.parquet`.
         test_percent: percent of the training CSV's patients for testing.
         validation_percent: percent of them for validation.
-        target_findings: findings whose positives are shared out in proportion.
+        target_findings: findings that the split is stratified by.
         seed: seed of the choice.
         output: the split (CSV).
         thin: the share of a finding's training positives that stays, by finding; see `thin_out`.
@@ -61,7 +60,7 @@ def split_patients(
     table = pd.read_parquet(images, columns=columns)
     train = table["csv"] == "train"
     positives = positive_patients(table[train], target_findings)
-    split = share_out(positives, test_percent, validation_percent, seed, reserve_percent)
+    split = split_at_random(positives, test_percent, validation_percent, seed, reserve_percent)
     for finding in sorted(thin or {}):
         split = thin_out(table[train], split, finding, thin[finding], seed)
     _check_positives(positives, split)
@@ -151,17 +150,18 @@ def positive_patients(table: pd.DataFrame, target_findings: Sequence[str]) -> pd
     """Which patients are positive for which target finding.
 
     Args:
-        table: one row an image, with the column patient and raw labels under the findings' names.
+        table: one row for each image: patient, and raw labels under the findings' names.
         target_findings: the findings.
 
     Returns:
-        bool, one row a patient (the index, sorted), one column a finding, the rarest first.
+        bool, one row for each patient (the index, sorted), one column for each finding, the rarest
+        first.
     """
     positive = (table[sorted(target_findings)] == 1).groupby(table["patient"], sort=True).any()
     return positive[positive.sum().sort_values(kind="stable").index]
 
 
-def share_out(
+def split_at_random(
     positives: pd.DataFrame,
     test_percent: float,
     validation_percent: float,
@@ -170,10 +170,10 @@ def share_out(
 ) -> pd.Series:
     """The split (train, val, test or reserve) of each patient of `positives`, by patient.
 
-    Patients are put in line by their rarest positive finding, then the next, in random order
-    among the same, and taken from the line at even distances. So test, val and reserve have the
-    asked percent of all patients to the nearest whole one, and of the positives give or take one
-    or two.
+    Systematic sampling: patients are ordered by their rarest positive finding, then by the next,
+    at random among equals, and picked from that order at even distances. So test, val and reserve
+    have the given percent of all patients to the nearest whole number, and of the positives of
+    each finding to within one or two.
     """
     # The key keeps this apart from the draws' numbers, which come from (seed, draw).
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -194,12 +194,12 @@ def thin_out(
 ) -> pd.Series:
     """Make a finding rare among the training patients.
 
-    Of the training patients with a certain positive the given share stays, and so it does of
-    those who have none but an uncertain label, which a policy may make positive. The others become
-    `unused` with all their images. What stays at one share stays at any larger one.
+    The given share stays of the training patients who are labelled 1, and of those who are not but
+    have an uncertain label, which a policy may make positive. The others become `unused` with all
+    their images. Who stays at one share stays at any larger one.
 
     Args:
-        table: one row an image, with the column patient and raw labels under the finding's name.
+        table: one row for each image: patient, and raw labels under the finding's name.
         split: the split of each patient, which is the index.
         finding: the finding.
         share: the share that stays, above 0 and up to 1.
@@ -235,7 +235,7 @@ def rank(positives: pd.DataFrame, min_positive_patients: int, seed: int, draw: i
     """Patients of `positives` in the order in which they enter the fractions.
 
     Patients with the same positive target findings are spread evenly over the whole order, at
-    random among themselves, so that the first n patients have their part of each kind. The first
+    random among themselves, so that the first n patients hold each kind in proportion. The first
     `min_positive_patients` positives of each finding are then moved to the front.
 
     Returns:
@@ -264,8 +264,8 @@ def rank(positives: pd.DataFrame, min_positive_patients: int, seed: int, draw: i
 def _evenly(length: int, count: int, generator: np.random.Generator) -> np.ndarray:
     """A mask (length,) that takes `count` places at even distances, from a random start.
 
-    Every place has the same chance, and any stretch of the line its part of the count, give or
-    take one.
+    Every place has the same chance, and any stretch of places its proportion of the count to within
+    one.
     """
     if length == 0:
         return np.zeros(0, bool)
