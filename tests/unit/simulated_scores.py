@@ -13,8 +13,8 @@ from rarecxr.statistics.finding_metrics import METRICS, FindingMetrics
 from rarecxr.statistics.predictions import label_counts
 from rarecxr.statistics.ranking import Ranking
 
-# What becomes of the binormal logits: nothing; ties, a dozen distinct values; saturation, most
-# probabilities are 0 or 1 in float32.
+# What becomes of the binormal logits: nothing; a dozen distinct values, so that most are tied; or
+# so large that high probabilities are all 1 in float32.
 KINDS = ("continuous", "ties", "saturated")
 
 
