@@ -31,8 +31,8 @@ pytestmark = [
 
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
 RULES = ("default", *ByRule.KEYS)
-# Of the study below. A process that trains takes 1 GB, a GAN has two of them, and Snakemake in the job
-# takes 300 MB.
+# Of the study below. A process that trains takes 1 GB, a GAN has two of them, and Snakemake in the
+# job takes 300 MB.
 TORCH = (
     "train_features",
     "train_gan",
