@@ -275,7 +275,7 @@ def test_jobs_get_what_the_profile_and_the_configuration_say(undisturbed):
 def test_rules_of_seconds_share_a_job(undisturbed):
     names = [job["Comment"] for job in undisturbed.jobs()]
     assert len([name for name in names if "index_images" in name]) == 1
-    assert [name for name in names if "label_images" in name and "split_patients" in name]
+    assert [name for name in names if "index_images" in name and "split_patients" in name]
     assert [name for name in names if "evaluate" in name and "make_report" in name]
 
 
