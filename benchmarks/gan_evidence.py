@@ -157,12 +157,16 @@ def prepare(arguments, work):
     from rarecxr.classifier.feature_network import train_features
     from rarecxr.data.chexpert import index_images
     from rarecxr.data.labels import label_images
-    from rarecxr.data.pixel_cache import cache_pixels, decode_images
+    from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
     from rarecxr.data.split import draw_patients, split_patients
     from rarecxr.data.training_set import make_training_set
     from rarecxr.data.validation_set import make_validation_set
     from rarecxr.phantoms.dataset import make_phantoms
+    from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
+    from rarecxr.study.configuration.phantom import PhantomSettings
+    from rarecxr.study.configuration.pixels import PixelSettings
     from rarecxr.study.findings import FINDINGS
+    from rarecxr.study.place import Place
 
     if (work / "features.pt").exists():
         return
@@ -171,14 +175,14 @@ def prepare(arguments, work):
         root = work / "phantoms"
         make_phantoms(
             root,
+            PhantomSettings(
+                patients=arguments.patients,
+                expert_patients=1,
+                resolution=RESOLUTION,
+                prevalence={finding: 0.4},
+                seed=11,
+            ),
             arguments.jobs,
-            patients=arguments.patients,
-            expert_patients=1,
-            resolution=RESOLUTION,
-            difficulty=0.0,
-            prevalence={finding: 0.4},
-            studies_per_patient=2.0,
-            seed=11,
         )
     images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
     draw, pixels = work / "draw0.csv", work / "pixels.h5"
@@ -187,16 +191,17 @@ def prepare(arguments, work):
     split_patients(images, 20, 10, [finding], 1, split)
     draw_patients(images, split, [finding], 10, 1, 0, draw)
     shard, rejected = work / "shard.h5", work / "shard.csv"
-    decode_images(images, root, shard, rejected, RESOLUTION, "crop", 0.001, arguments.jobs)
-    cache_pixels(
-        images, [shard], [rejected], root, pixels, work / "rejected.csv",
-        work / "readable.parquet", work / "notes.csv", RESOLUTION, "crop", 0.001, "gan_evidence",
-    )  # fmt: skip
-    common = {"pixels": pixels, "labels": labels, "target_findings": [finding], "study": "evidence"}
+    decoding = PixelSettings(resolution=RESOLUTION)
+    decode_images(images, root, shard, rejected, decoding, arguments.jobs)
+    files = CacheFiles(pixels, work / "rejected.csv", work / "readable.parquet", work / "notes.csv")
+    cache_pixels(images, [shard], [rejected], root, files, decoding, "gan_evidence")
+    common = {"pixels": pixels, "labels": labels}
+    settings = {"target_findings": [finding], "resolution": RESOLUTION}
     for name, what in (("positives", finding), ("base", NEGATIVES)):
         make_training_set(
-            split=split, draw_csv=draw, output=work / f"{name}.h5", finding=what, recipe="plain",
-            fraction=100, draw=0, findings=FINDINGS, filters={}, resolution=RESOLUTION, **common,
+            split=split, draw_csv=draw, output=work / f"{name}.h5",
+            place=Place("evidence", what, "plain", 100.0, 0),
+            settings=TrainingSetSettings(findings=list(FINDINGS), **settings), **common,
         )  # fmt: skip
     # The test patients as a set of their own: what `make_validation_set` makes of a swapped split.
     swapped = pd.read_csv(split)
@@ -205,8 +210,8 @@ def prepare(arguments, work):
     for name, which in (("validation", split), ("test", work / "swapped.csv")):
         for kind, what in (("positives", finding), ("base", NEGATIVES)):
             make_validation_set(
-                split=which, output=work / f"{name}_{kind}.h5", finding=what,
-                resolution=RESOLUTION, **common,
+                split=which, output=work / f"{name}_{kind}.h5", finding=what, study="evidence",
+                settings=ValidationSetSettings(**settings), **common,
             )  # fmt: skip
     train_features(
         split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
@@ -214,7 +219,7 @@ def prepare(arguments, work):
         threads=1, architecture="resnet18", weights=None, weights_dir=None,
         resolution=RESOLUTION, batch_size=32, epochs=6, epoch_images="real", patience=None,
         learning_rate=0.001, schedule="cosine", precision="auto", device="cpu",
-        pixel_memory_mib=4000, **common,
+        pixel_memory_mib=4000, target_findings=[finding], study="evidence", **common,
     )  # fmt: skip
 
 

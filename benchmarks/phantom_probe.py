@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.configuration.phantom import PhantomSettings
 
 SHARES = {"Lung Lesion": 0.08, "Pleural Other": 0.06, "Fracture": 0.08}
 
@@ -62,12 +63,15 @@ def main() -> None:
         root = Path(folder)
         make_phantoms(
             root,
+            PhantomSettings(
+                patients=options.patients,
+                expert_patients=1,
+                resolution=96,
+                difficulty=options.difficulty,
+                prevalence=SHARES,
+                studies_per_patient=2.9,
+            ),
             options.threads,
-            patients=options.patients,
-            expert_patients=1,
-            resolution=96,
-            difficulty=options.difficulty,
-            prevalence=SHARES,
         )
         table = pd.read_csv(root / "train.csv")
         table = table[table["Frontal/Lateral"] == "Frontal"]

@@ -15,6 +15,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.configuration.phantom import PhantomSettings
+
+
+def settings(patients, resolution):
+    """CheXpert's own prevalences and number of studies."""
+    return PhantomSettings(
+        patients=patients,
+        expert_patients=max(patients // 10, 1),
+        resolution=resolution,
+        difficulty=0.3,
+        prevalence={},
+        studies_per_patient=2.9,
+    )
 
 
 def main() -> None:
@@ -25,15 +38,9 @@ def main() -> None:
     patients = max(options.images // 4, 1)
     with tempfile.TemporaryDirectory() as folder:
         # The first image of a process makes the textures: a matter of the start, not the rate.
-        warm = {"patients": 1, "expert_patients": 1, "resolution": options.resolution}
-        make_phantoms(Path(folder) / "warm", **warm)
+        make_phantoms(Path(folder) / "warm", settings(1, options.resolution))
         begin = time.process_time()
-        make_phantoms(
-            Path(folder) / "data",
-            patients=patients,
-            expert_patients=max(patients // 10, 1),
-            resolution=options.resolution,
-        )
+        make_phantoms(Path(folder) / "data", settings(patients, options.resolution))
         seconds = time.process_time() - begin
         images = len(list((Path(folder) / "data").rglob("*.jpg")))
         size = sum(path.stat().st_size for path in (Path(folder) / "data").rglob("*.jpg"))

@@ -25,6 +25,7 @@ from rarecxr.data.fingerprint import file_states, image_fingerprint
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.pixel_cache import decode_images
+from rarecxr.study.configuration.pixels import PixelSettings
 
 SIZE = (390, 320)
 
@@ -57,9 +58,7 @@ def caching(folder, count, resolution, threads):
             root=folder,
             output=Path(folder, "pixels.h5"),
             rejected=Path(folder, "rejected.csv"),
-            resolution=resolution,
-            square="crop",
-            max_rejected=0,
+            settings=PixelSettings(resolution=resolution),
             threads=number,
         )
         rates[number] = round(count / (time.perf_counter() - start))

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.configuration.phantom import PhantomSettings
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "tests/workflow/tiny.yaml"
@@ -109,11 +110,12 @@ def make_real_images(house):
     """Phantoms in a folder that the study takes for a user's own data set."""
     make_phantoms(
         root=house.folder / "data/Phantom-v1.0-small",
-        threads=1,
-        patients=60,
-        expert_patients=6,
-        resolution=64,
-        difficulty=0.0,
-        prevalence={"scale": 1.0, "Lung Lesion": 0.4},
-        seed=1,
+        settings=PhantomSettings(
+            patients=60,
+            expert_patients=6,
+            resolution=64,
+            prevalence={"scale": 1.0, "Lung Lesion": 0.4},
+            studies_per_patient=2.9,
+            seed=1,
+        ),
     )

@@ -36,7 +36,8 @@ from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict_logits
 from rarecxr.core.devices import autocast
 from rarecxr.data.image_file import ImageFile
-from rarecxr.data.pixel_cache import cache_pixels, decode_images
+from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
+from rarecxr.study.configuration.pixels import PixelSettings
 
 FINDINGS = 14
 
@@ -83,13 +84,13 @@ def make_cache(asked, keys, side):
     images, shard, rejected = work / "jpegs.parquet", work / "jpegs_0.h5", work / "jpegs_0.csv"
     table.to_parquet(images, index=False)
     threads = 1 if asked.tiny else 16
-    decode_images(images, work / "jpegs", shard, rejected, side, "crop", 0.0, threads)
-    cache = work / "jpegs.h5"
-    cache_pixels(
-        images, [shard], [rejected], work / "jpegs", cache, work / "jpegs.csv",
-        work / "readable.parquet", work / "notes.csv", side, "crop", 0.0, "gpu",
-    )  # fmt: skip
-    return cache
+    settings = PixelSettings(resolution=side)
+    decode_images(images, work / "jpegs", shard, rejected, settings, threads)
+    files = CacheFiles(
+        work / "jpegs.h5", work / "jpegs.csv", work / "readable.parquet", work / "notes.csv"
+    )
+    cache_pixels(images, [shard], [rejected], work / "jpegs", files, settings, "gpu")
+    return files.pixels
 
 
 def fit_on(case, images, precision, batch):

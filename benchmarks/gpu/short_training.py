@@ -20,7 +20,7 @@ from shared import Results, options, seconds_each, seconds_left
 from rarecxr.classifier.feature_network import train_features
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.labels import label_images
-from rarecxr.data.pixel_cache import cache_pixels, decode_images
+from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
 from rarecxr.data.split import draw_patients, split_patients
 from rarecxr.data.training_set import make_training_set
 from rarecxr.data.validation_set import make_validation_set
@@ -30,7 +30,11 @@ from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
 from rarecxr.phantoms.dataset import make_phantoms
 from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
+from rarecxr.study.configuration.phantom import PhantomSettings
+from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.findings import FINDINGS
+from rarecxr.study.place import Place
 
 FINDING = "Lung Lesion"
 NEGATIVES = "negatives"
@@ -78,14 +82,15 @@ def prepare(asked, work, side, threads):
         root = work / "phantoms"
         make_phantoms(
             root,
+            PhantomSettings(
+                patients=120 if asked.tiny else 1000,
+                expert_patients=1,
+                resolution=side,
+                prevalence={FINDING: 0.4},
+                studies_per_patient=1.5,
+                seed=11,
+            ),
             threads,
-            patients=120 if asked.tiny else 1000,
-            expert_patients=1,
-            resolution=side,
-            difficulty=0.0,
-            prevalence={FINDING: 0.4},
-            studies_per_patient=1.5,
-            seed=11,
         )
     images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
     draw, pixels = work / "draw0.csv", work / "pixels.h5"
@@ -94,21 +99,21 @@ def prepare(asked, work, side, threads):
     split_patients(images, 5, 20, [FINDING], 1, split)
     draw_patients(images, split, [FINDING], 4, 1, 0, draw)
     shard, rejected = work / "shard.h5", work / "shard.csv"
-    decode_images(images, root, shard, rejected, side, "crop", 0.001, threads)
-    cache_pixels(
-        images, [shard], [rejected], root, pixels, work / "rejected.csv",
-        work / "readable.parquet", work / "notes.csv", side, "crop", 0.001, "gpu",
-    )  # fmt: skip
-    common = {"pixels": pixels, "labels": labels, "target_findings": [FINDING], "study": "gpu"}
+    decoding = PixelSettings(resolution=side)
+    decode_images(images, root, shard, rejected, decoding, threads)
+    files = CacheFiles(pixels, work / "rejected.csv", work / "readable.parquet", work / "notes.csv")
+    cache_pixels(images, [shard], [rejected], root, files, decoding, "gpu")
+    common = {"pixels": pixels, "labels": labels}
+    settings = {"target_findings": [FINDING], "resolution": side}
     for name, finding in (("base", NEGATIVES), ("lesion", FINDING)):
         make_training_set(
-            split=split, draw_csv=draw, output=work / f"{name}.h5", finding=finding,
-            recipe="plain", fraction=100, draw=0, findings=FINDINGS, filters={}, resolution=side,
-            **common,
+            split=split, draw_csv=draw, output=work / f"{name}.h5",
+            place=Place("gpu", finding, "plain", 100.0, 0),
+            settings=TrainingSetSettings(findings=list(FINDINGS), **settings), **common,
         )  # fmt: skip
         make_validation_set(
-            split=split, output=work / f"validation_{name}.h5", finding=finding, resolution=side,
-            **common,
+            split=split, output=work / f"validation_{name}.h5", finding=finding, study="gpu",
+            settings=ValidationSetSettings(**settings), **common,
         )  # fmt: skip
     train_features(
         split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
@@ -116,7 +121,7 @@ def prepare(asked, work, side, threads):
         threads=threads, architecture="resnet18", weights=None, weights_dir=None, resolution=side,
         batch_size=32, epochs=1 if asked.tiny else 6, epoch_images="real", patience=None,
         learning_rate=0.001, schedule="cosine", precision="auto", device=asked.device.type,
-        pixel_memory_mib=4000, **common,
+        pixel_memory_mib=4000, target_findings=[FINDING], study="gpu", **common,
     )  # fmt: skip
 
 

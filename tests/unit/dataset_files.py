@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rarecxr.data.pixel_cache import cache_pixels, decode_images
+from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
+from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.findings import FINDINGS
 
 # Of a pixel cache: itself, what it lacks, the index without that, and what is odd.
@@ -78,14 +79,13 @@ def patients_of(keys):
 
 def cache(folder, images, root, name="pixels", shards=1, threads=1, watched=None, **settings):
     """Decode and join all images, as the rules do: `{name}.h5` and the files beside it."""
-    chosen = {"resolution": 16, "square": "crop", "max_rejected": 0.1, **settings}
+    chosen = PixelSettings(**{"resolution": 16, "max_rejected": 0.1, **settings})
     made = []
     for shard in range(shards):
         paths = [folder / f"{name}_{shard}{end}" for end in (".h5", "_rejected.csv")]
-        decode_images(images, root, *paths, **chosen, threads=threads, shard=shard, shards=shards)
+        decode_images(images, root, *paths, chosen, threads, shard, shards)
         made.append(paths)
-    paths = [folder / f"{name}{end}" for end in _CACHE_FILES]
-    cache_pixels(
-        images, *zip(*made, strict=True), root, *paths, **chosen, **(watched or {}), study="test"
-    )
-    return paths[0]
+    files = CacheFiles(*(folder / f"{name}{end}" for end in _CACHE_FILES))
+    parts = zip(*made, strict=True)
+    cache_pixels(images, *parts, root, files, chosen, "test", **(watched or {}))
+    return files.pixels

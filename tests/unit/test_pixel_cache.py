@@ -11,7 +11,8 @@ from PIL import Image
 
 from rarecxr.data.decode import decode
 from rarecxr.data.image_file import ImageFile
-from rarecxr.data.pixel_cache import _in_order, cache_pixels
+from rarecxr.data.pixel_cache import CacheFiles, _in_order, cache_pixels
+from rarecxr.study.configuration.pixels import PixelSettings
 
 KEYS = [f"train/patient{number:05d}/study1/view1_frontal.jpg" for number in range(70)]
 
@@ -104,13 +105,13 @@ def test_shards_of_another_index_are_refused(study):
             shards=[study / f"pixels_{shard}.h5" for shard in (0, 1)],
             left_out=[study / f"pixels_{shard}_rejected.csv" for shard in (0, 1)],
             root=study / "data",
-            output=study / "other.h5",
-            rejected=study / "rejected.csv",
-            readable=study / "readable.parquet",
-            notes=study / "notes.csv",
-            resolution=16,
-            square="crop",
-            max_rejected=0,
+            output=CacheFiles(
+                pixels=study / "other.h5",
+                rejected=study / "rejected.csv",
+                readable=study / "readable.parquet",
+                notes=study / "notes.csv",
+            ),
+            settings=PixelSettings(resolution=16),
             study="test",
         )
 
@@ -168,8 +169,3 @@ def test_the_content_follows_the_images_and_the_settings(study):
     assert content(cached(study, square="pad")) != first
     Image.new("L", (24, 20), 9).save(study / "data" / KEYS[5])
     assert content(cached(study)) != first
-
-
-def test_a_share_is_not_a_percentage(study):
-    with pytest.raises(ValueError, match="max_rejected is 5; it is a share from 0 to 1"):
-        cached(study, max_rejected=5)

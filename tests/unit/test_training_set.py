@@ -14,7 +14,9 @@ from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import draw_patients, split_patients
 from rarecxr.data.training_set import make_training_set
 from rarecxr.data.validation_set import make_validation_set
+from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
 from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
+from rarecxr.study.place import Place
 
 FILTERS = {
     "soft": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1},
@@ -58,25 +60,38 @@ def cached(study, keys):
     return cache.read(cache.rows_of(keys))
 
 
-def made(study, output, finding="Fracture", fraction=100, filters=None, **settings):
+def made(
+    study,
+    output,
+    finding="Fracture",
+    fraction=100.0,
+    filters=None,
+    split=None,
+    draw_csv=None,
+    **settings,
+):
     make_training_set(
         pixels=study / "pixels.h5",
         labels=study / "labels.parquet",
+        split=split or study / "split.csv",
+        draw_csv=draw_csv or study / "draw0.csv",
         output=output,
-        finding=finding,
-        recipe="base" if finding == NEGATIVES else "filtered",
-        fraction=fraction,
-        draw=0,
-        filters=filters or {},
-        study="test",
-        **{
-            "split": study / "split.csv",
-            "draw_csv": study / "draw0.csv",
-            "target_findings": TARGETS,
-            "findings": FINDINGS,
-            "resolution": 8,
-            **settings,
-        },
+        place=Place(
+            study="test",
+            finding=finding,
+            recipe="base" if finding == NEGATIVES else "filtered",
+            fraction=fraction,
+            draw=0,
+        ),
+        settings=TrainingSetSettings(
+            filters=filters or {},
+            **{
+                "target_findings": TARGETS,
+                "findings": list(FINDINGS),
+                "resolution": 8,
+                **settings,
+            },
+        ),
     )
     return output
 
@@ -221,7 +236,8 @@ def test_a_validation_set_holds_the_validation_patients_images_alone(study, tmp_
     output, few = tmp_path / "validation.h5", ["Fracture"]
     make_validation_set(
         pixels=study / "pixels.h5", labels=study / "labels.parquet", split=study / "split.csv",
-        output=output, finding=finding, target_findings=few, resolution=8, study="test",
+        output=output, finding=finding, study="test",
+        settings=ValidationSetSettings(target_findings=few, resolution=8),
     )  # fmt: skip
     columns = columns_of(output)
     splits = pd.read_csv(study / "split.csv").set_index("patient")["split"]
@@ -242,7 +258,8 @@ def test_a_validation_set_may_be_empty(study, tmp_path):
     output = tmp_path / "validation.h5"
     make_validation_set(
         pixels=study / "pixels.h5", labels=tmp_path / "labels.parquet", split=study / "split.csv",
-        output=output, finding="Fracture", target_findings=TARGETS, resolution=8, study="test",
+        output=output, finding="Fracture", study="test",
+        settings=ValidationSetSettings(target_findings=TARGETS, resolution=8),
     )  # fmt: skip
     empty = ImageFile(output)
     assert len(empty) == 0

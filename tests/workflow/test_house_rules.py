@@ -113,8 +113,7 @@ def test_the_slurm_profile_sends_the_rules_that_use_a_gpu_and_no_others_to_its_p
 
 @pytest.mark.parametrize(("name", "file", "text"), JOBS, ids=[rule[0] for rule in JOBS])
 def test_what_a_job_asks_for_is_in_the_configuration(name, file, text):
-    assert re.search(rf'^        mem_mb=memory\(\s*"{name}"', text, re.M)
-    assert f'        runtime=minutes("{name}"),\n' in text
+    assert re.search(rf'^        \*\*asked\(\s*"{name}"', text, re.M)
     assert not re.search(r"slurm_|partition|account", text)
 
 

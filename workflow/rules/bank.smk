@@ -20,9 +20,7 @@ rule make_bank:
         "../../envs/torch.yaml"
     threads: CONFIG.bank.threads
     resources:
-        gpu=gpus("bank"),
-        mem_mb=memory("make_bank"),
-        runtime=minutes("make_bank"),
+        **asked("make_bank", gpu=gpus("bank")),
     params:
         finding=finding_name,
         bank=bank_settings(),
@@ -51,9 +49,7 @@ rule measure_bank:
         "../../envs/torch.yaml"
     threads: CONFIG.quality.threads
     resources:
-        gpu=gpus("quality"),
-        mem_mb=memory("measure_bank"),
-        runtime=minutes("measure_bank"),
+        **asked("measure_bank", gpu=gpus("quality")),
     params:
         quality=settings("quality"),
         without_effect=without_effect(
@@ -80,8 +76,7 @@ rule measure_filters:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("measure_filters"),
-        runtime=minutes("measure_filters"),
+        **asked("measure_filters"),
     params:
         banks=PLAN.banks_of_a_cell(),
         filters=filter_settings(sorted(CONFIG.filters)),
@@ -119,8 +114,7 @@ rule describe_bank:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("describe_bank"),
-        runtime=minutes("describe_bank"),
+        **asked("describe_bank"),
     params:
         filters=recipe_filters,
         source=DATASET.name,

@@ -25,9 +25,11 @@ rule train_classifier:
         "../../envs/torch.yaml"
     threads: CONFIG.classifier.threads
     resources:
-        gpu=gpus("classifier"),
-        mem_mb=memory("train_classifier", beside=CONFIG.classifier.pixel_memory_mib),
-        runtime=minutes("train_classifier"),
+        **asked(
+            "train_classifier",
+            beside=CONFIG.classifier.pixel_memory_mib,
+            gpu=gpus("classifier"),
+        ),
     params:
         classifier=settings("classifier", without=("arms", "seeds")),
         without_effect=without_effect("classifier"),

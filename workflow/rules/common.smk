@@ -22,6 +22,7 @@ from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
+from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
@@ -74,18 +75,24 @@ wildcard_constraints:
     shard="[0-9]+",
 
 
-def settings(section, without=()):
+def settings(section, without=(), of=None):
     """What of a section can change a result, as a param: plain values in a fixed order of keys.
 
-    Snakemake compares params by their text, so the order of keys must not count.
+    Snakemake compares params by their text, so the order of keys must not count. `of` names one of
+    the section's bases where a rule needs its keys alone.
     """
-    chosen = getattr(CONFIG, section).with_effect()
+    chosen = _section(section, of).with_effect()
     return {key: value for key, value in chosen.items() if key not in without}
 
 
-def without_effect(section, **more):
+def without_effect(section, of=None, **more):
     """What of a section changes no result: Snakemake compares no params of such a type."""
-    return SimpleNamespace(**getattr(CONFIG, section).without_effect(), **more)
+    return SimpleNamespace(**_section(section, of).without_effect(), **more)
+
+
+def _section(section, of):
+    chosen = getattr(CONFIG, section)
+    return chosen if of is None else chosen.part(of)
 
 
 def chosen_settings(section, keys):
@@ -130,6 +137,11 @@ def gpus(section):
     """GPUs that a job of this section asks for."""
     chosen = getattr(CONFIG, section)
     return 0 if chosen.device == "cpu" else getattr(chosen, "devices", 1)
+
+
+def asked(rule, beside=0, **more):
+    """The resources that a job of a rule asks for."""
+    return {"mem_mb": memory(rule, beside), "runtime": minutes(rule), **more}
 
 
 def memory(rule, beside=0):

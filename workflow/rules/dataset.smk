@@ -20,8 +20,7 @@ rule make_phantoms:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=memory("make_phantoms"),
-        runtime=minutes("make_phantoms"),
+        **asked("make_phantoms"),
     params:
         phantom=settings("phantom"),
         code=code("make_phantoms.py"),
@@ -43,8 +42,7 @@ rule index_images:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("index_images"),
-        runtime=minutes("index_images"),
+        **asked("index_images"),
     params:
         views=DATASET.views,
         code=code("index_images.py"),
@@ -65,8 +63,7 @@ rule label_images:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("label_images"),
-        runtime=minutes("label_images"),
+        **asked("label_images"),
     params:
         uncertain=DATASET.uncertain.mapping(),
         blank=DATASET.blank,
@@ -89,14 +86,9 @@ rule split_patients:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("split_patients"),
-        runtime=minutes("split_patients"),
+        **asked("split_patients"),
     params:
-        split=chosen_settings(
-            "dataset",
-            ("reserve_percent", "seed", "test_percent", "thin", "validation_percent"),
-        )
-        | {"target_findings": PLAN.findings},
+        split=split_settings(),
         code=code("split_patients.py"),
     script:
         "../scripts/split_patients.py"
@@ -116,11 +108,9 @@ rule draw_patients:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("draw_patients"),
-        runtime=minutes("draw_patients"),
+        **asked("draw_patients"),
     params:
-        draws=chosen_settings("dataset", ("min_positive_patients", "seed"))
-        | {"target_findings": PLAN.findings},
+        draws=draw_settings(),
         code=code("draw_patients.py"),
     script:
         "../scripts/draw_patients.py"
@@ -165,11 +155,10 @@ rule decode_images:
         "../../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=memory("decode_images"),
-        runtime=minutes("decode_images"),
+        **asked("decode_images"),
     params:
-        cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
-        links=without_effect("dataset"),
+        pixels=settings("dataset", of=PixelSettings),
+        without_effect=without_effect("dataset", of=PixelSettings),
         root=dataset_root(),
         watched=watched_images,
         shards=DATASET.shards,
@@ -182,14 +171,8 @@ rule cache_pixels:
     """Join the decoded shares into one file of square grey images."""
     input:
         images="<dataset>/images.parquet",
-        shards=[
-            f"<dataset>/pixels_{RESOLUTION}/{shard}.h5"
-            for shard in range(DATASET.shards)
-        ],
-        left_out=[
-            f"<dataset>/pixels_{RESOLUTION}/{shard}_rejected.csv"
-            for shard in range(DATASET.shards)
-        ],
+        shards=shard_files(".h5"),
+        left_out=shard_files("_rejected.csv"),
     output:
         pixels=f"<dataset>/pixels_{RESOLUTION}.h5",
         rejected=f"<dataset>/pixels_{RESOLUTION}_rejected.csv",
@@ -202,11 +185,10 @@ rule cache_pixels:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("cache_pixels"),
-        runtime=minutes("cache_pixels"),
+        **asked("cache_pixels"),
     params:
-        cache=chosen_settings("dataset", ("max_rejected", "resolution", "square")),
-        links=without_effect("dataset"),
+        pixels=settings("dataset", of=PixelSettings),
+        without_effect=without_effect("dataset", of=PixelSettings),
         root=dataset_root(),
         watched=watched_images,
         record=watched_record(),

@@ -19,14 +19,10 @@ rule make_training_set:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("make_training_set"),
-        runtime=minutes("make_training_set"),
+        **asked("make_training_set"),
     params:
         finding=finding_name,
-        findings=DATASET.findings,
-        filters=recipe_filters,
-        target_findings=PLAN.findings,
-        resolution=CONFIG.gan.resolution,
+        images=training_set_settings,
         study=STUDY,
         code=code("make_training_set.py"),
     script:
@@ -49,12 +45,10 @@ rule make_validation_set:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("make_validation_set"),
-        runtime=minutes("make_validation_set"),
+        **asked("make_validation_set"),
     params:
         finding=finding_name,
-        target_findings=PLAN.findings,
-        resolution=CONFIG.gan.resolution,
+        images=validation_set_settings(),
         study=STUDY,
         code=code("make_validation_set.py"),
     script:
@@ -81,9 +75,11 @@ rule train_features:
         "../../envs/torch.yaml"
     threads: CONFIG.features.threads
     resources:
-        gpu=gpus("features"),
-        mem_mb=memory("train_features", beside=CONFIG.features.pixel_memory_mib),
-        runtime=minutes("train_features"),
+        **asked(
+            "train_features",
+            beside=CONFIG.features.pixel_memory_mib,
+            gpu=gpus("features"),
+        ),
     params:
         features=settings("features"),
         without_effect=without_effect("features"),
@@ -129,9 +125,7 @@ rule train_gan:
     resources:
         # One task for all of them, which starts the processes of further GPUs itself: never `tasks`,
         # with which SLURM would start the script once a GPU.
-        gpu=gpus("gan"),
-        mem_mb=memory("train_gan"),
-        runtime=minutes("train_gan"),
+        **asked("train_gan", gpu=gpus("gan")),
     params:
         finding=finding_name,
         gan=gan_settings,

@@ -70,6 +70,24 @@ def watched_record():
     return placed(PATHS.pattern("images_state", f"pixels_{DATASET.resolution}.csv"))
 
 
+def split_settings():
+    """What the split of the patients depends on."""
+    keys = ("reserve_percent", "seed", "test_percent", "thin", "validation_percent")
+    return chosen_settings("dataset", keys) | {"target_findings": PLAN.findings}
+
+
+def draw_settings():
+    """What the order of the training patients depends on."""
+    keys = ("min_positive_patients", "seed")
+    return chosen_settings("dataset", keys) | {"target_findings": PLAN.findings}
+
+
+def shard_files(end):
+    """A file of every shard of the pixel cache, in their order."""
+    folder = f"<dataset>/pixels_{DATASET.resolution}"
+    return [f"{folder}/{shard}{end}" for shard in range(DATASET.shards)]
+
+
 def shard_file(path):
     """An output that is removed when the cache is there, unless the study keeps its shards."""
     return path if DATASET.keep_shards else temp(path)
@@ -81,6 +99,20 @@ def shard_file(path):
 def recipe_filters(wildcards):
     """The filters of a recipe, by name, with their parameters."""
     return filter_settings(CONFIG.recipes.get(wildcards.recipe, []))
+
+
+def validation_set_settings():
+    """What a set of validation images depends on."""
+    return {"resolution": CONFIG.gan.resolution, "target_findings": PLAN.findings}
+
+
+def training_set_settings(wildcards):
+    """What the training set of a GAN depends on."""
+    return {
+        "filters": recipe_filters(wildcards),
+        "findings": DATASET.findings,
+        **validation_set_settings(),
+    }
 
 
 def base_gan(wildcards):

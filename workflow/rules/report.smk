@@ -24,8 +24,7 @@ rule check_leakage:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=memory("check_leakage"),
-        runtime=minutes("check_leakage"),
+        **asked("check_leakage"),
     params:
         gans=PLAN.gans(),
         banks=PLAN.banks(),
@@ -79,8 +78,7 @@ rule evaluate:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=memory("evaluate"),
-        runtime=minutes("evaluate"),
+        **asked("evaluate"),
     params:
         runs=PLAN.runs(),
         doses={
@@ -141,8 +139,7 @@ rule make_report:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=memory("make_report"),
-        runtime=minutes("make_report"),
+        **asked("make_report"),
     params:
         gans=PLAN.shown_banks(),
         banks=PLAN.banks(),

@@ -5,6 +5,7 @@ from rarecxr.core.job_log import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.data.validation_set import make_validation_set
+from rarecxr.study.configuration.image_sets import ValidationSetSettings
 
 make_validation_set(
     pixels=snakemake.input.pixels,
@@ -12,8 +13,7 @@ make_validation_set(
     split=snakemake.input.split,
     output=snakemake.output.validation_set,
     finding=snakemake.params.finding,
-    target_findings=snakemake.params.target_findings,
-    resolution=snakemake.params.resolution,
+    settings=ValidationSetSettings.of(snakemake.params.images),
     study=snakemake.params.study,
     code=snakemake.params.code,
 )

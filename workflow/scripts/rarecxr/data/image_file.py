@@ -22,11 +22,10 @@ import numpy as np
 from rarecxr.core.files import REMEDY, written_whole
 from rarecxr.core.hdf5 import checked_content, create_hdf5, open_hdf5, read_attributes
 from rarecxr.core.provenance import write_attributes
+from rarecxr.study.recipes import NO_FILTER
 
 # Images of one step of a copy, in bytes: large enough for the disk, small beside the memory.
 BLOCK_BYTES = 1 << 26
-# Name of the filter of images that no filter changed, in the column `filter` of a training set.
-UNFILTERED = "none"
 
 # The column of each image's CRC-32.
 _CHECKSUM = "checksum"
@@ -95,7 +94,7 @@ class ImageFile:
         """Rows (n,) int64 of the images that are no filtered copies of others."""
         if "filter" not in self.columns:
             return np.arange(len(self))
-        return np.flatnonzero(self.columns["filter"] == UNFILTERED)
+        return np.flatnonzero(self.columns["filter"] == NO_FILTER)
 
     def rows_of(self, keys: Sequence[str]) -> np.ndarray:
         """Rows (n,) int64 at which the images of `keys` stand in the file.

@@ -6,7 +6,6 @@ one that fails costs one share.
 
 import collections
 import concurrent.futures
-import functools
 import hashlib
 import logging
 import os
@@ -26,6 +25,7 @@ from rarecxr.data.image_bytes import look_at, read_bytes
 from rarecxr.data.image_checks import level_percentiles, note, refuse_shared_files
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.image_folder import ImageFolder
+from rarecxr.study.configuration.pixels import PixelSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +46,33 @@ class _Read(NamedTuple):
     levels: np.ndarray
 
 
+class CacheFiles(NamedTuple):
+    """What `cache_pixels` writes.
+
+    Attributes:
+        pixels: the cache (`ImageFile`), with the columns of a shard but `levels`.
+        rejected: CSV of what is not in the cache: image, row, reason, patient.
+        readable: the rows of the index that are in the cache (Parquet). Whatever follows starts
+            from them, so that nothing counts or promises images that cannot be read.
+        notes: CSV of what is odd about images that are in the cache: image, row, note, detail
+            (`rarecxr.data.image_checks`).
+    """
+
+    pixels: str | os.PathLike
+    rejected: str | os.PathLike
+    readable: str | os.PathLike
+    notes: str | os.PathLike
+
+
 def decode_images(
     images: str | os.PathLike,
     root: str | os.PathLike,
     output: str | os.PathLike,
     rejected: str | os.PathLike,
-    resolution: int,
-    square: str,
-    max_rejected: float,
+    settings: PixelSettings,
     threads: int,
     shard: int = 0,
     shards: int = 1,
-    follow_links: bool = False,
 ) -> None:
     """Decode one share of the index's images into a file of its own.
 
@@ -72,44 +87,42 @@ def decode_images(
             index from 0), `digest` (SHA-256 of the image's file), `bits` (uint8, of a 16-bit file's
             samples, 0 for other files) and `levels` ((N, 5) uint8, percentiles of grey levels).
         rejected: CSV of what is not in the shard: image, row, reason.
-        resolution: side of the cached images in pixels.
-        square: how an image becomes square, `crop` or `pad`.
-        max_rejected: share of all images that may be rejected, 0 to 1.
+        settings: how images are found, decoded and made square.
         threads: number of threads.
-        shard: which of the shares, from 0. They are consecutive and as large, but for one image.
+        shard: number of this share, from 0. Shares are consecutive; their sizes differ by one
+            image at most.
         shards: number of shares.
-        follow_links: whether links below the root may lead out of it.
 
     Raises:
         ValueError: a link leads out of the root and may not, or more images of this share are
             missing or unreadable than of all may be. They are then listed in a file beside
             `rejected`, `…_all.csv`, which is nobody's output and therefore outlives the job.
     """
-    if not 0 <= max_rejected <= 1:
-        raise ValueError(f"max_rejected is {max_rejected}; it is a share from 0 to 1")
     everything = pd.read_parquet(images, columns=["image"])["image"].tolist()
     start, stop = (len(everything) * number // shards for number in (shard, shard + 1))
     keys = everything[start:stop]
-    refuse = functools.partial(
-        _refuse_too_many, total=len(everything), max_rejected=max_rejected, root=root
-    )
     listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
     listed.unlink(missing_ok=True)
 
-    folder = ImageFolder(root, follow_links)
+    folder = ImageFolder(root, settings.follow_links)
     places = {key: folder.place(key) for key in keys}
     _refuse_links_out(folder, places)
     # Missing files first: a wrong root shows in seconds, not after all the rest is decoded.
     looks = ((key, _lacking(place)) for key, place in places.items())
     reasons = {key: reason for key, reason in looks if reason is not None}
     row_of = {key: row for row, key in enumerate(keys, start)}
-    refuse(_reasons(reasons, row_of), listed=listed)
+
+    def refuse() -> None:
+        table = _reasons(reasons, row_of)
+        _refuse_too_many(table, len(everything), settings.max_rejected, root, listed)
+
+    refuse()
 
     known: dict[str, _Read] = {}
 
     def columns() -> dict[str, Any]:
         # All have been looked at now, and nothing is written if too many were refused.
-        refuse(_reasons(reasons, row_of), listed=listed)
+        refuse()
         found = [known[key] for key in keys if key in known]
         return {
             "image": [key for key in keys if key in known],
@@ -119,8 +132,8 @@ def decode_images(
             "levels": np.array([each.levels for each in found], np.uint8).reshape(-1, 5),
         }
 
-    batches = _decoded(places, resolution, square, threads, known, reasons)
-    write_image_file(output, batches, len(keys), resolution, columns)
+    batches = _decoded(places, settings, threads, known, reasons)
+    write_image_file(output, batches, len(keys), settings.resolution, columns)
     _write_table(rejected, _reasons(reasons, row_of))
 
 
@@ -129,16 +142,10 @@ def cache_pixels(
     shards: Sequence[str | os.PathLike],
     left_out: Sequence[str | os.PathLike],
     root: str | os.PathLike,
-    output: str | os.PathLike,
-    rejected: str | os.PathLike,
-    readable: str | os.PathLike,
-    notes: str | os.PathLike,
-    resolution: int,
-    square: str,
-    max_rejected: float,
+    output: CacheFiles,
+    settings: PixelSettings,
     study: str,
     code: str | None = None,
-    follow_links: bool = False,
     fingerprint: str | None = None,
     record: str | os.PathLike | None = None,
 ) -> None:
@@ -149,24 +156,16 @@ def cache_pixels(
         shards: all shards in their order, and
         left_out: what each of them left out, CSV.
         root: the data set's folder.
-        output: the cache (`ImageFile`), with the columns of a shard but `levels`.
-        rejected: CSV of what is not in the cache: image, row, reason, patient.
-        readable: the rows of the index that are in the cache (Parquet). Whatever follows starts
-            from them, so that nothing counts or promises images that nobody can see.
-        notes: CSV of what is odd about images that are in the cache: image, row, note, detail
-            (`rarecxr.data.image_checks`).
-        resolution: side of the cached images in pixels.
-        square: how an image became square.
-        max_rejected: share of the images that may be rejected, 0 to 1.
+        output: the files to write.
+        settings: those that the shards were made with.
         study: name of the study.
         code: digest of the code, for the provenance.
-        follow_links: as in `decode_images`.
         fingerprint: of the images before the first was decoded; None if they are not watched.
         record: where to note which files were decoded, see `write_record`.
 
     Raises:
         ValueError: the shards are not those of this index, more than `max_rejected` of the
-            images are missing or unreadable, or one image file stands under several patients.
+            images are missing or unreadable, or several patients have one and the same image file.
     """
     index = pd.read_parquet(images)
     table = pd.concat([pd.read_csv(path, dtype=_REASON_TYPES) for path in left_out])
@@ -183,28 +182,29 @@ def cache_pixels(
             "remove the folder, so that they are made anew"
         )
     table["patient"] = index["patient"].to_numpy()[table["row"]]
-    listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
+    rejected = Path(output.rejected)
+    listed = rejected.with_name(f"{rejected.stem}_all.csv")
     listed.unlink(missing_ok=True)
-    _refuse_too_many(table, len(index), max_rejected, root, listed)
+    _refuse_too_many(table, len(index), settings.max_rejected, root, listed)
     if len(table):
         log.warning("%d of %d images are not cached, see %s", len(table), len(index), rejected)
     known = pd.DataFrame({name: columns[name] for name in ("image", "row", "digest", "bits")})
     known["patient"] = index["patient"].to_numpy()[columns["row"]]
-    same = Path(rejected).with_name(f"{Path(output).stem}_same_files.csv")
+    same = rejected.with_name(f"{Path(output.pixels).stem}_same_files.csv")
     refuse_shared_files(known.drop(columns="bits"), root, same)
 
     levels = columns.pop("levels")
-    made_from = provenance(
-        study, {"resolution": resolution, "square": square}, {"images": images}, code=code
-    )
+    stated = {"resolution": settings.resolution, "square": settings.square}
+    made_from = provenance(study, stated, {"images": images}, code=code)
     batches = (batch for part in parts for batch in part.batches())
-    write_image_file(output, batches, len(known), resolution, columns, made_from)
-    with written_whole(readable) as temporary:
+    size = settings.resolution
+    write_image_file(output.pixels, batches, len(known), size, columns, made_from)
+    with written_whole(output.readable) as temporary:
         index.iloc[columns["row"]].to_parquet(temporary, index=False)
-    _write_table(notes, note(known, ImageFile(output), levels))
+    _write_table(output.notes, note(known, ImageFile(output.pixels), levels))
     _write_table(rejected, table)
     if fingerprint and record:
-        folder = ImageFolder(root, follow_links)
+        folder = ImageFolder(root, settings.follow_links)
         _write_record(folder, columns, table["image"].tolist(), fingerprint, record)
 
 
@@ -239,8 +239,7 @@ def _refuse_links_out(folder: ImageFolder, places: Mapping[str, str]) -> None:
 
 def _decoded(
     places: dict[str, str],
-    resolution: int,
-    square: str,
+    settings: PixelSettings,
     threads: int,
     known: dict[str, _Read],
     reasons: dict[str, str],
@@ -251,7 +250,7 @@ def _decoded(
     """
 
     def decode_task(task: list[str]) -> list[tuple[str, _Read | str]]:
-        return [(key, _read(places[key], resolution, square)) for key in task]
+        return [(key, _read(places[key], settings)) for key in task]
 
     keys = list(places)
     tasks = [keys[start : start + TASK_IMAGES] for start in range(0, len(keys), TASK_IMAGES)]
@@ -269,11 +268,11 @@ def _decoded(
             bar.update(len(results))
 
 
-def _read(path: str, resolution: int, square: str) -> _Read | str:
+def _read(path: str, settings: PixelSettings) -> _Read | str:
     """What an image's file decodes to, or why it cannot be used."""
     try:
         data = read_bytes(path)
-        pixels, bits = decode(data, resolution, square)
+        pixels, bits = decode(data, settings.resolution, settings.square)
     except Unreadable as error:
         return str(error)
     return _Read(pixels, hashlib.sha256(data).hexdigest(), bits, level_percentiles(pixels))

@@ -1,8 +1,7 @@
 """The images that one PGGAN is trained on: real ones of one finding, and their filtered copies."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,13 @@ from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
 from rarecxr.data.filters import apply
 from rarecxr.data.finding_images import of_finding
-from rarecxr.data.image_file import UNFILTERED, ImageFile, write_image_file
+from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import fraction_patients
+from rarecxr.study.configuration.image_sets import TrainingSetSettings
 from rarecxr.study.findings import ALL, NEGATIVES
+from rarecxr.study.place import Place
+from rarecxr.study.recipes import NO_FILTER
 
 
 def make_training_set(
@@ -23,15 +25,8 @@ def make_training_set(
     split: str | os.PathLike,
     draw_csv: str | os.PathLike,
     output: str | os.PathLike,
-    finding: str,
-    recipe: str,
-    fraction: float | str,
-    draw: int | str,
-    target_findings: Sequence[str],
-    findings: Sequence[str],
-    filters: Mapping[str, Mapping[str, Any]],
-    resolution: int,
-    study: str,
+    place: Place,
+    settings: TrainingSetSettings,
     code: str | None = None,
 ) -> None:
     """Gather one finding's training images of one fraction, and filter them.
@@ -45,64 +40,51 @@ def make_training_set(
         split: the split, `split.csv`.
         draw_csv: the patients' ranks, `draw{draw}.csv`.
         output: the training set (HDF5): `images` (N, resolution, resolution) uint8, the
-            columns `image`, `patient` and `filter` (`none`, or the filter's name), and
+            columns `image`, `patient` and `filter` (the filter's name, or `NO_FILTER`), and
             `labels` (N, L) float32 in {0, 1, NaN} with the L `findings` as an attribute. The
             real images come first, then a copy of all of them through each filter.
-        finding: the target finding, or `NEGATIVES` or `ALL`.
-        recipe: name of the recipe, for the record.
-        fraction: percent of the training patients.
-        draw: number of the draw, for the record.
-        target_findings: the study's target findings.
-        findings: names of the L labels.
-        filters: by name, the kind and parameters of each filter of the recipe.
-        resolution: side of the images in pixels, the cache's divided by a whole number.
-        study: name of the study.
+        place: whose training set it is; recipe and draw are for the record.
+        settings: what it depends on beside these files.
         code: digest of the code, for the provenance.
 
     Raises:
         ValueError: the fraction has no such image, or the files are not of one study.
     """
-    chosen = _choose(labels, split, draw_csv, fraction, finding, target_findings, findings)
-    names = sorted(filters)
+    chosen = _choose(labels, split, draw_csv, place, settings)
+    names = sorted(settings.filters)
     cache = ImageFile(pixels)
     rows = cache.rows_of(chosen["image"].tolist())
     copies = 1 + len(names)
     columns = {
         "image": chosen["image"].tolist() * copies,
         "patient": chosen["patient"].tolist() * copies,
-        "filter": np.repeat([UNFILTERED, *names], len(rows)).astype(object),
-        "labels": np.tile(chosen[list(findings)].to_numpy(np.float32), (copies, 1)),
+        "filter": np.repeat([NO_FILTER, *names], len(rows)).astype(object),
+        "labels": np.tile(chosen[settings.findings].to_numpy(np.float32), (copies, 1)),
     }
-    settings = {
-        "target_findings": sorted(target_findings),
-        "filters": {name: dict(filters[name]) for name in names},
-        "resolution": resolution,
-    }
+    stated = settings.plain() | {"target_findings": sorted(settings.target_findings)}
+    del stated["findings"]
     made_from = {"labels": labels, "split": split, "draw": draw_csv}
     attributes = {
-        **provenance(study, settings, made_from, code=code),
-        "finding": finding,
-        "findings": list(findings),
-        "recipe": recipe,
-        "fraction": float(fraction),
-        "draw": int(draw),
+        **provenance(place.study, stated, made_from, code=code),
+        **place.in_study(),
+        "findings": settings.findings,
         "pixels": cache.content,
     }
-    batches = _batches(cache, rows, resolution, [None, *(filters[name] for name in names)])
-    write_image_file(output, batches, len(rows) * copies, resolution, columns, attributes)
+    batches = _batches(cache, rows, settings, names)
+    size = settings.resolution
+    write_image_file(output, batches, len(rows) * copies, size, columns, attributes)
 
 
 def _choose(
     labels: str | os.PathLike,
     split: str | os.PathLike,
     draw_csv: str | os.PathLike,
-    fraction: float | str,
-    finding: str,
-    target_findings: Sequence[str],
-    findings: Sequence[str],
+    place: Place,
+    settings: TrainingSetSettings,
 ) -> pd.DataFrame:
     """Image, patient and labels of the fraction's training images that belong to the finding."""
-    patients = fraction_patients(draw_csv, fraction)
+    finding, target_findings = place.finding, settings.target_findings
+    patients = fraction_patients(draw_csv, place.fraction)
     splits = pd.read_csv(split).set_index("patient")["split"]
     strangers = [patient for patient in patients if splits.get(patient) != "train"]
     if strangers:
@@ -110,7 +92,7 @@ def _choose(
             f"{draw_csv}: {strangers[0]} and {len(strangers) - 1} others are not in the training "
             f"split of {split}; the two files belong to different studies, make them anew"
         )
-    columns = list(dict.fromkeys([*target_findings, *findings]))
+    columns = list(dict.fromkeys([*target_findings, *settings.findings]))
     table = pd.read_parquet(labels, columns=["image", "patient", *columns])
     inside = table[table["patient"].isin(set(patients))]
     chosen = of_finding(inside, finding, target_findings)
@@ -118,8 +100,8 @@ def _choose(
         negative = f"an image that is negative for {', '.join(target_findings)}"
         what = {NEGATIVES: negative, ALL: "an image"}.get(finding, f"an image with {finding}")
         raise ValueError(
-            f"{labels}: none of the {len(patients)} training patients in {fraction} % has {what}; "
-            "use a larger fraction or raise dataset.min_positive_patients"
+            f"{labels}: none of the {len(patients)} training patients in {place.fraction:g} % has "
+            f"{what}; use a larger fraction or raise dataset.min_positive_patients"
         )
     return chosen
 
@@ -127,13 +109,14 @@ def _choose(
 def _batches(
     cache: ImageFile,
     rows: np.ndarray,
-    resolution: int,
-    filters: Sequence[Mapping[str, Any] | None],
+    settings: TrainingSetSettings,
+    names: list[str],
 ) -> Iterator[np.ndarray]:
-    """Reduced images under each filter in turn, as (n, resolution, resolution) uint8."""
+    """Reduced images and their copies through each filter, (n, resolution, resolution) uint8."""
+    filters = [None, *(settings.filters[name].plain() for name in names)]
     with Progress(len(rows) * len(filters), unit="images") as bar:
-        for settings in filters:
+        for parameters in filters:
             for images in cache.batches(rows):
-                batch = reduce_area(images, resolution)
-                yield batch if settings is None else apply(batch, **settings)
+                batch = reduce_area(images, settings.resolution)
+                yield batch if parameters is None else apply(batch, **parameters)
                 bar.update(len(batch))

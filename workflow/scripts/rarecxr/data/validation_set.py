@@ -1,7 +1,6 @@
 """Real images of the validation patients: what synthetic images of a finding are compared with."""
 
 import os
-from collections.abc import Sequence
 
 import pandas as pd
 
@@ -9,6 +8,7 @@ from rarecxr.core.provenance import provenance
 from rarecxr.data.finding_images import of_finding
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.resize import reduce_area
+from rarecxr.study.configuration.image_sets import ValidationSetSettings
 
 
 def make_validation_set(
@@ -17,8 +17,7 @@ def make_validation_set(
     split: str | os.PathLike,
     output: str | os.PathLike,
     finding: str,
-    target_findings: Sequence[str],
-    resolution: int,
+    settings: ValidationSetSettings,
     study: str,
     code: str | None = None,
 ) -> None:
@@ -34,26 +33,26 @@ def make_validation_set(
         output: the validation set (HDF5): `images` (N, resolution, resolution) uint8 and the
             columns `image` and `patient`.
         finding: a target finding, or `NEGATIVES` or `ALL`.
-        target_findings: the study's target findings.
-        resolution: side of the images in pixels, the cache's divided by a whole number.
+        settings: what it depends on beside these files.
         study: name of the study.
         code: digest of the code, for the provenance.
 
     Raises:
         ValueError: the files are not of one study, or the finding is not the study's.
     """
+    target_findings = settings.target_findings
     splits = pd.read_csv(split)
     patients = splits.loc[splits["split"] == "val", "patient"]
     table = pd.read_parquet(labels, columns=["image", "patient", *target_findings])
     used = of_finding(table[table["patient"].isin(set(patients))], finding, target_findings)
     cache = ImageFile(pixels)
     rows = cache.rows_of(used["image"].tolist())
-    settings = {"target_findings": sorted(target_findings), "resolution": resolution}
+    stated = {"target_findings": sorted(target_findings), "resolution": settings.resolution}
     attributes = {
-        **provenance(study, settings, {"labels": labels, "split": split}, code=code),
+        **provenance(study, stated, {"labels": labels, "split": split}, code=code),
         "finding": finding,
         "pixels": cache.content,
     }
     columns = {name: used[name].tolist() for name in ("image", "patient")}
-    batches = (reduce_area(images, resolution) for images in cache.batches(rows))
-    write_image_file(output, batches, len(rows), resolution, columns, attributes)
+    batches = (reduce_area(images, settings.resolution) for images in cache.batches(rows))
+    write_image_file(output, batches, len(rows), settings.resolution, columns, attributes)

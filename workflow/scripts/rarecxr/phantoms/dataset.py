@@ -11,7 +11,6 @@ import io
 import logging
 import math
 import os
-from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -27,6 +26,7 @@ from rarecxr.phantoms.labels import Rates, make_rates, sample_studies
 from rarecxr.phantoms.render import render
 from rarecxr.phantoms.sites import sample_sites
 from rarecxr.phantoms.support_devices import sample_devices
+from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.findings import FINDINGS, SUPPORT_DEVICES
 
 logger = logging.getLogger(__name__)
@@ -44,79 +44,39 @@ MAX_STUDIES = 24
 
 @dataclass(frozen=True)
 class Plan:
-    """What is the same for all patients: see `make_phantoms` for the meaning of each."""
+    """What is the same for all patients.
 
-    seed: int
-    resolution: int
-    difficulty: float
+    Attributes:
+        settings: the section `phantom`.
+        rates: how often each finding is present and labelled.
+        unknown_sex: number of the patient whose sex is not known.
+        age_zero: numbers of the patients whose age is given as 0.
+    """
+
+    settings: PhantomSettings
     rates: Rates
-    studies_per_patient: float
-    lateral_share: float
-    jpeg_quality: int
     unknown_sex: int
     age_zero: tuple[int, ...]
 
 
-def make_phantoms(
-    root: str | os.PathLike,
-    threads: int = 1,
-    *,
-    patients: int = 2000,
-    expert_patients: int = 200,
-    resolution: int = 320,
-    difficulty: float = 0.3,
-    prevalence: Mapping[str, float] | None = None,
-    uncertain: float = 1.0,
-    uncertain_present: float = 0.5,
-    studies_per_patient: float = 2.9,
-    lateral_share: float = 0.145,
-    jpeg_quality: int = 90,
-    seed: int = 0,
-) -> None:
+def make_phantoms(root: str | os.PathLike, settings: PhantomSettings, threads: int = 1) -> None:
     """Write a whole data set of phantoms below `root`: train.csv, valid.csv, train/, valid/.
 
-    A patient's images depend on `seed` and the patient's number alone, not on `threads` or on
+    A patient's images depend on the seed and the patient's number alone, not on `threads` or on
     how many patients there are. Two exceptions are chosen among all: one patient has the sex
     Unknown (and one frontal image), and a few have age 0, as in CheXpert.
 
     Args:
         root: the folder; it may hold other files, those four are replaced.
+        settings: the section `phantom`.
         threads: processes.
-        patients: in train.csv.
-        expert_patients: in valid.csv, one study each, without blank or uncertain labels.
-        resolution: pixels on an image's shorter side, at least 32 (CheXpert-v1.0-small: 320).
-        difficulty: 0 (findings easy to see) to 1 (barely visible).
-        prevalence: `scale` and shares by finding, see `make_rates`.
-        uncertain: multiplies CheXpert's shares of uncertain labels.
-        uncertain_present: share of uncertain cases that show the finding, faintly.
-        studies_per_patient: mean number of studies in train.csv, 1 or more.
-        lateral_share: share of images that are lateral views, 0 to 0.4.
-        jpeg_quality: 1 to 95.
-        seed: of everything that is drawn at random.
-
-    Raises:
-        ValueError: a number out of range, or see `make_rates`.
     """
-    _check("patients", patients, 1, 10**6)
-    _check("expert_patients", expert_patients, 1, 10**6)
-    _check("resolution", resolution, 32, 2048)
-    _check("difficulty", difficulty, 0, 1)
-    _check("uncertain", uncertain, 0, 2)
-    _check("uncertain_present", uncertain_present, 0, 1)
-    _check("studies_per_patient", studies_per_patient, 1, 8)
-    _check("lateral_share", lateral_share, 0, 0.4)
-    _check("jpeg_quality", jpeg_quality, 1, 95)
-    rates = make_rates(prevalence or {}, uncertain, uncertain_present)
-    chooser = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    patients = settings.patients
+    chooser = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(0,)))
     chosen = chooser.permutation(patients) + 1
     plan = Plan(
-        seed=seed,
-        resolution=resolution,
-        difficulty=difficulty,
-        rates=rates,
-        studies_per_patient=studies_per_patient,
-        lateral_share=lateral_share,
-        jpeg_quality=jpeg_quality,
+        settings=settings,
+        rates=make_rates(settings.prevalence, settings.uncertain, settings.uncertain_present),
         unknown_sex=int(chosen[0]),
         # CheXpert has three such rows, one of them the one of unknown sex.
         age_zero=tuple(int(number) for number in chosen[:3]),
@@ -124,13 +84,8 @@ def make_phantoms(
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     _write_split(root, "train", range(1, patients + 1), plan, threads)
-    experts = range(patients + 1, patients + expert_patients + 1)
+    experts = range(patients + 1, patients + settings.expert_patients + 1)
     _write_split(root, "valid", experts, plan, threads)
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"phantom.{name} is {value}; give a number from {low} to {high}")
 
 
 def _write_split(root: Path, split: str, numbers: range, plan: Plan, threads: int) -> None:
@@ -170,9 +125,9 @@ def _write_patients(arguments: tuple[str, str, range, Plan]) -> list[str]:
 
 
 def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[str]:
-    expert = split == "valid"
+    expert, settings = split == "valid", plan.settings
     person, history, camera = (
-        np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=(1, number, part)))
+        np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(1, number, part)))
         for part in range(3)
     )
     female = bool(person.random() < 0.41)
@@ -183,12 +138,12 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
     unknown = not expert and number == plan.unknown_sex
     sex = "Unknown" if unknown else "Female" if female else "Male"
     shown_age = 0 if not expert and number in plan.age_zero else age
-    count = 1 if expert or unknown else _study_count(history, plan.studies_per_patient)
+    count = 1 if expert or unknown else _study_count(history, settings.studies_per_patient)
     lines = []
     for index, study in enumerate(sample_studies(history, plan.rates, count, expert), start=1):
-        views = ["AP"] if unknown else study_views(camera, study.illness, plan.lateral_share)
+        views = ["AP"] if unknown else study_views(camera, study.illness, settings.lateral_share)
         grades = {
-            finding: grade_of(severity, plan.difficulty)
+            finding: grade_of(severity, settings.difficulty)
             for finding, severity in study.severity.items()
         }
         place = folder / f"patient{number:05d}" / f"study{index}"
@@ -197,8 +152,8 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
             kind = "lateral" if view == "Lateral" else "frontal"
             name = f"view{i}_{kind}.jpg"
             pose = sample_pose(camera, view)
-            picture = render(anatomy, sites, pose, grades, plan.resolution)
-            (place / name).write_bytes(encode(picture, plan.jpeg_quality))
+            picture = render(anatomy, sites, pose, grades, settings.resolution)
+            (place / name).write_bytes(encode(picture, settings.jpeg_quality))
             path = f"{TOP_FOLDER}/{split}/patient{number:05d}/study{index}/{name}"
             first = (path, sex, str(shown_age), kind.capitalize())
             projection = "" if kind == "lateral" else view

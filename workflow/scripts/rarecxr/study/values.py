@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from rarecxr.study.findings import FINDINGS
 
 Value = TypeVar("Value")
+Part = TypeVar("Part", bound="Section")
 
 
 class NoEffect:
@@ -79,6 +80,10 @@ class Section(BaseModel):
         for part in parts:
             values |= vars(part) if isinstance(part, SimpleNamespace) else part
         return cls.model_validate(values)
+
+    def part(self, kind: type[Part]) -> Part:
+        """The settings that a section has from `kind`, one of its bases."""
+        return kind.of({name: value for name, value in self if name in kind.model_fields})
 
     def plain(self) -> dict[str, Any]:
         """All settings as plain values, keys sorted: for params of rules, JSON and checkpoints."""

@@ -5,16 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rarecxr.study.configuration.pixels import CacheSettings
 from rarecxr.study.findings import FINDINGS
 from rarecxr.study.values import (
     DISTINCT,
-    NO_EFFECT,
     ByFinding,
     FileName,
     Finding,
     Section,
     Seed,
-    Share,
     Text,
     UserPath,
     near,
@@ -27,8 +26,8 @@ Fraction = Annotated[float, Field(ge=0.01, le=100)]
 Kept = Annotated[float, Field(gt=0, le=1)]
 
 
-class DatasetSettings(Section):
-    """The images, their labels and the split of the patients."""
+class SourceSettings(Section):
+    """The folder and the files that the images and labels are read from."""
 
     root: UserPath | None = None
     """Folder in CheXpert-v1.0-small's layout.
@@ -54,17 +53,17 @@ class DatasetSettings(Section):
 
     Its images are never trained on.
     """
-    follow_links: Annotated[bool, NO_EFFECT] = False
-    """Whether links below the root may lead to files outside of it.
-
-    The root itself may always be a link.
-    """
     watch_images: bool = True
     """Whether a replaced image is noticed.
 
     The size and time of every file that the CSV files name is looked at when the workflow starts
     (about 2 s per 100,000 files on a local disk). Only with a root.
     """
+
+
+class LabelSettings(Section):
+    """Which images and labels are used, and what becomes of uncertain and blank labels."""
+
     views: Annotated[list[View], Field(min_length=1), DISTINCT] = ["AP", "PA"]
     """Views that are used: AP, PA, LL, RL and Frontal (of unknown direction) are frontals."""
     findings: Annotated[list[Finding], Field(min_length=1), DISTINCT] = list(FINDINGS)
@@ -96,24 +95,11 @@ class DatasetSettings(Section):
     else masked, so that a finding is compared with healthy chests alone and AUCs are higher.
     ignore: masked, for labels that say 0 where there is nothing (CheXpert's hardly do).
     """
-    resolution: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 64
-    """Side of the cached square images in pixels, not below gan.resolution."""
-    square: Literal["crop", "pad"] = "crop"
-    """How an image becomes square: crop keeps the centre, pad adds black bars."""
-    shards: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Number of jobs that decode the images.
 
-    About one for 10,000 images. The cache is the same for any number, but another number makes it
-    anew, and all that follows from it.
-    """
-    keep_shards: bool = False
-    """Whether the decoded parts of the cache are kept.
 
-    They take as much room as the cache and are needed again only where it is lost. Every other file
-    of a study is an input of something that may be asked for later.
-    """
-    max_rejected: Share = 0.001
-    """Share of images that may be missing or unreadable before the run stops."""
+class SplitSettings(Section):
+    """How the patients are split, and which of them a classifier sees."""
+
     test_percent: Percent = 20.0
     """Percent of the patients for testing."""
     validation_percent: Percent = 15.0
@@ -144,6 +130,11 @@ class DatasetSettings(Section):
     """
     seed: Seed = 1
     """Seed of the split; draws of the fractions add their number to it."""
+
+
+# Fields come in the order of the bases from the last one on.
+class DatasetSettings(SplitSettings, CacheSettings, LabelSettings, SourceSettings):
+    """The images, their labels and the split of the patients."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
         """Names that are not among the findings, fractions that share a folder, one CSV twice."""

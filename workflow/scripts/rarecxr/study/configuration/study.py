@@ -9,19 +9,12 @@ from pydantic import Field
 from rarecxr.study.configuration.bank import BankSettings, QualitySettings
 from rarecxr.study.configuration.classifier import ClassifierSettings, FeatureSettings
 from rarecxr.study.configuration.dataset import DatasetSettings
+from rarecxr.study.configuration.filters import Filter, Gaussian, Minimum, Unsharp
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.configuration.jobs import JobSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.configuration.report import ReportSettings
-from rarecxr.study.configuration.training import (
-    Arm,
-    Filter,
-    Gaussian,
-    Minimum,
-    Recipe,
-    TransformSettings,
-    Unsharp,
-)
+from rarecxr.study.configuration.training import Arm, Recipe, TransformSettings
 from rarecxr.study.recipes import BASE, CONDITIONAL, FILTER_LEAK, NO_FILTER
 from rarecxr.study.values import ArmName, Name, Section, Text, near
 

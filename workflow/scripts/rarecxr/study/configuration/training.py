@@ -1,49 +1,15 @@
-"""What GANs and classifiers are trained on: filters, recipes, arms and transforms."""
+"""What GANs and classifiers are trained on: recipes, arms and transforms."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Discriminator, Field
+from pydantic import Field
 
 from rarecxr.study.values import DISTINCT, ByFinding, Name, Section, Share
 
-Side = Literal[3, 5, 7, 9, 11, 13, 15]
-Sigma = Annotated[float, Field(gt=0, le=50)]
 HalfShare = Annotated[float, Field(ge=0, le=0.5)]
 
 
-class Gaussian(Section):
-    """A Gaussian blur."""
-
-    kind: Literal["gaussian"]
-    """Kind of the filter."""
-    size_px: Side
-    """Side of the filter in pixels."""
-    sigma_px: Sigma
-    """Standard deviation in pixels."""
-
-
-class Unsharp(Section):
-    """An unsharp mask."""
-
-    kind: Literal["unsharp"]
-    """Kind of the filter."""
-    sigma_px: Sigma
-    """Standard deviation of the blur in pixels."""
-    amount: Annotated[float, Field(gt=0, le=10)]
-    """Weight of the sharpening."""
-
-
-class Minimum(Section):
-    """A minimum filter (erosion)."""
-
-    kind: Literal["minimum"]
-    """Kind of the filter."""
-    size_px: Side
-    """Side of the filter in pixels."""
-
-
-Filter = Annotated[Gaussian | Unsharp | Minimum, Discriminator("kind")]
 Recipe = Annotated[list[Name], DISTINCT]
 
 
