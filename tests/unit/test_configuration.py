@@ -13,6 +13,8 @@ import yaml
 
 from rarecxr.study.architectures import ARCHITECTURES
 from rarecxr.study.check import RENAMED, check
+from rarecxr.study.configuration.dataset import DatasetSettings
+from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import Configuration, doubts
 from rarecxr.study.documents import reference, schema_text
 from rarecxr.study.schema import json_schema
@@ -725,3 +727,15 @@ def test_architectures_are_torchvisions():
     import torchvision
 
     assert tuple(torchvision.models.list_models(module=torchvision.models)) == ARCHITECTURES
+
+
+def test_a_part_of_a_section_has_the_keys_of_its_base_and_no_others():
+    dataset = DatasetSettings(resolution=128, max_rejected=0.5, thin={"Fracture": 0.5})
+    part = dataset.part(PixelSettings)
+    assert type(part) is PixelSettings
+    assert part.plain() == {
+        "follow_links": False,
+        "max_rejected": 0.5,
+        "resolution": 128,
+        "square": "crop",
+    }

@@ -99,7 +99,7 @@ def test_no_patient_is_in_both_csvs(root):
         set(pd.read_csv(root / name)["Path"].str.extract(r"(patient\d{5})")[0])
         for name in ("train.csv", "valid.csv")
     ]
-    assert [len(p) for p in patients] == [SMALL["patients"], SMALL["expert_patients"]]
+    assert [len(p) for p in patients] == [SMALL.patients, SMALL.expert_patients]
     assert not patients[0] & patients[1]
 
 
@@ -149,8 +149,8 @@ def test_images_are_grey_jpegs_with_the_shorter_side_asked_for(root, split):
     for path in table["Path"]:
         with Image.open(root / path.split("/", 1)[1]) as image:
             assert (image.format, image.mode) == ("JPEG", "L")
-            assert min(image.size) == SMALL["resolution"]
-            assert max(image.size) <= 1.3 * SMALL["resolution"] + 1
+            assert min(image.size) == SMALL.resolution
+            assert max(image.size) <= 1.3 * SMALL.resolution + 1
             shapes.add(image.size)
     assert {w > h for w, h in shapes} == {True, False}
 

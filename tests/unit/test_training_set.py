@@ -140,7 +140,7 @@ def test_each_filter_makes_one_copy_of_every_image(study, tmp_path, monkeypatch)
 
 
 def test_it_says_where_it_comes_from(study, tmp_path):
-    about = ImageFile(made(study, tmp_path / "set.h5", fraction="50", filters=FILTERS)).attributes
+    about = ImageFile(made(study, tmp_path / "set.h5", fraction=50.0, filters=FILTERS)).attributes
     assert about["finding"] == "Fracture"
     assert (about["recipe"], about["fraction"], about["draw"]) == ("filtered", 50, 0)
     assert about["study"] == "test"
