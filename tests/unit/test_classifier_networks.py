@@ -31,6 +31,7 @@ def test_densenet121_has_the_parameters_of_its_paper_but_for_the_last_layer():
         ("convnext_tiny", 32),
         ("swin_t", 32),
         ("vit_b_32", 64),
+        ("small_resnet10", 32),
     ],
 )
 def test_every_family_gives_one_logit_a_finding(architecture, resolution):
@@ -43,6 +44,19 @@ def test_every_family_gives_one_logit_a_finding(architecture, resolution):
     head = model.get_submodule(head_name(model))
     assert head.weight.grad is not None
     assert len(head.weight) == 5
+
+
+def test_the_small_network_has_ten_layers_and_sees_the_whole_image():
+    model = build("small_resnet10", outputs=14, resolution=64, seed=0).eval()
+    # Those of the shortcuts do not count as layers.
+    layers = [
+        m for m in model.modules() if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)
+    ]
+    assert len(layers) + 1 == 10
+    assert 0.30e6 < sum(p.numel() for p in model.parameters()) < 0.32e6
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    model(images)[0, 0].backward()
+    assert (images.grad.abs().sum(1) > 0).all()
 
 
 def test_the_same_seed_gives_the_same_network_and_leaves_the_random_state_alone():

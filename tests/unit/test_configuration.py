@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from rarecxr.study.architectures import ARCHITECTURES
+from rarecxr.study.architectures import TORCHVISION
 from rarecxr.study.check import RENAMED, check
 from rarecxr.study.configuration.dataset import DatasetSettings
 from rarecxr.study.configuration.pixels import PixelSettings
@@ -576,6 +576,10 @@ CONTRADICTIONS = {
         {"dataset": {"expert_csv": "train.csv"}},
         "dataset.expert_csv: got train.csv, which is train_csv too; takes another file, or null",
     ),
+    "weights of ImageNet that there are not": (
+        {"classifier": {"architecture": "small_resnet10", "weights": "imagenet"}},
+        "classifier.weights: got imagenet; there are no such weights of small_resnet10",
+    ),
     "more labels than rows": (
         {"phantom": {"prevalence": {"Edema": 0.97}}},
         "phantom.prevalence.Edema: Edema would be positive in 0.970 and uncertain in 0.058",
@@ -726,7 +730,7 @@ def test_what_changes_no_result_is_marked():
 def test_architectures_are_torchvisions():
     import torchvision
 
-    assert tuple(torchvision.models.list_models(module=torchvision.models)) == ARCHITECTURES
+    assert tuple(torchvision.models.list_models(module=torchvision.models)) == TORCHVISION
 
 
 def test_a_part_of_a_section_has_the_keys_of_its_base_and_no_others():

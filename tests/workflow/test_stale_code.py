@@ -189,6 +189,7 @@ REACH = {
     "rarecxr.classifier.feature_network": {"train_features"},
     "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING},
+    "rarecxr.classifier.small_resnet": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.prediction": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.prediction_file": {*CLASSIFIERS, "evaluate"},

@@ -1,4 +1,4 @@
-"""The classifier's network: any classification model of torchvision, for grey images."""
+"""The classifier's network for grey images: a model of torchvision, or a small one."""
 
 import functools
 from pathlib import Path
@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
+from rarecxr.classifier import small_resnet
 from rarecxr.classifier.weights import read_weights
 
 # Outputs that help training ImageNet alone, dropped here: parts of weight files with no place.
@@ -22,14 +23,14 @@ def build(
 ) -> nn.Module:
     """A network with one logit for each finding, on the CPU.
 
-    It is torchvision's model as it is, with `outputs` in place of the 1000 classes, so its
-    `state_dict` loads into the same model of torchvision. Images go in through
-    `network_input`.
+    All but `small_resnet10` are torchvision's models as they are, with `outputs` in place of the
+    1000 classes, so that their `state_dict` loads into the same model of torchvision. Images go in
+    through `network_input`.
 
     Shapes: (N, 3, resolution, resolution) -> (N, outputs).
 
     Args:
-        architecture: name of a torchvision classification model.
+        architecture: name of a torchvision classification model, or small_resnet10.
         outputs: number of logits.
         resolution: side of the images in pixels.
         seed: seed of the random initialization. The last layer depends on it always, the
@@ -37,14 +38,13 @@ def build(
         weights: file of pretrained weights for all layers but the last.
 
     Raises:
-        ValueError: torchvision has no such model, it cannot take images of this size, or the
+        ValueError: there is no such model, it cannot take images of this size, or the
             weights are another architecture's.
     """
-    known = torchvision.models.list_models(module=torchvision.models)
+    known = [*torchvision.models.list_models(module=torchvision.models), small_resnet.NAME]
     if architecture not in known:
         raise ValueError(
-            f"classifier.architecture: got {architecture!r}; torchvision's classification models "
-            f"are {', '.join(known)}"
+            f"classifier.architecture: got {architecture!r}; the models are {', '.join(known)}"
         )
     options = {}
     if architecture in ("googlenet", "inception_v3"):
@@ -56,9 +56,12 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model = torchvision.models.get_model(
-                architecture, weights=None, num_classes=outputs, **options
-            )
+            if architecture == small_resnet.NAME:
+                model = small_resnet.SmallResNet(outputs)
+            else:
+                model = torchvision.models.get_model(
+                    architecture, weights=None, num_classes=outputs, **options
+                )
             with torch.no_grad():
                 model.eval()(torch.zeros(1, 3, resolution, resolution))
         except (AssertionError, RuntimeError, ValueError) as error:
@@ -125,6 +128,8 @@ def _load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
 @functools.cache
 def _normalization(architecture: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of the channels in torchvision's preset, (1, 3, 1, 1) each."""
+    if architecture == small_resnet.NAME:
+        architecture = "resnet18"
     preset = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
     # What is kept for later steps must be fit for training, whoever asks first.
     with torch.inference_mode(False):

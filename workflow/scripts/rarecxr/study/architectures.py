@@ -5,7 +5,7 @@ take seconds.
 """
 
 # torchvision 0.26's classification models: list_models(module=torchvision.models).
-ARCHITECTURES = (
+TORCHVISION = (
     "alexnet",
     "convnext_base",
     "convnext_large",
@@ -87,3 +87,5 @@ ARCHITECTURES = (
     "wide_resnet101_2",
     "wide_resnet50_2",
 )
+
+ARCHITECTURES = (*TORCHVISION, "small_resnet10")

@@ -1,10 +1,11 @@
 """The classifiers, and the networks in whose features synthetic images are measured."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from rarecxr.study.architectures import ARCHITECTURES
+from rarecxr.study.architectures import ARCHITECTURES, TORCHVISION
 from rarecxr.study.values import (
     DISTINCT,
     NO_EFFECT,
@@ -48,7 +49,10 @@ class NetworkSettings(Section):
     """What the classifiers and the feature networks have in common."""
 
     architecture: Literal[ARCHITECTURES] = "densenet121"  # type: ignore[valid-type]
-    """A classification model of torchvision by its name there."""
+    """A classification model of torchvision by its name there, or small_resnet10.
+
+    small_resnet10 has 0.3 million weights, for images of 32 to 128 pixels where there is no GPU.
+    """
     weights: UserPath | None = None
     """What it starts from: imagenet, the path of a file of weights, or null for random weights.
 
@@ -87,6 +91,17 @@ class NetworkSettings(Section):
     """Seconds between two saves of the resume file."""
     threads: Threads = 1
     """CPU threads of one job; they change the last bits of a result."""
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Weights of ImageNet for a network that has none."""
+        if self.weights == "imagenet" and self.architecture not in TORCHVISION:
+            yield (
+                "weights",
+                (
+                    f"got imagenet; there are no such weights of {self.architecture}: takes the "
+                    "path of a file of its weights, or null"
+                ),
+            )
 
 
 class FeatureSettings(NetworkSettings):
