@@ -1,10 +1,11 @@
 """Files are whole or not there."""
 
 import hashlib
+import os
 
 import pytest
 
-from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.files import digest_file, intact, sha256, written_whole
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -24,7 +25,8 @@ def test_the_place_holds_the_old_file_until_the_new_one_is_whole(tmp_path):
         assert not path.exists()
         assert temporary.suffix == ".csv"
     assert path.read_text(encoding="utf-8") == "new"
-    assert [file.name for file in path.parent.iterdir()] == ["auc.csv"]
+    names = sorted(file.name for file in path.parent.iterdir())
+    assert names == [".auc.csv.sha256", "auc.csv"]
 
 
 def test_a_folder_replaces_a_folder(tmp_path):
@@ -41,3 +43,58 @@ def test_sha256_is_that_of_the_content(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "x").write_bytes(content)
     assert sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+def write(path, text):
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def test_a_noted_digest_is_what_sha256sum_writes_and_follows_the_file(tmp_path):
+    path = tmp_path / "auc.csv"
+    for text in ("old", "new"):
+        write(path, text)
+        line = digest_file(path).read_text(encoding="utf-8")
+        assert line == f"{hashlib.sha256(text.encode()).hexdigest()}  auc.csv\n"
+        assert intact(path) == path
+
+
+def test_a_file_that_changed_since_it_was_written_is_refused_with_a_remedy(tmp_path):
+    path = tmp_path / "auc.csv"
+    write(path, "0.75")
+    path.write_text("0.85", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"auc\.csv: damaged, or changed .*run the workflow again"):
+        intact(path)
+    write(path, "0.85")
+    intact(path)
+
+
+def test_a_write_that_is_cut_short_leaves_no_digest_of_other_content(tmp_path, monkeypatch):
+    path = tmp_path / "auc.csv"
+    write(path, "old")
+    replace, calls = os.replace, []
+
+    def killed(number):
+        def step(*arguments):
+            calls.append(arguments)
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            replace(*arguments)
+
+        return step
+
+    for number in (1, 2):
+        calls.clear()
+        monkeypatch.setattr(os, "replace", killed(number))
+        with pytest.raises(KeyboardInterrupt):
+            write(path, "new")
+        monkeypatch.undo()
+        assert not digest_file(path).exists()
+        assert intact(path).read_text(encoding="utf-8") == ("old", "new")[number - 1]
+
+
+def test_digests_are_not_noted_where_nobody_reads_them(tmp_path):
+    write(tmp_path / "page.html", "<p>")
+    with written_whole(tmp_path / "train.csv", noted=False) as temporary:
+        temporary.touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "train.csv"]

@@ -13,7 +13,7 @@ from hdf5_files import amended
 from interruptions import child, run_under_kills, wait_until_locked
 from PIL import Image
 
-from rarecxr.core.provenance import write_json
+from rarecxr.core.json_file import write_json
 from rarecxr.core.resume import SLOTS
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.training import train

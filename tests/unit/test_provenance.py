@@ -5,7 +5,8 @@ import json
 
 import h5py
 
-from rarecxr.core.provenance import digest, provenance, write_attributes, write_json
+from rarecxr.core.json_file import write_json
+from rarecxr.core.provenance import digest, provenance, write_attributes
 
 
 def test_the_order_of_settings_does_not_count_but_their_values_do():

@@ -1,11 +1,13 @@
 """Files of tensors: read as they were written, or refused by name without running anything."""
 
+import io
 import os
 
 import pytest
 import torch
 
 from rarecxr.classifier.prediction import read_model
+from rarecxr.classifier.weights import read_weights
 from rarecxr.core.tensors import from_bytes, read_tensor_file, to_bytes
 
 
@@ -29,10 +31,10 @@ class Harmful:
 
 def test_what_is_no_file_of_tensors_is_refused_by_name(tmp_path):
     path = tmp_path / "model.pt"
-    with pytest.raises(FileNotFoundError, match=r"model\.pt: no such file, where a model is"):
+    with pytest.raises(FileNotFoundError, match=r"model\.pt: no such file"):
         read_tensor_file(path, "a model")
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"model\.pt: an empty file, where a model is expected; "):
+    with pytest.raises(ValueError, match=r"model\.pt: an empty file; "):
         read_tensor_file(path, "a model")
     torch.save({"harm": Harmful(tmp_path / "done")}, path)
     with pytest.raises(
@@ -41,7 +43,7 @@ def test_what_is_no_file_of_tensors_is_refused_by_name(tmp_path):
         read_tensor_file(path, "a model")
     assert "weights_only" not in str(error.value)
     assert not (tmp_path / "done").exists()
-    with pytest.raises(ValueError, match="a folder or a device, where a model is expected"):
+    with pytest.raises(ValueError, match="a folder or a device"):
         read_tensor_file(tmp_path, "a model")
     os.mkfifo(tmp_path / "pipe.pt")
     with pytest.raises(ValueError, match=r"pipe\.pt: a folder or a device"):
@@ -59,3 +61,38 @@ def test_a_damaged_classifier_names_itself_and_what_to_do(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="without architecture, findings, settings"):
         read_model(path)
+
+
+def test_every_part_of_an_archive_is_compared_with_its_checksum(tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(to_bytes({"weights": torch.arange(1000.0)}))
+    whole = bytearray(path.read_bytes())
+    place = whole.index(torch.tensor(500.0).numpy().tobytes())
+    whole[place] ^= 1
+    path.write_bytes(whole)
+    # torch alone reads another number and says nothing.
+    assert not torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(1000.0))
+    with pytest.raises(ValueError, match=r"model\.pt: damaged, or not a model \(the checksum of"):
+        read_tensor_file(path, "a model")
+
+
+def test_bytes_that_hold_objects_are_refused_without_torchs_advice(tmp_path):
+    harmful = io.BytesIO()
+    torch.save({"harm": Harmful(tmp_path / "done")}, harmful)
+    with pytest.raises(ValueError, match=r"resume_0\.pt: not a state: .*could run code") as error:
+        from_bytes(harmful.getvalue(), "resume_0.pt", "a state")
+    assert "weights_only" not in str(error.value)
+    assert not (tmp_path / "done").exists()
+    with pytest.raises(ValueError, match=r"bytes: damaged, or not tensors"):
+        from_bytes(b"{}"[:0])
+
+
+def test_refused_weights_say_what_to_give_and_not_how_to_drop_the_protection(tmp_path):
+    path = tmp_path / "mine.pth"
+    torch.save({"harm": Harmful(tmp_path / "done")}, path)
+    with pytest.raises(ValueError, match=r"mine\.pth: .*give a model's state_dict") as error:
+        read_weights(path)
+    assert "weights_only" not in str(error.value)
+    # Files of torchvision's first years are no archives.
+    torch.save({"a.weight": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(path)["a.weight"], torch.ones(2))

@@ -1,6 +1,7 @@
 """Promises that every rule and script keeps, read from their text."""
 
 import ast
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -125,6 +126,43 @@ def test_checkpoints_are_loaded_without_unpickling():
     for path in (ROOT / "workflow/scripts").rglob("*.py"):
         for call in re.findall(r"torch\.load\(.*", path.read_text(encoding="utf-8")):
             assert "weights_only=True" in call, f"{path.name}: {call}"
+
+
+# The one reader of each kind of file, which refuses what is damaged by name; and by the call that
+# reads it where it stands.
+READERS = {
+    "pd.read_csv": {"core/tables.py"},
+    "pd.read_parquet": {"core/tables.py"},
+    "pq.read_schema": {"core/tables.py"},
+    "torch.load": {"core/tensors.py"},
+    "h5py.File": {"core/hdf5.py"},
+    "np.load": {"bank/sample_sheet.py"},
+    "json.load": set(),
+    "Image.open": {"report/images.py", "data/decode.py"},
+}
+# Everything else by which these packages read whole files.
+OTHER_READERS = re.compile(
+    r"pd\.(read_(?!csv|parquet)\w+|HDFStore|ExcelFile)|np\.(loadtxt|genfromtxt|fromfile)"
+    r"|pq\.(read_table|ParquetFile|read_pandas|read_metadata)|pickle\.loads?|joblib\.load"
+)
+
+
+def test_artifacts_are_read_by_the_shared_readers_alone():
+    library = ROOT / "workflow/scripts/rarecxr"
+    found = {name: set() for name in READERS}
+    for path in [*library.rglob("*.py"), *SCRIPTS]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            call, place = ast.unparse(node.func), os.path.relpath(path, library)
+            if call in found:
+                found[call].add(place)
+            # Not of a file, but of what one holds: text, lines of other processes.
+            if call == "json.loads" and place != "core/json_file.py":
+                argument = ast.unparse(node.args[0])
+                assert not re.search(r"read_(text|bytes)|open\(", argument), f"{place}: {argument}"
+            assert not OTHER_READERS.fullmatch(call), f"{place}: {call}"
+    assert found == READERS
 
 
 def test_the_catalogues_standardised_usage_is_kept():

@@ -8,14 +8,15 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.json_file import read_json
 from rarecxr.core.provenance import digest_of_images
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
@@ -145,11 +146,11 @@ class _Study:
         self._banks = {_place(bank): bank["bank"] for bank in banks}
         self._runs = runs
         self._labels_path, self._split_path, self._draw_paths = labels, split, draws
-        images = pd.read_parquet(labels, columns=["image", "patient"])
+        images = read_parquet(labels, columns=["image", "patient"])
         self._patient_of = images.set_index("image")["patient"]
-        self._split_rows = pd.read_csv(split, dtype=str)
+        self._split_rows = read_csv(split, ["patient", "split"], str)
         self._split_of = self._split_rows.drop_duplicates("patient").set_index("patient")["split"]
-        self._rejected = set(pd.read_csv(rejected, dtype=str)["image"])
+        self._rejected = set(read_csv(rejected, ["image"], str)["image"])
         self._label_of: dict[str, pd.Series] = {}
         self._inside: dict[tuple[float, int], set[str]] = {}
         self._trained_on: dict[tuple[float, int], dict[str, Any]] = {}
@@ -168,7 +169,7 @@ class _Study:
 
     def draws_hold_training_patients(self) -> Iterator[_Look]:
         for path in self._draw_paths:
-            look, patients = _Look(path), pd.read_csv(path)["patient"]
+            look, patients = _Look(path), read_csv(path, ["patient"])["patient"]
             wrong = patients[patients.map(self._split_of) != "train"].tolist()
             look.none_of(wrong, len(patients), "patients are not for training")
             twice = patients[patients.duplicated()].tolist()
@@ -217,7 +218,7 @@ class _Study:
     def generators(self) -> Iterator[_Look]:
         for (_, fraction, draw, finding), gan in self._gans.items():
             look = _Look(gan["metadata"])
-            told = json.loads(Path(gan["metadata"]).read_text(encoding="utf-8"))
+            told = read_json(gan["metadata"], ["generator_digest", "inputs"])
             inputs = told["inputs"]
             look.same(told["generator_digest"], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
@@ -268,7 +269,7 @@ class _Study:
     def reserve(self, validation_sets) -> Iterator[_Look]:
         apart = set(self._split_of.index[self._split_of == RESERVED])
         for path in self._draw_paths:
-            look, patients = _Look(path), pd.read_csv(path)["patient"]
+            look, patients = _Look(path), read_csv(path, ["patient"])["patient"]
             wrong = patients[patients.isin(apart)].tolist()
             look.none_of(wrong, len(patients), "patients were set apart")
             yield look
@@ -280,7 +281,7 @@ class _Study:
             yield look
         for run in self._runs:
             look = _Look(run["predictions"])
-            table = pd.read_parquet(run["predictions"], columns=["image"])
+            table = read_parquet(run["predictions"], columns=["image"])
             patients = table["image"].map(self._patient_of)
             wrong = table.loc[patients.isin(apart), "image"].tolist()
             look.none_of(wrong, len(table), "images are of patients who were set apart")
@@ -301,7 +302,7 @@ class _Study:
     def classifiers(self) -> Iterator[_Look]:
         for run in self._runs:
             look = _Look(run["predictions"])
-            told = pd.read_parquet(run["predictions"], columns=["image"]).attrs
+            told = read_parquet(run["predictions"], columns=["image"]).attrs
             look.same(told.get("trained_on"), self._expected(_cell(run)), "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
@@ -323,7 +324,7 @@ class _Study:
     def predictions(self) -> Iterator[_Look]:
         for run in self._runs:
             look = _Look(run["predictions"])
-            table = pd.read_parquet(run["predictions"], columns=["image", "patient", "split"])
+            table = read_parquet(run["predictions"], columns=["image", "patient", "split"])
             patients = table["image"].map(self._patient_of)
             wrong = table.loc[table["patient"] != patients, "image"].tolist()
             look.none_of(wrong, len(table), "images have another patient than in the study")
@@ -339,7 +340,7 @@ class _Study:
     def _labels(self, finding) -> pd.Series:
         """The labels of a finding, by image."""
         if finding not in self._label_of:
-            table = pd.read_parquet(self._labels_path, columns=["image", finding])
+            table = read_parquet(self._labels_path, columns=["image", finding])
             self._label_of[finding] = table.set_index("image")[finding]
         return self._label_of[finding]
 

@@ -254,7 +254,7 @@ def export_png(
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    from rarecxr.core.provenance import write_json
+    from rarecxr.core.json_file import write_json
     from rarecxr.study.findings import slug
 
     folder = Path(folder)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.json_file import read_json
 from rarecxr.data.image_file import ImageFile
 from rarecxr.study.findings import NEGATIVES
 
@@ -61,7 +62,7 @@ def write_datasheet(
     """
     with Bank(bank) as made:
         about, number, side = made.attributes, len(made), made.resolution
-    measured = json.loads(Path(quality).read_text(encoding="utf-8"))
+    measured = read_json(quality)
     real = ImageFile(positives)
     unnamed = _PHANTOMS if phantom else "a data set that the configuration does not name"
     source = _as_text(source) if source else unnamed

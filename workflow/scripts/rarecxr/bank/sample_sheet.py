@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
-from rarecxr.core.files import written_whole
+from rarecxr.core.files import REMEDY, intact, written_whole
 from rarecxr.core.order import evenly
 from rarecxr.data.image_file import ImageFile, blocks
 
@@ -81,17 +81,17 @@ def read_sheet(path: str | os.PathLike, number: int = IMAGES) -> Sheet:
         FileNotFoundError: no such file.
         ValueError: the file is damaged, or is no sample sheet.
     """
+    path = intact(path)
     try:
         with np.load(path) as file:
             rows = {name: evenly(file[name], number) for name in ("real", "synthetic", "nearest")}
             return Sheet(**rows, n_real=int(file["n_real"]), n_synthetic=int(file["n_synthetic"]))
-    except FileNotFoundError:
+    except PermissionError:
         raise
     except Exception as error:
         # Whatever a damaged archive raises: its parts are packed in several ways.
         raise ValueError(
-            f"{path}: damaged, or no sample sheet of a bank ({error}); remove the file and run the "
-            "workflow again, which makes it anew"
+            f"{path}: damaged, or no sample sheet of a bank ({error}); {REMEDY}"
         ) from None
 
 

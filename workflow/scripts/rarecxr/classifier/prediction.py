@@ -10,7 +10,8 @@ from torch import nn
 
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.core.devices import autocast, choose_device
-from rarecxr.core.tensors import REMEDY, read_tensor_file
+from rarecxr.core.files import REMEDY
+from rarecxr.core.tensors import read_tensor_file
 
 # Images of one step. Without gradients the memory is small whatever the resolution.
 BATCH = 64

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.tables import read_parquet
 
 KEYS = ("image", "patient", "split")
 # What a file's metadata call its values.
@@ -53,7 +54,7 @@ def read_predictions(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         ValueError: the values are not logits.
     """
-    table = pd.read_parquet(path)
+    table = read_parquet(path)
     if table.attrs.get("scale") != _SCALE:
         raise ValueError(
             f"{path}: its metadata say {table.attrs.get('scale')!r} about the scale of its values,"

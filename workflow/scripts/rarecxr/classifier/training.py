@@ -31,6 +31,7 @@ from rarecxr.core.devices import choose_device, choose_precision
 from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.core.tensors import to_bytes
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.split import JUDGED, RESERVED, fraction_patients
@@ -317,13 +318,7 @@ def _images(
     Columns: image, patient, the findings, split, place (row of the cache) and digest (of the
     image's file).
     """
-    import pyarrow.parquet
-
-    available = pyarrow.parquet.read_schema(labels).names
-    missing = [name for name in findings if name not in available]
-    if missing:
-        raise ValueError(f"{labels}: has no column {', '.join(missing)}; it has {available}")
-    table = pd.read_parquet(labels, columns=["image", "patient", *findings])
+    table = read_parquet(labels, columns=["image", "patient", *findings])
     values = table[list(findings)].to_numpy()
     odd = ~(np.isnan(values) | (values == 0) | (values == 1))
     if odd.any():
@@ -342,7 +337,7 @@ def _images(
     table["place"] = cache.rows_of(table["image"])
     table["digest"] = cache.columns["digest"][table["place"]]
 
-    splits = pd.read_csv(split, dtype=str)
+    splits = read_csv(split, ["patient", "split"], str)
     table = table.merge(splits[["patient", "split"]], on="patient", how="left", validate="m:1")
     nowhere = table["split"].isna()
     if nowhere.any():

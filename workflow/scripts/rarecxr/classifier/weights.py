@@ -12,6 +12,7 @@ import torch
 import torchvision
 
 from rarecxr.core.files import sha256
+from rarecxr.core.tensors import read_tensor_file
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +77,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: the file holds anything but tensors by name.
     """
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path}: not a file of weights that torch can read ({error})") from None
+    tensors = read_tensor_file(
+        path, "a file of weights", "give a model's state_dict, written by torch.save"
+    )
     if isinstance(tensors, dict) and isinstance(tensors.get("state_dict"), dict):
         tensors = tensors["state_dict"]
     if not isinstance(tensors, dict) or not all(

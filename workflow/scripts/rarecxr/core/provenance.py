@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.files import sha256
 
 # Import name and distribution name of what can change a number.
 _PACKAGES = {
@@ -88,9 +88,3 @@ def write_attributes(file, values: Mapping[str, Any], **more: Any) -> None:
             continue
         plain = isinstance(value, str | int | float)
         file.attrs[name] = value if plain else json.dumps(value, sort_keys=True)
-
-
-def write_json(path: str | os.PathLike, values: Mapping[str, Any]) -> None:
-    """Write `values` as JSON, whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

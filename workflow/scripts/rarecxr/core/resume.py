@@ -173,7 +173,7 @@ class ResumeStore:
         self._generation = 1 - SLOTS.index(newest.name)
         with open(newest, "rb") as file:
             file.readline()
-            return from_bytes(file.read())
+            return from_bytes(file.read(), str(newest), "the state of a training")
 
     # Handlers only take note: the log may be in the middle of a line.
 

@@ -3,13 +3,13 @@
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-# What helps against a file that is not as it should be.
-REMEDY = "remove the file and run the workflow again, which makes it anew"
+from rarecxr.core.files import REMEDY, intact
 
 
 def to_bytes(content: Any) -> bytes:
@@ -22,38 +22,60 @@ def to_bytes(content: Any) -> bytes:
     return buffer.getvalue()
 
 
-def from_bytes(payload: bytes) -> Any:
-    """What `to_bytes` was given, with tensors on the CPU. Nothing is unpickled but plain values."""
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+def from_bytes(payload: bytes, name: str = "bytes", kind: str = "tensors") -> Any:
+    """What `to_bytes` was given, with tensors on the CPU. Nothing is unpickled but plain values.
+
+    Args:
+        payload: the bytes.
+        name: where they are from, for the message.
+        kind: what they should be, for the message.
+
+    Raises:
+        ValueError: they are not what `to_bytes` gives, or hold Python objects.
+    """
+    return _loaded(io.BytesIO(payload), name, kind, REMEDY)
 
 
-def read_tensor_file(path: str | os.PathLike, kind: str) -> Any:
+def read_tensor_file(path: str | os.PathLike, kind: str, remedy: str = REMEDY) -> Any:
     """What a file of `torch.save` holds, with tensors on the CPU.
 
     Args:
         path: the file.
         kind: what the file should be, as in "a generator file".
+        remedy: what to do if it is not; the end of the message.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: the file is empty, damaged or of another kind, or it holds Python objects, which
             could run code and are never loaded.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file, where {kind} is expected; {REMEDY}")
-    if not path.is_file():
-        raise ValueError(f"{path}: a folder or a device, where {kind} is expected; {REMEDY}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: an empty file, where {kind} is expected; {REMEDY}")
+    path = intact(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # torch reads what lies in the archive without a look at the checksums.
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"the checksum of {damaged!r} in it is wrong")
+    except PermissionError:
+        raise
+    except Exception as error:
+        # Whatever zipfile raises for damaged archives: its own errors, struct's, zlib's.
+        raise ValueError(f"{path}: damaged, or not {kind} ({error}); {remedy}") from None
+    return _loaded(path, path, kind, remedy)
+
+
+def _loaded(file: Path | io.BytesIO, name: object, kind: str, remedy: str) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
     except pickle.UnpicklingError:
         # What torch says here advises to load the file without protection.
         raise ValueError(
-            f"{path}: not {kind}: it is damaged, or holds Python objects, which could run code and "
-            f"are not loaded; {REMEDY}"
+            f"{name}: not {kind}: it is damaged, or holds Python objects, which could run code and "
+            f"are not loaded; {remedy}"
         ) from None
     except Exception as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: damaged, or not {kind} ({problem}); {REMEDY}") from None
+        raise ValueError(f"{name}: damaged, or not {kind} ({problem}); {remedy}") from None

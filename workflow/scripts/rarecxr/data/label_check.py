@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.data.label_policies import BLANK_POLICIES
 from rarecxr.data.labels import apply_policies
 from rarecxr.data.split import SPLITS
@@ -40,8 +41,8 @@ def check_labels(
         ValueError: labels that are needed are not there; says which, and what other policies for
             blank labels would give.
     """
-    table = pd.read_parquet(images, columns=["patient", *FINDINGS])
-    splits = pd.read_csv(split).set_index("patient")["split"]
+    table = read_parquet(images, columns=["patient", *FINDINGS])
+    splits = read_csv(split, ["patient", "split"]).set_index("patient")["split"]
     where = table["patient"].map(splits)
     raw = table[list(FINDINGS)]
     labels = apply_policies(raw, uncertain, blank)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.tables import read_parquet
 from rarecxr.data.label_policies import (
     BLANK_POLICIES,
     NOT_RULED_OUT,
@@ -38,7 +39,7 @@ def label_images(
     Raises:
         ValueError: a policy or a finding that there is not.
     """
-    table = pd.read_parquet(images)
+    table = read_parquet(images)
     table[list(FINDINGS)] = apply_policies(table[list(FINDINGS)], uncertain, blank)
     with written_whole(output) as temporary:
         table.to_parquet(temporary, index=False)

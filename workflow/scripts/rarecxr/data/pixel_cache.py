@@ -19,6 +19,7 @@ import pandas as pd
 from rarecxr.core.files import written_whole
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.data.decode import Unreadable, decode
 from rarecxr.data.fingerprint import write_record
 from rarecxr.data.image_bytes import look_at, read_bytes
@@ -98,7 +99,7 @@ def decode_images(
             missing or unreadable than of all may be. They are then listed in a file beside
             `rejected`, `…_all.csv`, which is nobody's output and therefore outlives the job.
     """
-    everything = pd.read_parquet(images, columns=["image"])["image"].tolist()
+    everything = read_parquet(images, columns=["image"])["image"].tolist()
     start, stop = (len(everything) * number // shards for number in (shard, shard + 1))
     keys = everything[start:stop]
     listed = Path(rejected).with_name(f"{Path(rejected).stem}_all.csv")
@@ -167,8 +168,8 @@ def cache_pixels(
         ValueError: the shards are not those of this index, more than `max_rejected` of the
             images are missing or unreadable, or several patients have one and the same image file.
     """
-    index = pd.read_parquet(images)
-    table = pd.concat([pd.read_csv(path, dtype=_REASON_TYPES) for path in left_out])
+    index = read_parquet(images)
+    table = pd.concat([read_csv(path, _REASON_TYPES, _REASON_TYPES) for path in left_out])
     parts = [ImageFile(path) for path in shards]
     columns = {
         name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns

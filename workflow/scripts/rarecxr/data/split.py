@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.tables import read_csv, read_parquet
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def split_patients(
         ValueError: train, val or test has no patient with, or none without, a target finding.
     """
     columns = list(dict.fromkeys(["patient", "csv", *target_findings, *(thin or {})]))
-    table = pd.read_parquet(images, columns=columns)
+    table = read_parquet(images, columns=columns)
     train = table["csv"] == "train"
     positives = positive_patients(table[train], target_findings)
     split = split_at_random(positives, test_percent, validation_percent, seed, reserve_percent)
@@ -100,8 +101,8 @@ def draw_patients(
         ValueError: among the images that could be read, train, val or test has no patient with, or
             none without, a target finding.
     """
-    table = pd.read_parquet(images, columns=["patient", *target_findings])
-    splits = pd.read_csv(split)
+    table = read_parquet(images, columns=["patient", *target_findings])
+    splits = read_csv(split, ["patient", "split"])
     everyone = positive_patients(table, target_findings)
     _check_positives(everyone, splits.set_index("patient")["split"].reindex(everyone.index))
     training = set(splits.loc[splits["split"] == "train", "patient"])
@@ -130,7 +131,7 @@ def fraction_patients(draw_csv: str | os.PathLike, fraction: float | str) -> lis
     Raises:
         ValueError: the fraction is too small to hold the minimum of positives.
     """
-    table = pd.read_csv(draw_csv).sort_values("rank")
+    table = read_csv(draw_csv, ["patient", "rank", "minimum"]).sort_values("rank")
     percent = float(fraction)
     if not 0 < percent <= 100:
         raise ValueError(f"dataset.fractions: got {fraction}; takes percents above 0, up to 100")

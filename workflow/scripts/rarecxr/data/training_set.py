@@ -8,6 +8,7 @@ import pandas as pd
 
 from rarecxr.core.job_log import Progress
 from rarecxr.core.provenance import provenance
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.data.filters import apply
 from rarecxr.data.finding_images import of_finding
 from rarecxr.data.image_file import ImageFile, write_image_file
@@ -85,7 +86,7 @@ def _choose(
     """Image, patient and labels of the fraction's training images that belong to the finding."""
     finding, target_findings = place.finding, settings.target_findings
     patients = fraction_patients(draw_csv, place.fraction)
-    splits = pd.read_csv(split).set_index("patient")["split"]
+    splits = read_csv(split, ["patient", "split"]).set_index("patient")["split"]
     strangers = [patient for patient in patients if splits.get(patient) != "train"]
     if strangers:
         raise ValueError(
@@ -93,7 +94,7 @@ def _choose(
             f"split of {split}; the two files belong to different studies, make them anew"
         )
     columns = list(dict.fromkeys([*target_findings, *settings.findings]))
-    table = pd.read_parquet(labels, columns=["image", "patient", *columns])
+    table = read_parquet(labels, columns=["image", "patient", *columns])
     inside = table[table["patient"].isin(set(patients))]
     chosen = of_finding(inside, finding, target_findings)
     if chosen.empty:

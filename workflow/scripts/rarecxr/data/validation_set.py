@@ -2,9 +2,8 @@
 
 import os
 
-import pandas as pd
-
 from rarecxr.core.provenance import provenance
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.data.finding_images import of_finding
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.data.resize import reduce_area
@@ -41,9 +40,9 @@ def make_validation_set(
         ValueError: the files are not of one study, or the finding is not the study's.
     """
     target_findings = settings.target_findings
-    splits = pd.read_csv(split)
+    splits = read_csv(split, ["patient", "split"])
     patients = splits.loc[splits["split"] == "val", "patient"]
-    table = pd.read_parquet(labels, columns=["image", "patient", *target_findings])
+    table = read_parquet(labels, columns=["image", "patient", *target_findings])
     used = of_finding(table[table["patient"].isin(set(patients))], finding, target_findings)
     cache = ImageFile(pixels)
     rows = cache.rows_of(used["image"].tolist())

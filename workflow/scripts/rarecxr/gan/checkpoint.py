@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from rarecxr.core.files import written_whole
-from rarecxr.core.tensors import REMEDY, read_tensor_file, to_bytes
+from rarecxr.core.files import REMEDY, written_whole
+from rarecxr.core.tensors import read_tensor_file, to_bytes
 from rarecxr.gan.networks import Critic, Generator, build_networks
 
 FORMAT = 1

@@ -12,7 +12,8 @@ import torch
 from rarecxr.core.devices import choose_devices, choose_precision
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
-from rarecxr.core.provenance import digest, provenance, write_json
+from rarecxr.core.json_file import write_json
+from rarecxr.core.provenance import digest, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.distributed import connect

@@ -95,7 +95,7 @@ def _write_split(root: Path, split: str, numbers: range, plan: Plan, threads: in
     rows = 0
     with (
         written_whole(root / split) as folder,
-        written_whole(root / f"{split}.csv") as csv,
+        written_whole(root / f"{split}.csv", noted=False) as csv,
         open(csv, "w", encoding="utf-8", newline="\n") as table,
         Progress(len(numbers), unit="patients", label=f"phantoms {split}") as bar,
     ):

@@ -11,8 +11,9 @@ import torch
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.devices import choose_device
 from rarecxr.core.job_log import warn_loudly
+from rarecxr.core.json_file import write_json
 from rarecxr.core.order import evenly
-from rarecxr.core.provenance import provenance, write_json
+from rarecxr.core.provenance import provenance
 from rarecxr.data.image_file import ImageFile
 from rarecxr.quality.bank_faults import appearance, find_faults
 from rarecxr.quality.evaluation import FEWEST, RealImages

@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.core.json_file import write_json
 from rarecxr.core.order import evenly
-from rarecxr.core.provenance import provenance, write_json
+from rarecxr.core.provenance import provenance
 from rarecxr.data.filters import apply
 from rarecxr.data.image_file import ImageFile
 from rarecxr.quality.metrics import laplacian, sharpness

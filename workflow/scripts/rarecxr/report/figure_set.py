@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from rarecxr.core.tables import read_csv
 from rarecxr.report import bank_figures, figures
 from rarecxr.report import wording as words
 from rarecxr.report.banks import quality_and_change
@@ -58,7 +59,7 @@ def _trainings(inputs) -> Figures:
     drawn = {}
     for finding in dict.fromkeys(gan["finding"] for gan in inputs.gans):
         trained = [
-            (f"{gan['recipe']}, {words.percent(gan['fraction'])}", pd.read_csv(gan["training"]))
+            (f"{gan['recipe']}, {words.percent(gan['fraction'])}", read_csv(gan["training"]))
             for gan in inputs.gans
             if gan["finding"] == finding
         ]

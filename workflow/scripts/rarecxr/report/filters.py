@@ -1,11 +1,11 @@
 """What share of the banks looks filtered, as one table: for a file and for the page."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.core.json_file import read_json
 from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, number, text
 
@@ -28,7 +28,7 @@ def read_filter_leaks(paths: Sequence[str | Path]) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        leak = json.loads(Path(path).read_text(encoding="utf-8"))
+        leak = read_json(path, ["banks", "detectors", "draw", "fraction"])
         for bank in leak["banks"]:
             row = {
                 "recipe": bank["recipe"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from rarecxr.bank.sample_sheet import Sheet, read_sheet
+from rarecxr.core.files import REMEDY, readable
 
 # Widths in pixels that pictures are reduced to: of each finding's first bank, of its others, which
 # are folded away, and of the sheets of samples.
@@ -31,6 +32,23 @@ def sheet(path: str | Path, number: int, width: int) -> tuple[Sheet, dict[str, l
         name: [inline(Image.fromarray(image), width) for image in images]
         for name, images in rows.items()
     }
+
+
+def read_picture(path: str | Path) -> Image.Image:
+    """A PNG file's grey levels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, or no PNG file.
+    """
+    try:
+        with Image.open(readable(path), formats=("PNG",)) as picture:
+            return picture.convert("L")
+    except (FileNotFoundError, PermissionError):
+        raise
+    # Whatever Pillow raises for damaged files; the checksums of a PNG are among what it checks.
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: damaged, or not a PNG file ({error}); {REMEDY}") from None
 
 
 def inline(picture: Image.Image, width: int) -> str:

@@ -1,6 +1,5 @@
 """Everything that the page is made from, read once."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from rarecxr.core.json_file import read_json
+from rarecxr.core.tables import read_csv
 from rarecxr.report.answer import headline_arm, recipes_of
 from rarecxr.report.banks import read_qualities
 from rarecxr.report.filters import read_filter_leaks
@@ -100,12 +101,10 @@ def read_inputs(
 ) -> Inputs:
     """Read all that the page is made from; arguments as of `rarecxr.report.page.make_report`."""
     paths = {name: Path(tables) / f"{name}.csv" for name in TABLES}
-    read = {name: pd.read_csv(path) for name, path in paths.items()}
+    read = {name: read_csv(path) for name, path in paths.items()}
     read |= {name: read_summary(paths[name]) for name in ("summary", "expert")}
     qualities = [_named(bank) for bank in qualities]
-    contents = [
-        (bank, json.loads(Path(bank["quality"]).read_text(encoding="utf-8"))) for bank in qualities
-    ]
+    contents = [(bank, read_json(bank["quality"], ["provenance"])) for bank in qualities]
     measures, warnings = read_qualities(contents)
     arms = list(dict.fromkeys(read["summary"]["arm"]))
     recipes = recipes_of(arms, settings["arms"])

@@ -9,7 +9,6 @@ from typing import Any
 
 import jinja2
 import markupsafe
-from PIL import Image
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import versions
@@ -202,10 +201,8 @@ def _samples(gans):
     """What each GAN generated at the end of its training."""
     made = []
     for gan in gans:
-        with Image.open(gan["samples"]) as picture:
-            made.append(
-                {**_identity(gan), "picture": images.inline(picture.convert("L"), images.SAMPLES)}
-            )
+        picture = images.read_picture(gan["samples"])
+        made.append({**_identity(gan), "picture": images.inline(picture, images.SAMPLES)})
     return made
 
 

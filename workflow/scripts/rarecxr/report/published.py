@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.core.tables import read_csv
 from rarecxr.statistics.comparisons import BASELINE, change_column
 from rarecxr.study.findings import FINDINGS
 
@@ -22,7 +23,7 @@ def read_published(path: str | Path) -> pd.DataFrame:
         ValueError: wrong columns, an unknown finding or training, a row that occurs twice, or a
             value outside [0, 1].
     """
-    table = pd.read_csv(path)
+    table = read_csv(path)
     if list(table.columns) != COLUMNS:
         raise ValueError(f"{path}: columns are {list(table.columns)}; takes {COLUMNS}")
     for line, row in enumerate(table.itertuples(), start=2):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.tables import read_csv
 from rarecxr.report import wording as words
 from rarecxr.statistics.comparisons import (
     BASELINE,
@@ -107,7 +108,7 @@ def verdict(row: pd.Series, role: str = BASELINE) -> Cell:
 
 def read_summary(path: str | Path) -> pd.DataFrame:
     """summary.csv or expert.csv, with empty text as such."""
-    table = pd.read_csv(path)
+    table = read_csv(path)
     for name in (*map(verdict_column, ROLES), "interval_over"):
         table[name] = table[name].fillna("").astype(str)
     return table

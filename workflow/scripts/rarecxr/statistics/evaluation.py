@@ -8,6 +8,7 @@ import pandas as pd
 
 from rarecxr.classifier import prediction_file
 from rarecxr.core.files import sha256, written_whole
+from rarecxr.core.tables import read_csv
 from rarecxr.data.split import JUDGED, RESERVED, UNUSED, fraction_patients
 from rarecxr.statistics import tables
 from rarecxr.statistics.ceiling import doses_of_runs, share_table, worth_table
@@ -83,7 +84,7 @@ def evaluate(
     resampling = Resampling(resamples, min_positive_patients, seed, threads)
 
     images = read_labels(labels, split)
-    unreadable = pd.read_csv(rejected, dtype=str)["patient"]
+    unreadable = read_csv(rejected, ["patient"], str)["patient"]
     # The classifier may have fewer outputs than there are labels, but all runs have the same.
     predicted = prediction_file.read_predictions(predictions[0]).columns
     findings = [name for name in FINDINGS if name in predicted or name in target_findings]
@@ -160,7 +161,7 @@ def _parts(split, draws, runs):
         for number, draw in enumerate(draws)
         for fraction in fractions
     ]
-    patients = pd.read_csv(split, dtype=str).groupby("split")["patient"].agg(list)
+    patients = read_csv(split, ["patient", "split"], str).groupby("split")["patient"].agg(list)
     for split in (*JUDGED, RESERVED, UNUSED):
         if split in patients:
             parts.append((split, float("nan"), None, patients[split]))

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from rarecxr.classifier import prediction_file
 from rarecxr.classifier.prediction_file import KEYS
+from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.study.findings import FINDINGS
 
 RUN = ["arm", "fraction", "draw", "seed"]
@@ -63,8 +64,8 @@ def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
     Raises:
         ValueError: an image or patient occurs twice, or a patient has no split.
     """
-    images = pd.read_parquet(labels)
-    patients = pd.read_csv(split, dtype=str)
+    images = read_parquet(labels)
+    patients = read_csv(split, ["patient", "split"], str)
     for table, key, path in ((images, "image", labels), (patients, "patient", split)):
         twice = table.loc[table[key].duplicated(), key]
         if len(twice):

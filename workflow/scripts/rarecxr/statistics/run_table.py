@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.core.tables import read_parquet
 from rarecxr.statistics.predictions import RUN
 
 # Columns of images that an arm adds, and the kinds of image that they count, by label.
@@ -36,7 +37,7 @@ def run_table(
     """
     rows = []
     for path, run in zip(predictions, runs, strict=True):
-        about = pd.read_parquet(path, columns=["image"]).attrs
+        about = read_parquet(path, columns=["image"]).attrs
         missing = {"added", "shown", "trained_on"} - set(about)
         if missing:
             raise ValueError(
