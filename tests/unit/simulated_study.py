@@ -18,6 +18,7 @@ from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.sample_sheet import write_sheet
 from rarecxr.classifier.prediction_file import write_predictions
 from rarecxr.data.image_file import write_image_file
+from rarecxr.data.image_notes import NOTE_COLUMNS
 from rarecxr.study.findings import FINDINGS, slug
 
 PREVALENCE = {
@@ -318,7 +319,7 @@ class SimulatedStudy:
         path = self.root / "report/leakage.csv"
         path.parent.mkdir(exist_ok=True)
         row = {"check": "splits", "promise": "every patient is in one split", "files": 1}
-        pd.DataFrame([{**row, "items": len(self.split)}]).to_csv(path, index=False)
+        pd.DataFrame([{**row, "items": len(self.split), "noted": 0}]).to_csv(path, index=False)
         return path
 
     def _filter_leaks(self, gans):
@@ -401,9 +402,12 @@ class SimulatedStudy:
             "seed": 1,
         }
         self._leakage()
+        notes = self.dataset / "pixels_224_notes.csv"
+        notes.write_text(",".join(NOTE_COLUMNS) + "\n", encoding="utf-8")
         return {
             "tables": self.root / "report",
             "folder": self.root / "report",
+            "notes": notes,
             "published": root / "config/published.csv",
             "gans": list(gans),
             "qualities": list(gans),

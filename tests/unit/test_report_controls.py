@@ -61,7 +61,10 @@ def test_the_page_shows_the_corrected_share_over_draws(leaks):
 
 def test_every_check_for_leaks_is_shown_with_what_it_looked_at():
     leakage = pd.DataFrame(
-        [{"check": "split", "promise": "no patient in two splits", "files": 1, "items": 64540}]
+        [
+            {"check": "split", "promise": "no patient in two splits"}
+            | {"files": 1, "items": 64540, "noted": 3}
+        ]
     )
     table = sections.leakage_table(leakage)
     assert [cell.text for cell in table.rows[0]] == [
@@ -69,4 +72,5 @@ def test_every_check_for_leaks_is_shown_with_what_it_looked_at():
         "no patient in two splits",
         "1",
         "64\u202f540",
+        "3",
     ]

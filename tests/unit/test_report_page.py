@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from simulated_study import SimulatedStudy
 
+from rarecxr.data.image_notes import GREY_LEVELS, NOTE_COLUMNS, OTHER_PATIENT
 from rarecxr.report import wording as words
 from rarecxr.report.drawing import INK, ArmStyles
 from rarecxr.report.matrix import matrix
@@ -191,6 +192,28 @@ def test_what_looks_filtered_and_what_was_checked_for_leaks_is_shown(study, page
     shown = re.search(r'<table id="filters".*?</table>', page, re.S).group()
     assert shown.count("[0.200, 0.360]") == len(leaks)
     assert "every patient is in one split" in page
+
+
+def test_odd_images_are_counted_and_copies_across_splits_are_a_warning(study, page, tmp_path):
+    assert "none has grey levels unlike the others" in page
+    assert "Copies across splits" not in page
+    arguments = study.make_report()
+    rows = [
+        ("a/1.png", 0, OTHER_PATIENT, "as b/1.png"),
+        ("b/1.png", 1, OTHER_PATIENT, "as a/1.png"),
+        ("c/1.png", 2, GREY_LEVELS, "hardly any contrast"),
+    ]
+    pd.DataFrame(rows, columns=NOTE_COLUMNS).to_csv(arguments["notes"], index=False)
+    path = study.root / "report/leakage.csv"
+    for noted in (0, 2):
+        pd.read_csv(path).assign(noted=noted).to_csv(path, index=False)
+        make_report(**arguments | {"folder": tmp_path})
+        text = (tmp_path / "index.html").read_text(encoding="utf-8")
+        assert (
+            "2 images with the same pixels as another patient&#39;s image, saved as another file; "
+            f"{noted} of them with a copy in another split. 1 image with grey levels unlike"
+        ) in text
+        assert ("Copies across splits" in text) is (noted > 0)
 
 
 def test_where_nothing_was_published_there_is_no_table_of_dashes(study, page, tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hdf5_files import amended
 
+from rarecxr.core.files import digest_file
 from rarecxr.leakage import check_leakage
 
 REAL = {"recipe": None, "negatives": False, "reserve": False}
@@ -59,6 +60,7 @@ def files_of(results):
         "split": results / "dataset/split.csv",
         "draws": [results / "dataset/draw0.csv"],
         "rejected": results / "dataset/pixels_32_rejected.csv",
+        "notes": results / "dataset/pixels_32_notes.csv",
         "gans": gans,
         "validation_sets": sorted((results / "dataset/validation").glob("*.h5")),
         "banks": banks,
@@ -76,6 +78,9 @@ def study(finished, tmp_path):
     """A copy of what the tiny study made, and who is where in it."""
     results = tmp_path / "tiny"
     shutil.copytree(finished.folder / "results/tiny", results)
+    # Whoever forges a file on purpose forges its digest.
+    for digest in results.rglob(".*.sha256"):
+        digest.unlink()
     split = pd.read_csv(results / "dataset/split.csv").set_index("patient")["split"]
     order = pd.read_csv(results / "dataset/draw0.csv").sort_values("rank")["patient"].tolist()
     labels = pd.read_parquet(results / "dataset/labels.parquet")
@@ -84,6 +89,7 @@ def study(finished, tmp_path):
         split=split,
         inside=order[: round(len(order) / 2)],
         outside=order[round(len(order) / 2) :],
+        labels=labels,
         image_of=labels.groupby("patient")["image"].first(),
     )
 
@@ -303,6 +309,7 @@ def a_reserve_image_without_the_finding(study):
 def rewrite(path, change):
     table = pd.read_parquet(path)
     change(table)
+    digest_file(path).unlink(missing_ok=True)
     table.to_parquet(path, index=False)
 
 
@@ -353,6 +360,28 @@ def test_the_study_itself_has_none_and_says_what_was_looked_at(study):
     assert table.loc["draws", "items"] == (study.split == "train").sum()
     assert table.loc["predictions", "files"] == len(ARMS) * len(FRACTIONS)
     assert (table["items"] > 0).all()
+
+
+def test_a_picture_in_two_splits_is_noted_and_counted_and_no_leak(study):
+    """Decoded pixels that are equal under a training and a test patient, as two files."""
+    image = {
+        name: study.image_of[study.split.index[study.split == name]].tolist()
+        for name in ("train", "test")
+    }
+    pairs = [
+        (image["train"][0], image["test"][0]),
+        # Of one split: odd, and of no use to a classifier.
+        (image["test"][1], image["test"][2]),
+    ]
+    rows = [row for one, other in pairs for row in ((one, other), (other, one))]
+    path = study.results / "dataset/pixels_32_notes.csv"
+    text = "".join(f"{row[0]},0,same pixels under another patient,as {row[1]}\n" for row in rows)
+    path.write_text(f"image,row,note,detail\n{text}", encoding="utf-8")
+    check_leakage(**files_of(study.results))
+    table = pd.read_csv(study.results / "report/leakage_again.csv").set_index("check")
+    assert table.loc["copies", "noted"] == 2
+    assert table["noted"].sum() == 2
+    assert table.loc["copies", "items"] == len(study.labels)
 
 
 def test_nothing_is_published_of_a_study_that_leaks(done):

@@ -163,6 +163,7 @@ REACH = {
     "rarecxr.data.label_check": {"check_labels"},
     "rarecxr.data.label_precheck": set(),
     "rarecxr.data.image_checks": CACHE,
+    "rarecxr.data.image_notes": {*CACHE, "check_leakage", "make_report"},
     "rarecxr.data.image_file": {
         *CACHE,
         *IMAGE_SETS,

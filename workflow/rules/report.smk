@@ -8,6 +8,7 @@ rule check_leakage:
         split="<dataset>/split.csv",
         draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
         rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
+        notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         training_set=PLAN.files("gan", PLAN.gans(), "training_set.h5"),
         generator=PLAN.files("gan", PLAN.gans(), "generator.pt"),
         metadata=PLAN.files("gan", PLAN.gans(), "generator.json"),
@@ -99,6 +100,7 @@ rule make_report:
     input:
         tables=rules.evaluate.output,
         leakage="<report>/leakage.csv",
+        notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         published=own_file("config/published.csv"),
         # Not Python, so no digest of the code sees them.
         templates=[

@@ -21,6 +21,7 @@ check_leakage(
     split=snakemake.input.split,
     draws=snakemake.input.draws,
     rejected=snakemake.input.rejected,
+    notes=snakemake.input.notes,
     gans=with_files(snakemake.params.gans, "training_set", "generator", "metadata"),
     validation_sets=snakemake.input.validation_sets,
     banks=with_files(snakemake.params.banks, "bank"),

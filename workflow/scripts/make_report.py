@@ -13,6 +13,7 @@ FILES = ("training", "samples", "sheet")
 make_report(
     tables=Path(snakemake.input.leakage).parent,
     folder=Path(snakemake.output.page).parent,
+    notes=snakemake.input.notes,
     published=snakemake.input.published,
     gans=[
         {**gan, **{name: snakemake.input[name][number] for name in FILES}}

@@ -19,6 +19,7 @@ from rarecxr.core.provenance import digest_of_images
 from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
+from rarecxr.data.image_notes import copies_under_other_patients, read_notes
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
 from rarecxr.study.findings import ALL, NEGATIVES
 
@@ -33,6 +34,7 @@ def check_leakage(
     split: str | os.PathLike,
     draws: Sequence[str | os.PathLike],
     rejected: str | os.PathLike,
+    notes: str | os.PathLike,
     gans: Sequence[Mapping[str, Any]],
     validation_sets: Sequence[str | os.PathLike],
     banks: Sequence[Mapping[str, Any]],
@@ -47,6 +49,7 @@ def check_leakage(
         split: split.csv.
         draws: draw{draw}.csv of every draw, in their order from 0.
         rejected: list of images that could not be read (column `image`).
+        notes: what is odd about the others, pixels_{resolution}_notes.csv.
         gans: for each GAN its recipe, fraction, draw and finding (by name, None for the base
             GAN, or `ALL` for the conditional one), and the paths of its training_set, generator
             and the generator's metadata (JSON).
@@ -57,7 +60,8 @@ def check_leakage(
         runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
             whether it uses negatives, whether it uses reserve patients' images, and the path of
             its predictions.
-        output: the table to write (CSV): check, what it says, files and items looked at.
+        output: the table to write (CSV): check, what it says, files and items looked at, and items
+            that were noted: they are no proof of a leak, and let pass.
 
     Raises:
         ValueError: a leak. All are told, the first few of each check by name.
@@ -65,6 +69,11 @@ def check_leakage(
     study = _Study(labels, split, draws, rejected, gans, banks, features, runs)
     checks = {
         "splits": ("every patient is in one split", study.splits()),
+        "copies": (
+            "no picture stands under patients of different splits; those noted do, saved as"
+            " different files",
+            study.copies(notes),
+        ),
         "draws": ("draws hold training patients alone", study.draws_hold_training_patients()),
         "training sets": (
             "GANs were trained on training patients of their fraction alone",
@@ -100,13 +109,17 @@ def check_leakage(
     }
     rows, leaks = [], []
     for name, (promise, looks) in checks.items():
-        files, items, found = set(), 0, []
+        files, items, noted, found = set(), 0, 0, []
         for look in looks:
             files.add(str(look.path))
             items += look.items
+            noted += look.noted
             found += [f"{look.path}: {problem}" for problem in look.problems]
-        rows.append({"check": name, "promise": promise, "files": len(files), "items": items})
+        counts = {"files": len(files), "items": items, "noted": noted}
+        rows.append({"check": name, "promise": promise, **counts})
         log.info("%s: %d files, %d leaks", promise, len(files), len(found))
+        if noted:
+            log.warning("%s: %d of %d are noted", name, noted, items)
         more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
         leaks += [f"{name}: {line}" for line in [*found[:_NAMED], *more]]
     if leaks:
@@ -119,10 +132,10 @@ def check_leakage(
 
 
 class _Look:
-    """What a check saw in one file: the number of things looked at, and what is wrong."""
+    """What a check saw in one file: how much it looked at, what it noted, and what is wrong."""
 
     def __init__(self, path: str | os.PathLike):
-        self.path, self.items, self.problems = path, 0, []
+        self.path, self.items, self.noted, self.problems = path, 0, 0, []
 
     def none_of(self, wrong: Sequence[str], total: int, what: str) -> None:
         """Count `total` things, of which `wrong` must be empty."""
@@ -165,6 +178,16 @@ class _Study:
         known = set(self._split_of.index)
         lost = sorted(set(self._patient_of) - known)
         look.none_of(lost, 0, f"patients of {self._labels_path} have no split")
+        yield look
+
+    def copies(self, path) -> Iterator[_Look]:
+        """Copies under different patients may be one patient's, or show nothing: they are noted."""
+        look = _Look(path)
+        look.items = len(self._patient_of) - len(self._rejected & set(self._patient_of.index))
+        for images in copies_under_other_patients(read_notes(path)):
+            splits = pd.Series(images).map(self._patient_of).map(self._split_of)
+            if splits.nunique() > 1:
+                look.noted += len(images)
         yield look
 
     def draws_hold_training_patients(self) -> Iterator[_Look]:

@@ -14,17 +14,16 @@ import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.data.image_file import ImageFile
+from rarecxr.data.image_notes import (
+    BITS,
+    COPY_OF,
+    GREY_LEVELS,
+    OTHER_PATIENT,
+    SAME_FILE,
+    SAME_PIXELS,
+)
 
 log = logging.getLogger(__name__)
-
-# The kinds of notes.
-SAME_FILE = "same file"
-SAME_PIXELS = "same pixels"
-OTHER_PATIENT = "same pixels under another patient"
-GREY_LEVELS = "unusual grey levels"
-BITS = "unusual bits"
-
-NOTE_COLUMNS = ("image", "row", "note", "detail")
 
 # Percentiles of an image's grey levels that stand for its histogram.
 _PERCENTS = (5, 25, 50, 75, 95)
@@ -88,8 +87,9 @@ def note(images: pd.DataFrame, cache: ImageFile, levels: np.ndarray) -> pd.DataF
         levels: `level_percentiles` of each image, (N, 5).
 
     Returns:
-        `NOTE_COLUMNS`: image; row, of the index; note, one of the kinds above; detail, what was
-        found and what others have. By image and kind in the order of the cache.
+        `NOTE_COLUMNS`: image; row, of the index; note, one of the kinds of
+        `rarecxr.data.image_notes`; detail, what was found and what others have. By image and kind
+        in the order of the cache.
     """
     notes = [*_copies(images, cache), *_grey_levels(levels), *_bits(images["bits"].to_numpy())]
     notes.sort(key=lambda entry: entry[0])
@@ -116,12 +116,12 @@ def _copies(images: pd.DataFrame, cache: ImageFile) -> list[tuple[int, str, str]
         for place in places:
             others = [other for other in places if patients[other] != patients[place]]
             if others:
-                notes.append((place, OTHER_PATIENT, f"as {names[others[0]]}"))
+                notes.append((place, OTHER_PATIENT, f"{COPY_OF}{names[others[0]]}"))
         seen: dict[str, int] = {}
         for place in places:
             if (first := seen.setdefault(patients[place], place)) != place:
                 kind = SAME_FILE if files[first] == files[place] else SAME_PIXELS
-                notes.append((place, kind, f"as {names[first]}"))
+                notes.append((place, kind, f"{COPY_OF}{names[first]}"))
     return notes
 
 

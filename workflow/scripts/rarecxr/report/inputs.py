@@ -9,6 +9,7 @@ import pandas as pd
 
 from rarecxr.core.json_file import read_json
 from rarecxr.core.tables import read_csv
+from rarecxr.data.image_notes import read_notes
 from rarecxr.report.answer import headline_arm, recipes_of
 from rarecxr.report.banks import read_qualities
 from rarecxr.report.filters import read_filter_leaks
@@ -34,6 +35,7 @@ class Inputs:
         references: the arms that the others are compared with.
         tables: the tables of `TABLES` by name.
         table_paths: their files.
+        notes: what is odd about the images (`rarecxr.data.image_notes`).
         published: what others published beside this study's results (`published.comparison`).
         published_path: its file.
         gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths of
@@ -52,6 +54,7 @@ class Inputs:
     references: References
     tables: Mapping[str, pd.DataFrame]
     table_paths: Mapping[str, Path]
+    notes: pd.DataFrame
     published: pd.DataFrame
     published_path: Path
     gans: Sequence[Mapping[str, Any]]
@@ -92,6 +95,7 @@ class Inputs:
 
 def read_inputs(
     tables: str | Path,
+    notes: str | Path,
     published: str | Path,
     gans: Sequence[Mapping[str, Any]],
     qualities: Sequence[Mapping[str, Any]],
@@ -117,6 +121,7 @@ def read_inputs(
         references=references,
         tables=read,
         table_paths=paths,
+        notes=read_notes(notes),
         published=ours,
         published_path=Path(published),
         gans=[_named(gan) for gan in gans],

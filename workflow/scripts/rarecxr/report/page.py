@@ -33,6 +33,7 @@ QUALITY, FILTERS, CONSOLE, FIGURES = "quality.csv", "filters.csv", "summary.txt"
 def make_report(
     tables: str | Path,
     folder: str | Path,
+    notes: str | Path,
     published: str | Path,
     gans: Sequence[Mapping[str, Any]],
     qualities: Sequence[Mapping[str, Any]],
@@ -48,6 +49,7 @@ def make_report(
             (each figure as SVG, its data as CSV) and last_complete.html, a copy of the page: a
             workflow manager removes the page before it makes it again, and this copy stays if
             that fails.
+        notes: what is odd about the images, pixels_{resolution}_notes.csv.
         published: config/published.csv.
         gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths
             of its training (CSV), samples (PNG) and sheet (NPZ, see `rarecxr.bank.sample_sheet`);
@@ -63,7 +65,7 @@ def make_report(
         ValueError: published.csv cannot be used.
     """
     folder = Path(folder)
-    inputs = read_inputs(tables, published, gans, qualities, filter_leaks, study, settings)
+    inputs = read_inputs(tables, notes, published, gans, qualities, filter_leaks, study, settings)
     baseline = inputs.references.baseline
     for name, table in ((QUALITY, inputs.qualities), (FILTERS, inputs.filter_leaks)):
         with written_whole(folder / name) as temporary:
@@ -148,6 +150,7 @@ def _context(inputs: Inputs, figures: Figures, made: Mapping[str, Path]) -> dict
         "worth": ceiling.worth_table(tables["worth"]),
         "training": training_table(tables["runs"]),
         "reserve_note": reserve_note(tables["runs"]),
+        "image_notes": sections.image_notes(inputs.notes, tables["leakage"]),
         "leakage": sections.leakage_table(tables["leakage"]),
         "figures": {
             # Matplotlib has drawn them: it escapes the texts in them.

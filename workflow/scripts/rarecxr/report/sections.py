@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import sha256
+from rarecxr.data.image_notes import BITS, GREY_LEVELS, OTHER_PATIENT
 from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, change, number, share, text, verdict
 from rarecxr.statistics.comparisons import (
@@ -320,6 +321,36 @@ def patient_table(patients: pd.DataFrame) -> Table:
     return Table("patients", columns, rows, groups, frozenset(range(1, len(columns))))
 
 
+def image_notes(notes: pd.DataFrame, leakage: pd.DataFrame) -> tuple[str, bool]:
+    """What is odd about images of the study, in words, and whether results may be too good by it.
+
+    Args:
+        notes: pixels_{resolution}_notes.csv.
+        leakage: leakage.csv.
+    """
+    copies, unlike, bits = (
+        int((notes["note"] == kind).sum()) for kind in (OTHER_PATIENT, GREY_LEVELS, BITS)
+    )
+    apart = int(leakage["noted"].sum())
+    found = []
+    if copies:
+        found.append(
+            f"{words.plural(copies, 'image')} with the same pixels as another patient's image,"
+            f" saved as another file; {words.count(apart)} of them with a copy in another split"
+        )
+    if unlike:
+        found.append(f"{words.plural(unlike, 'image')} with grey levels unlike the others'")
+    if bits:
+        found.append(f"{words.plural(bits, 'image')} with another number of bits than most")
+    if not found:
+        return (
+            "No image has the same pixels as another patient's image, and none has grey levels"
+            " unlike the others'.",
+            False,
+        )
+    return f"Noted, and left in the study: {'. '.join(found)}.", apart > 0
+
+
 def leakage_table(leakage: pd.DataFrame) -> Table:
     """Every check for leakage, all of which held (leakage.csv)."""
     rows = [
@@ -328,11 +359,12 @@ def leakage_table(leakage: pd.DataFrame) -> Table:
             text(row.promise),
             number(row.files, words.count),
             number(row.items, words.count),
+            number(row.noted, words.count),
         ]
         for row in leakage.itertuples()
     ]
-    columns = ["check", "what holds", "files", "compared"]
-    return Table("leakage", columns, rows, numeric=frozenset([2, 3]))
+    columns = ["check", "what holds", "files", "compared", "noted"]
+    return Table("leakage", columns, rows, numeric=frozenset([2, 3, 4]))
 
 
 def file_table(sources: pd.DataFrame, made: Mapping[str, str | Path]) -> Table:
