@@ -162,7 +162,7 @@ def test_doses_are_shown_where_several_were_tried(study, page, tmp_path):
         for dose in (0, 1, 2, 4)
     ]
     tables = tmp_path / "tables"
-    shutil.copytree(study.root / "report", tables)
+    shutil.copytree(study.root / "report", tables, ignore=shutil.ignore_patterns(".*.sha256"))
     pd.DataFrame(rows).to_csv(tables / "dose.csv", index=False)
     swept = page_of(study, tmp_path, tables=tables)
     assert 'href="#s-dose"' in swept
@@ -338,7 +338,7 @@ def test_warnings_about_banks_stand_on_top_of_the_page(study, tmp_path):
 
 def test_images_that_could_not_be_decoded_are_named_in_the_methods(study, tmp_path):
     tables = tmp_path / "tables"
-    shutil.copytree(study.root / "report", tables)
+    shutil.copytree(study.root / "report", tables, ignore=shutil.ignore_patterns(".*.sha256"))
     patients = pd.read_csv(tables / "patients.csv")
     patients["n_unreadable"] = (patients["split"] == "test") * 7 + (patients["split"] == "train")
     patients.to_csv(tables / "patients.csv", index=False)

@@ -6,6 +6,7 @@ import pytest
 from simulated_study import TABLES, TARGETS, SimulatedStudy
 from sklearn.metrics import roc_auc_score
 
+from rarecxr.core.files import written_whole
 from rarecxr.report.page import make_report
 from rarecxr.statistics.evaluation import evaluate
 
@@ -24,7 +25,9 @@ def study(tmp_path_factory):
 @pytest.fixture
 def copy(study, tmp_path):
     """A private copy of the study's files, to be spoilt."""
-    shutil.copytree(study.root, tmp_path / "copy")
+    # Whoever spoils a file on purpose forges its digest.
+    unsealed = shutil.ignore_patterns(".*.sha256")
+    shutil.copytree(study.root, tmp_path / "copy", ignore=unsealed)
     moved = SimulatedStudy.__new__(SimulatedStudy)
     moved.__dict__.update(study.__dict__)
     moved.root = tmp_path / "copy"
@@ -169,7 +172,8 @@ def test_with_several_draws_a_draw_is_the_unit(tmp_path):
             table = pd.read_parquet(other)
             truth = study.images.set_index("image").loc[table["image"], list(TARGETS)].to_numpy()
             table[list(TARGETS)] += (0.8 * truth).astype(np.float32)
-            table.to_parquet(path, index=False)
+            with written_whole(path) as temporary:
+                table.to_parquet(temporary, index=False)
     evaluate(**study.evaluate())
     summary = read(study, "summary")
     assert (summary["interval_over"] == "patients and draws").all()
