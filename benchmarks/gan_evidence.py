@@ -255,7 +255,9 @@ def subset(work, size, seed):
 def run(plan, name, images, seed, loss, longer, base, ada, what):
     import torch
 
-    from rarecxr.gan.training import train
+    from rarecxr.gan.training import GanInputs, GanOutputs, train
+    from rarecxr.study.cell import StudyCell
+    from rarecxr.study.configuration.gan import GanSettings
 
     torch.set_num_threads(1)
     work, kimg = plan.work, longer * plan.kimg
@@ -266,29 +268,22 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
     folder.mkdir(exist_ok=True)
     # As many images of the finding for all: those that begin from nothing need theirs to grow.
     length = {"fade_kimg": kimg / 4, "stabilise_kimg": kimg / 2, "final_kimg": kimg}
-    train(
-        images=work / images,
-        generator=folder / "generator.pt",
-        log_csv=folder / "training.csv",
-        samples=folder / "samples.png",
-        metadata=folder / "generator.json",
-        state=folder / "state",
-        study="evidence",
-        finding=what,
-        recipe="plain",
-        fraction=100.0,
-        draw=0,
+    settings = GanSettings(
         seed=seed,
-        threads=1,
-        base=base,
-        validation_set=work / f"validation_{kind}.h5",
-        features=work / "features.pt",
         loss=loss,
         fresh_latents=loss == "wgan-gp",
         ada=ada,
         finetune_kimg=longer * plan.finetune_kimg,
         **length,
         **GAN,
+    )
+    names = ("generator.pt", "training.csv", "samples.png", "generator.json")
+    train(
+        GanInputs(work / images, base, work / f"validation_{kind}.h5", work / "features.pt"),
+        GanOutputs(*(folder / name for name in names)),
+        folder / "state",
+        settings,
+        StudyCell("evidence", "plain", what, 100.0, 0),
     )
 
 

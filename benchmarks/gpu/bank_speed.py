@@ -8,11 +8,13 @@ import torch
 from shared import Results, options, seconds_each, seconds_left
 
 from rarecxr.bank.bank_file import Bank
-from rarecxr.bank.generate import make_bank
+from rarecxr.bank.generate import BankInputs, make_bank
 from rarecxr.core.files import sha256
 from rarecxr.data.image_file import write_image_file
 from rarecxr.gan.checkpoint import write_checkpoint
 from rarecxr.gan.networks import build_networks
+from rarecxr.study.cell import StudyCell
+from rarecxr.study.configuration.bank import BankSettings
 
 BATCH = 64
 
@@ -54,21 +56,15 @@ def drawn_and_read(asked, side, count):
 
     def write(path, number):
         begin = time.perf_counter()
-        make_bank(
-            generator=files.generator,
-            training_set=files.images,
-            bank=path,
-            seed=1,
-            study="gpu",
-            finding="Lung Lesion",
-            recipe="plain",
-            fraction=100.0,
-            draw=0,
+        wanted = BankSettings(
+            number=number,
+            select=None,
             batch_size=BATCH,
             threads=1 if asked.tiny else 16,
-            number=number,
             device=asked.device.type,
         )
+        inputs = BankInputs(files.generator, files.images)
+        make_bank(inputs, path, wanted, StudyCell("gpu", "plain", "Lung Lesion", 100.0, 0))
         return time.perf_counter() - begin
 
     # What a bank of any size costs, reading the checkpoint above all, is not part of the rate.

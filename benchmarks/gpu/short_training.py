@@ -27,8 +27,9 @@ from rarecxr.data.validation_set import make_validation_set
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
-from rarecxr.gan.training import train
+from rarecxr.gan.training import GanInputs, GanOutputs, train
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
@@ -208,30 +209,15 @@ def run(asked, work, name, base, threads, settings):
         )
         print(curve[-1], flush=True)
 
+    evaluation = {"space": "classifier", "images": 50 if asked.tiny else 500, "min_reference": 20}
+    names = ("generator.pt", "training.csv", "samples.png", "generator.json")
     train(
-        images=work / f"{name}.h5",
-        generator=folder / "generator.pt",
-        log_csv=folder / "training.csv",
-        samples=folder / "samples.png",
-        metadata=folder / "generator.json",
-        state=folder / "state",
-        study="gpu",
-        finding=NEGATIVES if base is None else FINDING,
-        recipe="plain",
-        fraction=100.0,
-        draw=0,
-        seed=1,
-        threads=threads,
-        base=base,
-        validation_set=work / f"validation_{name}.h5",
-        features=work / "features.pt",
-        evaluation={
-            "space": "classifier",
-            "images": 50 if asked.tiny else 500,
-            "min_reference": 20,
-        },
+        GanInputs(work / f"{name}.h5", base, work / f"validation_{name}.h5", work / "features.pt"),
+        GanOutputs(*(folder / name for name in names)),
+        folder / "state",
+        GanSettings(seed=1, threads=threads, evaluation=evaluation, **settings),
+        StudyCell("gpu", "plain", NEGATIVES if base is None else FINDING, 100.0, 0),
         on_tick=on_tick,
-        **settings,
     )
     about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     with h5py.File(work / f"{name}.h5") as file:

@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rarecxr.bank.generate import BankInputs
 from rarecxr.data.image_file import write_image_file
+from rarecxr.gan.training import GanInputs, GanOutputs
+from rarecxr.study.cell import StudyCell
+from rarecxr.study.configuration.bank import BankSettings
+from rarecxr.study.configuration.gan import GanSettings
 
 # Networks as small as these are quickest in one thread, and tests run side by side.
 torch.set_num_threads(1)
@@ -56,24 +61,51 @@ def write_training_set(
     return path
 
 
-def arguments(images, folder, **changes):
-    """The arguments of `train` for a run with its files in `folder`."""
+CELL = {"study": "test", "recipe": "plain", "finding": "Lung Lesion", "fraction": 10.0, "draw": 0}
+
+
+def parted(changes, *names):
+    """Those of the changes that have one of these names, which are taken out of them."""
+    return {name: changes.pop(name) for name in names if name in changes}
+
+
+def arguments(images, folder, of=GanSettings, **changes):
+    """The arguments of `train` for a run with its files in `folder`.
+
+    Args:
+        images: path of the training set.
+        folder: where everything is written.
+        of: the class of the settings.
+        changes: other arguments, inputs, parts of the cell and settings, by name.
+    """
     folder = Path(folder)
+    inputs = parted(changes, "base", "validation_set", "features", "weights_dir")
+    given = parted(changes, "code", "on_tick", "lock_wait_s")
+    cell = CELL | parted(changes, *CELL)
     return {
-        "images": images,
-        "generator": folder / "generator.pt",
-        "log_csv": folder / "training.csv",
-        "samples": folder / "samples.png",
-        "metadata": folder / "generator.json",
+        "inputs": GanInputs(images, **inputs),
+        "outputs": GanOutputs(*(folder / name for name in OUTPUTS)),
         "state": folder / "state",
-        "study": "test",
-        "finding": "Lung Lesion",
-        "recipe": "plain",
-        "fraction": 10.0,
-        "draw": 0,
-        "seed": 1,
-        "threads": 1,
+        "cell": StudyCell(**cell),
         "code": "code",
-        **SETTINGS,
-        **changes,
+        "settings": of(**SETTINGS | changes),
+        **given,
+    }
+
+
+def bank_arguments(generator, training_set, bank, **changes):
+    """The arguments of `make_bank`; changes are inputs, parts of the cell and settings, by name.
+
+    Without a ratio or number among the changes, 2.5 images for each positive, and no selection.
+    """
+    inputs = parted(changes, "sizes_from", "labels_from", "features", "weights_dir")
+    cell = CELL | parted(changes, *CELL)
+    settings = {"ratio": None if "number" in changes else 2.5, "select": None, "batch_size": 4}
+    settings |= {"seed": 5, "device": "cpu"}
+    return {
+        "inputs": BankInputs(generator, training_set, **inputs),
+        "bank": bank,
+        "cell": StudyCell(**cell),
+        "code": changes.pop("code", "code"),
+        "settings": BankSettings(**settings | changes),
     }

@@ -7,10 +7,11 @@ import pytest
 from hdf5_files import amended
 
 from rarecxr.bank.bank_file import write_bank
-from rarecxr.bank.datasheet import write_datasheet
+from rarecxr.bank.datasheet import DatasheetInputs, DataSource, write_datasheet
 from rarecxr.core.files import sha256
 from rarecxr.data.image_file import write_image_file
 
+SOURCE = {"name": None, "terms": None, "phantom": True}
 FILTERS = {"gaussian": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1}}
 
 
@@ -54,17 +55,14 @@ def files(tmp_path):
         "positives": tmp_path / "training_set.h5",
         "training_set": tmp_path / "training_set.h5",
         "quality": tmp_path / "quality.json",
-        "output": tmp_path / "pleural_other_datasheet.md",
-        "filters": FILTERS,
-        "source": None,
-        "terms": None,
-        "phantom": True,
     }
 
 
 def text_of(files, **changed):
-    write_datasheet(**{**files, **changed})
-    return files["output"].read_text(encoding="utf-8")
+    about = SOURCE | changed
+    output = files["bank"].with_name("pleural_other_datasheet.md")
+    write_datasheet(DatasheetInputs(**files), output, FILTERS, DataSource(**about))
+    return output.read_text(encoding="utf-8")
 
 
 def test_a_datasheet_counts_its_images_and_those_it_was_made_from(files):
@@ -92,7 +90,7 @@ def test_terms_of_the_source_are_quoted_or_said_to_be_unknown(files):
     text = text_of(files, phantom=False)
     assert "Not stated in the configuration (dataset.terms)" in text
     assert "phantom" not in text
-    text = text_of(files, phantom=False, source="CheXpert", terms="Not to be passed on.")
+    text = text_of(files, phantom=False, name="CheXpert", terms="Not to be passed on.")
     assert "from CheXpert" in text
     assert "Not to be passed on. Terms of the source data hold for this bank too." in text
 
@@ -132,7 +130,7 @@ HOSTILE = """Free for all.
 def test_text_of_the_user_is_no_markup(files):
     """Names and terms cannot forge a section, a list, a link, a tag or a table."""
     ours = [line for line in text_of(files, phantom=False).splitlines() if line.startswith("#")]
-    for name in ("source", "terms"):
+    for name in ("name", "terms"):
         text = text_of(files, phantom=False, **{name: HOSTILE})
         assert [line for line in text.splitlines() if line.startswith("#")] == ours
         (line,) = [line for line in text.splitlines() if "Free for all" in line]

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from gan_files import arguments, write_training_set
+from gan_files import arguments, bank_arguments, write_training_set
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import LATENT_BLOCK, bank_latents, bank_size, make_bank
 from rarecxr.core.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.training import train
+from rarecxr.study.configuration.bank import BankSettings
 
 FILTERS = ["none"] * 6 + ["gaussian"] * 6
 
@@ -26,23 +27,9 @@ def study(tmp_path_factory):
 
 
 def bank(study, path, **changes):
-    keywords = {
-        "generator": study / "generator.pt",
-        "training_set": study / "training_set.h5",
-        "bank": path,
-        "ratio": 2.5,
-        "batch_size": 4,
-        "seed": 5,
-        "study": "test",
-        "finding": "Lung Lesion",
-        "recipe": "filtered",
-        "fraction": 10.0,
-        "draw": 0,
-        "code": "code",
-        "threads": 1,
-        "device": "cpu",
-    }
-    make_bank(**(keywords | changes))
+    files = {"generator": study / "generator.pt", "training_set": study / "training_set.h5"}
+    files |= {name: changes.pop(name) for name in files if name in changes}
+    make_bank(**bank_arguments(**files, bank=path, **{"recipe": "filtered"} | changes))
     return path
 
 
@@ -97,6 +84,10 @@ def test_a_bank_says_what_made_it(study, tmp_path):
     wanted = {"finding": "Lung Lesion", "recipe": "filtered", "fraction": 10.0, "draw": 0}
     assert wanted.items() <= attributes.items()
     assert attributes["study"] == "test"
+    # Every setting that can change an image, by construction.
+    made_from = json.loads(attributes["settings"])
+    settings = BankSettings(ratio=2.5, select=None, batch_size=4, seed=5)
+    assert made_from == settings.with_effect() | wanted | {"number": 15}
     assert "torch" in json.loads(attributes["versions"])
     assert "synthetic" in attributes["notice"].lower()
 
@@ -109,19 +100,19 @@ def test_a_bank_says_what_made_it(study, tmp_path):
         (None, 9, 9),
         (3, 9, 9),
         ({"default": 1, "Lung Lesion": 2}, None, 12),
-        ({"default": 1, "lung_lesion": 2}, None, 12),
         ({"default": 1, "Fracture": 2}, None, 6),
         (2, {"Fracture": 30}, 12),
-        (2, {"default": None, "Lung Lesion": 30}, 30),
+        (2, {"Lung Lesion": 30}, 30),
     ],
 )
 def test_sizes_by_ratio_and_number(study, ratio, number, size):
-    assert bank_size(study / "training_set.h5", ratio, number) == size
+    settings = BankSettings(ratio=ratio, number=number)
+    assert bank_size(study / "training_set.h5", settings) == size
 
 
 def test_a_size_must_be_given(study):
     with pytest.raises(ValueError, match="neither ratio nor number is given for Lung Lesion"):
-        bank_size(study / "training_set.h5", {"Fracture": 1}, None)
+        bank_size(study / "training_set.h5", BankSettings(ratio={"Fracture": 1}))
 
 
 def test_a_bank_of_negatives_matches_the_banks_of_all_findings_together(study, tmp_path):
@@ -138,7 +129,7 @@ def test_a_bank_of_negatives_matches_the_banks_of_all_findings_together(study, t
 
 def test_an_empty_bank_is_an_error(study, tmp_path):
     with pytest.raises(ValueError, match="the bank would be empty"):
-        bank(study, tmp_path / "bank.h5", ratio=0)
+        bank(study, tmp_path / "bank.h5", ratio=0.01)
 
 
 def test_a_generator_of_another_training_set_is_refused(study, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from classifier_files import make_study, run
-from gan_files import arguments
+from gan_files import arguments, bank_arguments
 from scipy.spatial.distance import cdist
 
 from rarecxr.bank.bank_file import Bank
@@ -125,22 +125,8 @@ def classifier(tmp_path_factory):
 
 
 def bank(study, path, **changes):
-    keywords = {
-        "generator": study / "generator.pt",
-        "training_set": study / "training_set.h5",
-        "bank": path,
-        "number": 24,
-        "batch_size": 8,
-        "seed": 5,
-        "study": "test",
-        "finding": "Lung Lesion",
-        "recipe": "plain",
-        "fraction": 10.0,
-        "draw": 0,
-        "threads": 1,
-        "device": "cpu",
-    }
-    make_bank(**(keywords | changes))
+    files = (study / "generator.pt", study / "training_set.h5", path)
+    make_bank(**bank_arguments(*files, **{"number": 24, "batch_size": 8} | changes))
     return path
 
 

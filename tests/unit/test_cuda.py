@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from classifier_files import FINDINGS, TARGETS, make_study, run
-from gan_files import SETTINGS, arguments, write_training_set
+from gan_files import SETTINGS, arguments, bank_arguments, write_training_set
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import make_bank
@@ -285,21 +285,8 @@ def test_a_bank_drawn_on_the_gpu_is_that_of_the_cpu(training_set, tmp_path):
     train(**arguments(training_set, tmp_path, device="cuda"))
     images = []
     for device in ("cpu", "cuda"):
-        make_bank(
-            generator=tmp_path / "generator.pt",
-            training_set=training_set,
-            bank=tmp_path / f"{device}.h5",
-            seed=1,
-            study="test",
-            finding="Lung Lesion",
-            recipe="plain",
-            fraction=10.0,
-            draw=0,
-            batch_size=16,
-            threads=1,
-            number=50,
-            device=device,
-        )
+        files = (tmp_path / "generator.pt", training_set, tmp_path / f"{device}.h5")
+        make_bank(**bank_arguments(*files, batch_size=16, number=50, device=device))
         with Bank(tmp_path / f"{device}.h5") as bank:
             images.append(bank.read().astype(int))
     # A grey level where the two lie on different sides of a rounding.

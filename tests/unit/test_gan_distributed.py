@@ -18,7 +18,13 @@ from rarecxr.gan.layers import minibatch_stddev
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
-from rarecxr.gan.workers import WorkerError, begin_worker, end_worker, start_workers
+from rarecxr.gan.workers import (
+    WorkerError,
+    WorkerTask,
+    begin_worker,
+    end_worker,
+    start_workers,
+)
 from rarecxr.study.configuration.gan import GanSettings
 
 CPU = torch.device("cpu")
@@ -61,11 +67,13 @@ def trained(changes, group=None):
     return trainer
 
 
+TASK = WorkerTask("set.h5", None, {"resolution": 16}, False, 2**62, 1)
+
+
 def work_on_cases():
     """What the worker process of the next tests does."""
-    task = begin_worker()
-    task.pop("threads")
-    group = connect(**task)
+    place, _ = begin_worker()
+    group = connect(place)
     assert group.broadcast()["greeting"].tolist() == [1, 2, 3]
     for changes in CASES.values():
         trained(changes, group)
@@ -77,7 +85,7 @@ def shared(tmp_path_factory):
     """The first rank's trainer of each case."""
     call = "from test_gan_distributed import work_on_cases; work_on_cases()"
     folder = tmp_path_factory.mktemp("workers")
-    with start_workers(call, {"threads": 1}, 4, 2, folder) as group:
+    with start_workers(call, TASK, 4, 2, folder) as group:
         group.broadcast({"greeting": torch.tensor([1, 2, 3])})
         return {name: trained(changes, group) for name, changes in CASES.items()}
 
@@ -227,22 +235,22 @@ def test_an_error_of_the_first_process_ends_the_worker(images, tmp_path):
 def test_a_worker_that_does_not_start_is_an_error(tmp_path):
     with (
         pytest.raises(WorkerError, match=r"device 1 has died \(exit status 3\)"),
-        start_workers("raise SystemExit(3)", {"threads": 1}, 4, 2, tmp_path),
+        start_workers("raise SystemExit(3)", TASK, 4, 2, tmp_path),
     ):
         pass
 
 
 def die_once_connected():
     """What the worker process of the next test does."""
-    task = begin_worker()
-    task.pop("threads")
-    connect(**task)
+    place, task = begin_worker()
+    assert task == TASK
+    connect(place)
     os._exit(7)
 
 
 def hang_with_a_worker(folder):
     call = "from test_gan_distributed import die_once_connected; die_once_connected()"
-    with start_workers(call, {"threads": 1}, 4, 2, folder, grace_s=0.1):
+    with start_workers(call, TASK, 4, 2, folder, grace_s=0.1):
         # As an exchange of a GPU with a dead process does.
         time.sleep(600)
 

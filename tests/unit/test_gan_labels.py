@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from gan_files import arguments, write_training_set
+from gan_files import arguments, bank_arguments, write_training_set
 from hdf5_files import amended
 
 from rarecxr.bank.bank_file import Bank
@@ -63,21 +63,18 @@ def test_a_bank_holds_the_label_vectors_of_real_positives(study, tmp_path):
         tmp_path / "positives.h5", 2, labels=labels, findings=["Fracture", "Edema", "Pneumonia"]
     )
     make_bank(
-        generator=study / "generator.pt",
-        training_set=study / "training_set.h5",
-        sizes_from=[positives],
-        labels_from=positives,
-        bank=tmp_path / "bank.h5",
-        ratio=10,
-        batch_size=8,
-        seed=1,
-        study="test",
-        finding="Edema",
-        recipe="conditional",
-        fraction=10.0,
-        draw=0,
-        threads=1,
-        device="cpu",
+        **bank_arguments(
+            study / "generator.pt",
+            study / "training_set.h5",
+            tmp_path / "bank.h5",
+            sizes_from=[positives],
+            labels_from=positives,
+            ratio=10,
+            batch_size=8,
+            seed=1,
+            finding="Edema",
+            recipe="conditional",
+        )
     )
     with Bank(tmp_path / "bank.h5") as bank:
         assert len(bank) == 20

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from rarecxr.core.resume import SLOTS
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.training import train
 from rarecxr.gan.training_log import NotFiniteError
+from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.values import NO_EFFECT
 
 
 @pytest.fixture(scope="module")
@@ -313,6 +316,32 @@ def test_a_state_of_other_data_is_refused_with_a_warning(tmp_path, caplog):
     train(**arguments(write_training_set(tmp_path / "set.h5"), tmp_path))
     changed = write_training_set(tmp_path / "set.h5", count=11)
     train(**arguments(changed, tmp_path))
+    assert "other settings, code or data" in caplog.text
+
+
+class WithOneMore(GanSettings):
+    """The section with a setting more."""
+
+    more: int = 0
+
+
+class WithOneMoreConvenience(GanSettings):
+    """The section with a setting more that changes no result."""
+
+    more: Annotated[int, NO_EFFECT] = 0
+
+
+def test_a_new_setting_refuses_a_state_unless_it_has_no_effect(images, tmp_path, caplog):
+    """Whatever the section holds is in the identity: nothing lists its settings once more."""
+    done = {"on_tick": stop_at(0, stop)}
+    train(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=0))
+    train(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=1, **done))
+    assert not caplog.records
+    train(**arguments(images, tmp_path, of=WithOneMore, more=0))
+    assert "other settings, code or data" in caplog.text
+    caplog.clear()
+    with pytest.raises(Stopped):
+        train(**arguments(images, tmp_path, of=WithOneMore, more=1, **done))
     assert "other settings, code or data" in caplog.text
 
 

@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.data.image_file import write_image_file
-from rarecxr.quality.bank_quality import measure
+from rarecxr.quality.bank_quality import QualityInputs, measure
+from rarecxr.study.configuration.bank import QualitySettings
 
 SIDE = 32
 
@@ -39,19 +40,15 @@ def measured(tmp_path):
         attributes = {"finding": "Fracture", "study": "test"}
         bank = tmp_path / "bank.h5"
         write_bank(bank, len(images), SIDE, [images], attributes)
+        validation_set = write_set(tmp_path / "validation.h5", draw(validation, 2))
         measure(
-            bank=bank,
-            training_set=positives,
-            positives=positives,
-            validation_set=write_set(tmp_path / "validation.h5", draw(validation, 2)),
-            quality=tmp_path / "quality.json",
-            spaces=["pixels"],
-            max_images=1000,
-            min_reference=min_reference,
-            study="test",
-            threads=1,
-            device="cpu",
-            code="digest",
+            QualityInputs(bank, positives, positives, validation_set),
+            tmp_path / "quality.json",
+            QualitySettings(
+                spaces=["pixels"], max_images=1000, min_reference=min_reference, device="cpu"
+            ),
+            "test",
+            "digest",
         )
         return json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
 

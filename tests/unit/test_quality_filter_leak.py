@@ -9,7 +9,13 @@ from scipy.ndimage import gaussian_filter
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.data.filters import apply
 from rarecxr.data.image_file import write_image_file
-from rarecxr.quality.filter_leak import FEWEST_IMAGES, Detector, features, measure_filters
+from rarecxr.quality.filter_leak import (
+    FEWEST_IMAGES,
+    Detector,
+    MeasuredBank,
+    features,
+    measure_filters,
+)
 
 FILTERS = {
     "gaussian": {"kind": "gaussian", "size_px": 5, "sigma_px": 1.1},
@@ -45,12 +51,8 @@ def measured(folder, bank_images, base=80, positives=40, filters=FILTERS):
     about = {"finding": "fracture", "study": "test"}
     side = bank_images.shape[-1]
     write_bank(folder / "bank.h5", len(bank_images), side, [bank_images], about)
-    bank = {
-        "finding": "Fracture",
-        "recipe": "filtered",
-        "bank": folder / "bank.h5",
-        "training_set": write_set(folder / "set.h5", textures(positives, 1), 1000, copies=10),
-    }
+    training_set = write_set(folder / "set.h5", textures(positives, 1), 1000, copies=10)
+    bank = MeasuredBank("filtered", "Fracture", folder / "bank.h5", training_set)
     measure_filters(
         banks=[bank],
         base_training_set=write_set(folder / "base.h5", textures(base, 2), 0),

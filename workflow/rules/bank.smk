@@ -24,7 +24,8 @@ rule make_bank:
     params:
         finding=finding_name,
         bank=bank_settings(),
-        without_effect=without_effect("bank", weights_dir=CONFIG.features.weights_dir),
+        without_effect=without_effect("bank"),
+        features=without_effect("features"),
         study=STUDY,
         code=code("make_bank.py"),
     script:
@@ -52,9 +53,8 @@ rule measure_bank:
         **asked("measure_bank", gpu=gpus("quality")),
     params:
         quality=settings("quality"),
-        without_effect=without_effect(
-            "quality", weights_dir=CONFIG.features.weights_dir
-        ),
+        without_effect=without_effect("quality"),
+        features=without_effect("features"),
         study=STUDY,
         code=code("measure_bank.py"),
     script:

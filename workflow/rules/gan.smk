@@ -129,7 +129,8 @@ rule train_gan:
     params:
         finding=finding_name,
         gan=gan_settings,
-        without_effect=without_effect("gan", weights_dir=CONFIG.features.weights_dir),
+        without_effect=without_effect("gan"),
+        features=without_effect("features"),
         state=placed(PATHS.pattern("gan_state")),
         study=STUDY,
         code=code("train_gan.py"),

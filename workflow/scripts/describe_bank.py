@@ -4,17 +4,10 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.bank.datasheet import write_datasheet
+from rarecxr.bank.datasheet import DatasheetInputs, DataSource, write_datasheet
 from rarecxr.bank.sample_sheet import write_sheet
 
-files = {name: snakemake.input[name] for name in ("bank", "positives", "training_set")}
-write_sheet(**files, output=snakemake.output.sheet)
-write_datasheet(
-    **files,
-    quality=snakemake.input.quality,
-    output=snakemake.output.datasheet,
-    filters=snakemake.params.filters,
-    source=snakemake.params.source,
-    terms=snakemake.params.terms,
-    phantom=snakemake.params.phantom,
-)
+files, params = DatasheetInputs(**dict(snakemake.input.items())), snakemake.params
+write_sheet(files.positives, files.training_set, files.bank, snakemake.output.sheet)
+source = DataSource(params.source, params.terms, params.phantom)
+write_datasheet(files, snakemake.output.datasheet, params.filters, source)

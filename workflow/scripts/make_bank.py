@@ -4,21 +4,22 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.bank.generate import make_bank
+from rarecxr.bank.generate import BankInputs, make_bank
+from rarecxr.study.cell import StudyCell
+from rarecxr.study.configuration.bank import BankSettings
 
+params = snakemake.params
 make_bank(
-    generator=snakemake.input.generator,
-    training_set=snakemake.input.training_set,
-    sizes_from=list(snakemake.input.sizes_from),
-    labels_from=snakemake.input.labels_from or None,
-    features=snakemake.input.features or None,
+    BankInputs(
+        generator=snakemake.input.generator,
+        training_set=snakemake.input.training_set,
+        sizes_from=list(snakemake.input.sizes_from),
+        labels_from=snakemake.input.labels_from or None,
+        features=snakemake.input.features or None,
+        weights_dir=params.features.weights_dir,
+    ),
     bank=snakemake.output.bank,
-    study=snakemake.params.study,
-    finding=snakemake.params.finding,
-    recipe=snakemake.wildcards.recipe,
-    fraction=float(snakemake.wildcards.fraction),
-    draw=int(snakemake.wildcards.draw),
-    code=snakemake.params.code,
-    **snakemake.params.bank,
-    **vars(snakemake.params.without_effect),
+    settings=BankSettings.of(params.bank, params.without_effect),
+    cell=StudyCell.of(dict(snakemake.wildcards.items()), params.study, params.finding),
+    code=params.code,
 )

@@ -4,17 +4,21 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.quality.bank_quality import measure
+from rarecxr.quality.bank_quality import QualityInputs, measure
+from rarecxr.study.configuration.bank import QualitySettings
 
+params = snakemake.params
 measure(
-    bank=snakemake.input.bank,
-    training_set=snakemake.input.training_set,
-    positives=snakemake.input.positives,
-    validation_set=snakemake.input.validation_set,
-    features=snakemake.input.features or None,
+    QualityInputs(
+        bank=snakemake.input.bank,
+        training_set=snakemake.input.training_set,
+        positives=snakemake.input.positives,
+        validation_set=snakemake.input.validation_set,
+        features=snakemake.input.features or None,
+        weights_dir=params.features.weights_dir,
+    ),
     quality=snakemake.output.quality,
-    study=snakemake.params.study,
-    code=snakemake.params.code,
-    **snakemake.params.quality,
-    **vars(snakemake.params.without_effect),
+    settings=QualitySettings.of(params.quality, params.without_effect),
+    study=params.study,
+    code=params.code,
 )

@@ -4,24 +4,22 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.gan.training import train
+from rarecxr.gan.training import GanInputs, GanOutputs, train
+from rarecxr.study.cell import StudyCell
+from rarecxr.study.configuration.gan import GanSettings
 
+params = snakemake.params
 train(
-    images=snakemake.input.images,
-    base=snakemake.input.base or None,
-    validation_set=snakemake.input.validation_set or None,
-    features=snakemake.input.features or None,
-    generator=snakemake.output.generator,
-    log_csv=snakemake.output.training,
-    samples=snakemake.output.samples,
-    metadata=snakemake.output.metadata,
-    state=snakemake.params.state,
-    study=snakemake.params.study,
-    finding=snakemake.params.finding,
-    recipe=snakemake.wildcards.recipe,
-    fraction=float(snakemake.wildcards.fraction),
-    draw=int(snakemake.wildcards.draw),
-    code=snakemake.params.code,
-    **snakemake.params.gan,
-    **vars(snakemake.params.without_effect),
+    GanInputs(
+        images=snakemake.input.images,
+        base=snakemake.input.base or None,
+        validation_set=snakemake.input.validation_set or None,
+        features=snakemake.input.features or None,
+        weights_dir=params.features.weights_dir,
+    ),
+    GanOutputs(**dict(snakemake.output.items())),
+    state=params.state,
+    settings=GanSettings.of(params.gan, params.without_effect),
+    cell=StudyCell.of(dict(snakemake.wildcards.items()), params.study, params.finding),
+    code=params.code,
 )

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,39 +36,66 @@ _APPEARANCE = {
 }
 
 
-def write_datasheet(
-    bank: str | os.PathLike,
-    positives: str | os.PathLike,
-    training_set: str | os.PathLike,
-    quality: str | os.PathLike,
-    output: str | os.PathLike,
-    filters: Mapping[str, Mapping[str, Any]],
-    source: str | None,
-    terms: str | None,
-    phantom: bool,
-) -> None:
-    """Write a bank's datasheet (after Gebru et al. 2021, arXiv 1803.09010) as Markdown.
+@dataclass(frozen=True)
+class DatasheetInputs:
+    """What a bank is described from: paths.
 
-    Args:
+    Attributes:
         bank: the bank (HDF5).
         positives: real training images of the bank's finding (HDF5).
         training_set: what the bank's generator was trained on (HDF5).
         quality: the bank's quality (JSON).
-        output: the Markdown file to write.
-        filters: the filters of the bank's recipe, by name.
-        source: name of the data set that the training images come from, or None. It and `terms`
-            are the user's text: what Markdown or HTML would take for markup in them is escaped.
+    """
+
+    bank: str | os.PathLike
+    positives: str | os.PathLike
+    training_set: str | os.PathLike
+    quality: str | os.PathLike
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where the training images come from.
+
+    Attributes:
+        name: of the data set, or None. It and `terms` are the user's text: what Markdown or HTML
+            would take for markup in them is escaped.
         terms: the data set's terms, or None.
         phantom: whether its images are digital phantoms.
     """
-    with Bank(bank) as made:
+
+    name: str | None
+    terms: str | None
+    phantom: bool
+
+    def words(self) -> tuple[str, str]:
+        """Name and terms, or what is said in their place."""
+        unnamed = _PHANTOMS if self.phantom else "a data set that the configuration does not name"
+        unstated = _PHANTOM_TERMS if self.phantom else _NOT_STATED
+        name = _as_text(self.name) if self.name else unnamed
+        return name, _as_text(self.terms) if self.terms else unstated
+
+
+def write_datasheet(
+    files: DatasheetInputs,
+    output: str | os.PathLike,
+    filters: Mapping[str, Mapping[str, Any]],
+    source: DataSource,
+) -> None:
+    """Write a bank's datasheet (after Gebru et al. 2021, arXiv 1803.09010) as Markdown.
+
+    Args:
+        files: what it is described from.
+        output: the Markdown file to write.
+        filters: the filters of the bank's recipe, by name.
+        source: where the training images come from.
+    """
+    with Bank(files.bank) as made:
         about, number, side = made.attributes, len(made), made.resolution
-    measured = read_json(quality)
-    real = ImageFile(positives)
-    unnamed = _PHANTOMS if phantom else "a data set that the configuration does not name"
-    source = _as_text(source) if source else unnamed
-    unstated = _PHANTOM_TERMS if phantom else _NOT_STATED
-    terms = _as_text(terms) if terms else unstated
+    measured = read_json(files.quality)
+    real = ImageFile(files.positives)
+    data_set, terms = source.words()
+    file_name = Path(files.bank).name
     finding = about["finding"]
     of_what = "without any target finding" if finding == NEGATIVES else f"of {_as_text(finding)}"
     title = f"Synthetic chest X-rays {of_what}"
@@ -79,10 +107,10 @@ def write_datasheet(
         *_warnings(measured),
         "## What it is",
         "",
-        f"{number:,} grey images of {side} x {side} pixels (uint8) in `{Path(bank).name}`, dataset"
+        f"{number:,} grey images of {side} x {side} pixels (uint8) in `{file_name}`, dataset"
         f" `images`. Study {about['study']}, recipe `{about.get('recipe')}`,"
         f" {about.get('fraction'):g} % of the training patients, draw {about.get('draw')}."
-        f" SHA-256 {sha256(bank)}.",
+        f" SHA-256 {sha256(files.bank)}.",
         "",
         "Meant for training classifiers, beside real images. In a loss, an image stands for its own"
         " finding alone: nothing is known of the others. Not for diagnosis, not for teaching people"
@@ -90,8 +118,8 @@ def write_datasheet(
         "",
         "## What it was made from",
         "",
-        f"{_trained_on(ImageFile(training_set))} from {source}, all of patients in the training"
-        " split.",
+        f"{_trained_on(ImageFile(files.training_set))} from {data_set}, all of patients in the"
+        " training split.",
         "",
         "## How it was made",
         "",
@@ -107,21 +135,13 @@ def write_datasheet(
         "",
         "## Known limits",
         "",
-        *_limits(measured, phantom, len(real.unfiltered)),
+        *_limits(measured, source.phantom, len(real.unfiltered)),
         "",
         "## Terms",
         "",
         f"{terms} Terms of the source data hold for this bank too.",
         "",
-        "## How to read it",
-        "",
-        "    import h5py",
-        f'    with h5py.File("{Path(bank).name}") as file:',
-        '        images = file["images"][:]   # (N, R, R) uint8, 0 is black',
-        "        about = dict(file.attrs)     # what made it: settings, versions, digests, seed",
-        "",
-        f"Or as PNG files: `python workflow/scripts/export_bank.py {Path(bank).name} FOLDER`.",
-        "",
+        *_reading(file_name),
     ]
     with written_whole(output) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
@@ -248,6 +268,20 @@ def _limits(measured, phantom, real):
     if phantom:
         lines.append("- Made from drawn phantoms: says nothing about X-rays of people.")
     return lines
+
+
+def _reading(file_name):
+    return [
+        "## How to read it",
+        "",
+        "    import h5py",
+        f'    with h5py.File("{file_name}") as file:',
+        '        images = file["images"][:]   # (N, R, R) uint8, 0 is black',
+        "        about = dict(file.attrs)     # what made it: settings, versions, digests, seed",
+        "",
+        f"Or as PNG files: `python workflow/scripts/export_bank.py {file_name} FOLDER`.",
+        "",
+    ]
 
 
 def _short(value):

@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.quality.feature_spaces import FeatureSpace
-from rarecxr.study.by_finding import ByFinding, for_finding
-from rarecxr.study.findings import slug
+from rarecxr.study.cell import StudyCell
+from rarecxr.study.configuration.bank import BankSettings, SelectionSettings
 from rarecxr.study.seeds import seed_for
 
 # Latents come in blocks with a seed each, so that any image can be made again without the
@@ -28,158 +29,116 @@ from rarecxr.study.seeds import seed_for
 LATENT_BLOCK = 1024
 
 
+@dataclass(frozen=True)
+class BankInputs:
+    """What a bank is made from: paths.
+
+    Attributes:
+        generator: generator.pt.
+        training_set: the training_set.h5 that the generator was trained on.
+        sizes_from: training sets of the positives whose banks this bank of negatives is to
+            match together; None for the bank's own training set.
+        labels_from: for a conditional GAN, the training set whose images' label vectors are drawn
+            from (those of a finding's real positives); None for the GAN's own training set.
+        features: model.pt of a network that was trained on the fraction's real images alone,
+            where the selection needs one, or None.
+        weights_dir: folder of weight files for the feature space `imagenet`, or None.
+    """
+
+    generator: str | os.PathLike
+    training_set: str | os.PathLike
+    sizes_from: Sequence[str | os.PathLike] | None = None
+    labels_from: str | os.PathLike | None = None
+    features: str | os.PathLike | None = None
+    weights_dir: str | os.PathLike | None = None
+
+    def files(self) -> dict[str, str | os.PathLike]:
+        """The files that there are, by name."""
+        sizes = {f"sizes_{place}": path for place, path in enumerate(self.sizes_from or ())}
+        named = {"labels": self.labels_from, "features": self.features}
+        given = {name: path for name, path in named.items() if path is not None}
+        return {"generator": self.generator, "training_set": self.training_set} | sizes | given
+
+
 def make_bank(
-    *,
-    generator: str | os.PathLike,
-    training_set: str | os.PathLike,
+    inputs: BankInputs,
     bank: str | os.PathLike,
-    seed: int,
-    study: str,
-    finding: str,
-    recipe: str,
-    fraction: float,
-    draw: int,
-    batch_size: int,
-    threads: int,
-    labels_from: str | os.PathLike | None = None,
-    ratio: ByFinding = None,
-    number: ByFinding = None,
-    sizes_from: Sequence[str | os.PathLike] | None = None,
-    select: Mapping[str, Any] | None = None,
-    features: str | os.PathLike | None = None,
-    weights_dir: str | os.PathLike | None = None,
+    settings: BankSettings,
+    cell: StudyCell,
     code: str | None = None,
-    device: str = "auto",
 ) -> None:
     """Generate synthetic images and write them as a bank.
 
     Args:
-        generator: generator.pt.
-        training_set: the training_set.h5 that the generator was trained on.
+        inputs: what it is made from.
         bank: HDF5 file to write.
-        seed: of the study's banks. The bank's own seed, which is stored as its attribute `seed`,
-            follows from it and from finding, recipe, fraction and draw.
-        study: name of the study.
-        finding: name of the finding, or `rarecxr.study.findings.NEGATIVES`.
-        recipe: name of the recipe.
-        fraction: percent of the training patients.
-        draw: number of the draw.
-        batch_size: images in each forward pass.
-        threads: CPU threads.
-        ratio: synthetic images for each real positive; see `bank_size`.
-        number: synthetic images; takes the place of `ratio` where it is given.
-        sizes_from: training sets of the positives whose banks this bank of negatives is to
-            match together. Default: the bank's own training set.
-        labels_from: for a conditional GAN, the training set whose images' label vectors are drawn
-            from (those of a finding's real positives). Default: the GAN's own training set.
-        select: how images are selected, or None to take all: space, copies, implausible and
-            max_candidates, as the section `bank.select` has them. What became of every candidate is
-            kept in the bank's group `candidates` (`rarecxr.bank.selection.Selection`), and
-            counted in its attribute `selection`.
-        features: model.pt of a network that was trained on the fraction's real images alone,
-            where the selection needs one.
-        weights_dir: folder of weight files for the feature space `imagenet`.
+        settings: the section `bank`. What became of every candidate of a selection is kept in the
+            bank's group `candidates` (`rarecxr.bank.selection.Selection`), and counted in its
+            attribute `selection`.
+        cell: what the bank is of. The bank's own seed, which is stored as its attribute `seed`,
+            follows from it and from the settings'.
         code: digest of the code.
-        device: "auto", "cpu" or "cuda".
 
     Raises:
         ValueError: the generator was trained on another training set, the bank would be empty, or
             too few of the images that may be generated can be used.
     """
-    torch.set_num_threads(threads)
-    if sizes_from is None:
-        sources = [training_set]
-    else:
-        sources = [sizes_from] if isinstance(sizes_from, str | os.PathLike) else list(sizes_from)
-    size = sum(bank_size(source, ratio, number) for source in sources)
+    torch.set_num_threads(settings.threads)
+    size = sum(bank_size(path, settings) for path in inputs.sizes_from or [inputs.training_set])
     if size < 1:
         raise ValueError(f"{bank}: the bank would be empty; raise bank.ratio or bank.number")
-    content = read_checkpoint(generator)
-    training_digest = sha256(training_set)
+    content = read_checkpoint(inputs.generator)
+    training_digest = sha256(inputs.training_set)
     if content["provenance"]["inputs"].get("images") != training_digest:
-        raise ValueError(f"{generator}: was not trained on {training_set}; train it again")
-    where = choose_device(device)
-    own_seed = seed_for(seed, slug(finding), recipe, fraction, draw)
-    network = networks_from(content)[0].to(where, memory_format=torch.channels_last).eval()
-    labels, label_names = None, content["settings"]["label_names"]
-    most = size if select is None else int(size * select["max_candidates"])
-    if label_names:
-        real, _ = read_labels(labels_from or training_set, label_names)
-        own = np.random.default_rng(seed_for(own_seed, "labels"))
-        labels = np.nan_to_num(real[own.integers(len(real), size=most)])
+        raise ValueError(
+            f"{inputs.generator}: was not trained on {inputs.training_set}; train it again"
+        )
+    select = settings.select
+    most = size if select is None else int(size * select.max_candidates)
+    source = _Source(content, inputs, settings, cell.seed(settings.seed), most)
     selection = None
     if select is not None:
         # Images are generated twice, first to be chosen from, so that none need be held in memory.
-        candidates = _batches(network, most, own_seed, batch_size, labels, where)
-        selection = _select(
-            candidates, size, select, training_set, finding, features, weights_dir, where
-        )
+        selection = _select(source, size, select, inputs, cell.finding)
 
-    settings = {
-        "batch_size": batch_size,
-        "number": size,
-        "seed": seed,
-        "finding": finding,
-        "recipe": recipe,
-        "fraction": fraction,
-        "draw": draw,
-        "threads": threads,
-        "select": None if select is None else dict(select),
-    }
-    inputs = {"generator": generator, "training_set": training_set}
-    if sizes_from is not None:
-        inputs |= {f"sizes_{place}": path for place, path in enumerate(sources)}
-    if labels_from is not None:
-        inputs["labels"] = labels_from
-    if features is not None:
-        inputs["features"] = features
-    attributes = provenance(study, settings, inputs, own_seed, code) | {
-        "finding": finding,
-        "recipe": recipe,
-        "fraction": fraction,
-        "draw": draw,
-        "generator_digest": sha256(generator),
+    made_from = {**settings.with_effect(), "number": size, **cell.plain()}
+    attributes = {
+        **provenance(cell.study, made_from, inputs.files(), source.seed, code),
+        **cell.plain(),
+        "generator_digest": sha256(inputs.generator),
         "training_digest": training_digest,
         "generator_settings": content["settings"],
     }
     kept = np.arange(size)
     if selection is not None:
         kept = np.flatnonzero(selection.outcome == KEPT)
-        attributes["selection"] = {**selection.counts(), **dict(select)}
-    with Progress(size, "images", f"bank {recipe} {finding} {fraction:g} %") as progress:
-        candidates = _batches(network, most, own_seed, batch_size, labels, where)
+        attributes["selection"] = {**selection.counts(), **select.plain()}
+    with Progress(size, "images", f"bank {cell}") as progress:
         write_bank(
             bank,
             size,
-            network.resolution,
-            _only(candidates, kept, progress),
+            source.network.resolution,
+            _only(source.batches(), kept, progress),
             attributes,
-            None if labels is None else labels[kept],
-            label_names,
+            None if source.labels is None else source.labels[kept],
+            source.label_names,
             None if selection is None else selection.columns(),
-            threads,
+            settings.threads,
         )
 
 
-def bank_size(training_set: str | os.PathLike, ratio: ByFinding, number: ByFinding) -> int:
-    """Images in the bank of one training set's finding.
-
-    `number` where it is given, else `ratio` times the real positives, rounded. Filtered copies
-    do not count. Both may be mappings by finding (its name or its
-    name in paths) with the key `default`.
+def bank_size(training_set: str | os.PathLike, settings: BankSettings) -> int:
+    """Images in the bank of one training set's finding; filtered copies do not count as positives.
 
     Raises:
-        ValueError: neither of the two is given for this finding.
+        ValueError: neither bank.ratio nor bank.number is given for this finding.
     """
     source = ImageFile(training_set)
-    finding, real = source.attributes["finding"], len(source.unfiltered)
-    size = for_finding(number, finding)
-    if size is not None:
-        return int(size)
-    share = for_finding(ratio, finding)
-    if share is None:
+    finding = source.attributes["finding"]
+    size = settings.size(finding, len(source.unfiltered))
+    if size is None:
         raise ValueError(f"bank: neither ratio nor number is given for {finding}")
-    return round(share * real)
+    return size
 
 
 def generate_images(
@@ -206,16 +165,76 @@ def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
     return torch.randn(LATENT_BLOCK, latent_size, generator=random)
 
 
+class _Source:
+    """All images that a generator may draw for one bank, in a fixed order.
+
+    Args:
+        content: of the generator.pt.
+        inputs: of the bank.
+        settings: the section `bank`.
+        seed: the bank's own.
+        count: number of images.
+
+    Attributes:
+        network: the generator, on its device.
+        device: where it computes.
+        seed: the bank's own.
+        labels: (count, L) float32, what the images of a conditional GAN are drawn with, or None.
+        label_names: L names.
+    """
+
+    def __init__(
+        self,
+        content: dict[str, Any],
+        inputs: BankInputs,
+        settings: BankSettings,
+        seed: int,
+        count: int,
+    ):
+        self.device = choose_device(settings.device)
+        network = networks_from(content)[0].to(self.device, memory_format=torch.channels_last)
+        self.network, self.seed = network.eval(), seed
+        self.labels, self.label_names = None, content["settings"]["label_names"]
+        if self.label_names:
+            real, _ = read_labels(inputs.labels_from or inputs.training_set, self.label_names)
+            own = np.random.default_rng(seed_for(seed, "labels"))
+            self.labels = np.nan_to_num(real[own.integers(len(real), size=count)])
+        self._count, self._batch_size = count, settings.batch_size
+
+    def batches(self) -> Iterator[np.ndarray]:
+        """The images; a GPU makes the next batch while the caller is busy with this one."""
+        ahead = None
+        for first in range(0, self._count, self._batch_size):
+            begin = functools.partial(_begin_generating, self.network, *self._vectors(first))
+            if self.device.type == "cpu":
+                yield begin()()
+                continue
+            before, ahead = ahead, begin()
+            if before is not None:
+                yield before()
+        if ahead is not None:
+            yield ahead()
+
+    def _vectors(self, first):
+        """Latents, and labels or None, of the batch that begins with image `first`."""
+        count = min(self._batch_size, self._count - first)
+        latents = bank_latents(self.seed, first, count, self.network.latent_size)
+        labels = None
+        if self.labels is not None:
+            labels = to_device(torch.from_numpy(self.labels[first : first + count]), self.device)
+        return to_device(latents, self.device), labels
+
+
 def _select(
-    candidates, size, select, training_set, finding, features, weights_dir, device
+    source: _Source, size: int, settings: SelectionSettings, inputs: BankInputs, finding: str
 ) -> Selection:
     copies = plausibility = None
-    if select["copies"] is not None:
-        space = FeatureSpace(select["space"], device, features, weights_dir)
-        copies = CopyFilter(space, ImageFile(training_set), select["copies"])
-    if select["implausible"]:
-        plausibility = Plausibility(features, finding, device)
-    return select_images(candidates, size, copies, plausibility, select["implausible"])
+    if settings.copies is not None:
+        space = FeatureSpace(settings.space, source.device, inputs.features, inputs.weights_dir)
+        copies = CopyFilter(space, ImageFile(inputs.training_set), settings.copies)
+    if settings.implausible:
+        plausibility = Plausibility(inputs.features, finding, source.device)
+    return select_images(source.batches(), size, copies, plausibility, settings.implausible)
 
 
 def _only(batches, kept, progress):
@@ -229,25 +248,6 @@ def _only(batches, kept, progress):
             yield images[inside]
         if first > kept[-1]:
             return
-
-
-def _batches(network, size, seed, batch, labels, device) -> Iterator[np.ndarray]:
-    """Images 0 to `size` - 1; a GPU makes the next batch while the caller is busy with this one."""
-    ahead = None
-    for first in range(0, size, batch):
-        count = min(batch, size - first)
-        latents = to_device(bank_latents(seed, first, count, network.latent_size), device)
-        rows = None
-        if labels is not None:
-            rows = to_device(torch.from_numpy(labels[first : first + count]), device)
-        if device.type == "cpu":
-            yield generate_images(network, latents, rows)
-            continue
-        before, ahead = ahead, _begin_generating(network, latents, rows)
-        if before is not None:
-            yield before()
-    if ahead is not None:
-        yield ahead()
 
 
 def _begin_generating(network, latents, labels) -> Callable[[], np.ndarray]:

@@ -6,8 +6,8 @@ rounding, what one process would do with the whole minibatch.
 """
 
 import datetime
-import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,24 @@ from rarecxr.core.tensors import from_bytes, to_bytes
 # The first rank may be busy for long between two steps, with saving or measuring. That a process
 # has died is noticed in another way (`rarecxr.gan.workers`).
 _TIMEOUT = datetime.timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A process's place among those of its training.
+
+    Attributes:
+        rendezvous: path of a file where the processes meet, the same for all of them, which does
+            not exist before.
+        group_size: images that the critic's minibatch standard deviation compares.
+        rank: the process's number, from 0.
+        world_size: number of processes.
+    """
+
+    rendezvous: str
+    group_size: int
+    rank: int
+    world_size: int
 
 
 class ProcessGroup:
@@ -88,27 +106,21 @@ class ProcessGroup:
 
 
 def connect(
-    rendezvous: str | os.PathLike,
-    group_size: int,
-    rank: int,
-    world_size: int,
+    place: Place,
     wait: Callable[[Callable[[int], bool]], None] = lambda is_present: None,
 ) -> ProcessGroup:
     """Connect this process with the others of its training; returns when all are connected.
 
     Args:
-        rendezvous: path of a file, the same for all ranks, which does not exist before.
-        group_size: see `ProcessGroup`.
-        rank: this process's number, from 0.
-        world_size: number of processes.
+        place: this process's.
         wait: called before the ranks connect, which takes as long as the slowest, with a function
             that says whether a rank is present.
     """
-    store = dist.FileStore(str(rendezvous), world_size)
-    store.set(f"rank {rank}", "present")
+    store = dist.FileStore(place.rendezvous, place.world_size)
+    store.set(f"rank {place.rank}", "present")
     wait(lambda other: store.check([f"rank {other}"]))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(
-        backend, store=store, rank=rank, world_size=world_size, timeout=_TIMEOUT
+        backend, store=store, rank=place.rank, world_size=place.world_size, timeout=_TIMEOUT
     )
-    return ProcessGroup(group_size, rank, world_size)
+    return ProcessGroup(place.group_size, place.rank, place.world_size)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,141 +25,149 @@ from rarecxr.gan.networks import build_networks
 from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
-from rarecxr.gan.workers import begin_worker, end_worker, start_workers
+from rarecxr.gan.workers import WorkerTask, begin_worker, end_worker, start_workers
+from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.gan import GanSettings
-from rarecxr.study.findings import slug
 from rarecxr.study.recipes import CONDITIONAL
 from rarecxr.study.seeds import seed_for
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class GanInputs:
+    """What a GAN is trained from: paths.
+
+    Attributes:
+        images: training_set.h5.
+        base: generator.pt to start from at full resolution; None to train from scratch.
+        validation_set: validation images of the finding, for `gan.evaluation`; None for none.
+        features: model.pt of the classifier whose features `gan.evaluation` may use, or None.
+        weights_dir: folder of weights of other networks whose features it may use, or None.
+    """
+
+    images: str | os.PathLike
+    base: str | os.PathLike | None = None
+    validation_set: str | os.PathLike | None = None
+    features: str | os.PathLike | None = None
+    weights_dir: str | os.PathLike | None = None
+
+    def files(self) -> dict[str, str | os.PathLike]:
+        """The files that there are, by name."""
+        names = ("images", "base", "validation_set", "features")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True)
+class GanOutputs:
+    """What the training of a GAN writes: paths.
+
+    Attributes:
+        generator: generator.pt.
+        training: training.csv, one line per tick, with the columns of
+            `rarecxr.gan.training_log.COLUMNS`.
+        samples: samples.png.
+        metadata: generator.json.
+    """
+
+    generator: str | os.PathLike
+    training: str | os.PathLike
+    samples: str | os.PathLike
+    metadata: str | os.PathLike
+
+
 def train(
-    *,
-    images: str | os.PathLike,
-    generator: str | os.PathLike,
-    log_csv: str | os.PathLike,
-    samples: str | os.PathLike,
-    metadata: str | os.PathLike,
+    inputs: GanInputs,
+    outputs: GanOutputs,
     state: str | os.PathLike,
-    study: str,
-    finding: str,
-    recipe: str,
-    fraction: float,
-    draw: int,
-    seed: int,
-    threads: int,
+    settings: GanSettings,
+    cell: StudyCell,
     code: str | None = None,
-    base: str | os.PathLike | None = None,
-    validation_set: str | os.PathLike | None = None,
-    features: str | os.PathLike | None = None,
-    weights_dir: str | os.PathLike | None = None,
     on_tick: Callable[[Trainer, dict[str, Any]], None] | None = None,
     lock_wait_s: float = 120.0,
-    **settings: Any,
 ) -> None:
     """Train a PGGAN on a training set, or go on where an earlier run of the same was killed.
 
     On the CPU the generator is the same to the byte whether or not the run was interrupted.
 
     Args:
-        images: training_set.h5.
-        generator: generator.pt to write.
-        log_csv: training.csv to write, one line per tick, with the columns of
-            `rarecxr.gan.training_log.COLUMNS`.
-        samples: samples.png to write.
-        metadata: generator.json to write.
+        inputs: what it is trained from.
+        outputs: the files to write.
         state: folder for the resume files. It stays after success, so that a job that is
             counted as failed in its last second is done within seconds when repeated.
-        study: name of the study, and
-        finding: name of the finding, and
-        recipe: name of the recipe, and
-        fraction: percent of the training patients, and
-        draw: number of the draw: they go into the artifacts and, but for the study, into the
+        settings: the section `gan`. Another number of CPU threads, which the devices share, can
+            change the last bits.
+        cell: what the GAN is of. It goes into the artifacts and, but for the study, into the
             identity of the resume files.
-        seed: of weights, order and latents.
-        threads: CPU threads, shared among the devices; another number can change the last bits.
         code: digest of the code.
-        base: generator.pt to start from at full resolution; None to train from scratch.
-        validation_set: validation images of the finding, for `gan.evaluation`; None for none.
-        features: model.pt of the classifier whose features `gan.evaluation` may use.
-        weights_dir: folder of weights of other networks whose features it may use.
         on_tick: called after every tick with the trainer and the row of training.csv.
         lock_wait_s: how long to wait for another process that trains in `state`.
-        **settings: the section `gan`, see `rarecxr.study.configuration.gan`.
 
     Raises:
-        ValueError: settings, a training set or a base that cannot be used.
+        ValueError: a training set or a base that cannot be used.
         NotFiniteError: a loss or weight was not finite; the last resume file stays.
         WorkerError: with several devices, the process of one has died; likewise.
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
-    gan = GanSettings(seed=seed, threads=threads, **settings)
-    device = choose_devices(gan.device, gan.devices)[0]
-    inputs = {
-        "images": images,
-        "base": base,
-        "validation_set": validation_set,
-        "features": features,
-    }
-    inputs = {name: path for name, path in inputs.items() if path is not None}
+    device = choose_devices(settings.device, settings.devices)[0]
+    conditional = cell.recipe == CONDITIONAL
     made_from = {
-        **gan.with_effect(),
-        "conditioning": "labels" if recipe == CONDITIONAL else "none",
-        "precision": choose_precision(gan.precision, device),
-        "finding": finding,
-        "recipe": recipe,
-        "fraction": fraction,
-        "draw": draw,
-        "threads": threads,
+        **settings.with_effect(),
+        "conditioning": "labels" if conditional else "none",
+        "precision": choose_precision(settings.precision, device),
+        **cell.plain(),
     }
-    made_by = provenance(study, made_from, inputs, seed, code)
+    made_by = provenance(cell.study, made_from, inputs.files(), settings.seed, code)
     identity = digest({**made_by, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
-    own_seed = seed_for(seed, slug(finding), recipe, fraction, draw)
-    # What a further device's process has to know to hold the same as this one.
-    task = {
-        "images": os.fspath(images),
-        "base": base if base is None else os.fspath(base),
-        "settings": gan.plain(),
-        "conditional": recipe == CONDITIONAL,
-        "seed": own_seed,
-        "threads": max(1, threads // gan.devices),
-    }
-
+    task = WorkerTask(
+        images=os.fspath(inputs.images),
+        base=None if inputs.base is None else os.fspath(inputs.base),
+        settings=settings.plain(),
+        conditional=conditional,
+        seed=cell.seed(settings.seed),
+        threads=max(1, settings.threads // settings.devices),
+    )
     with contextlib.ExitStack() as stack:
-        store = ResumeStore(state, identity, gan.resume_interval_s, lock_wait_s)
+        store = ResumeStore(state, identity, settings.resume_interval_s, lock_wait_s)
         stack.enter_context(store)
-        trainer, label_names = stack.enter_context(_open_trainer(**task, scratch=store.scratch))
+        trainer, label_names = stack.enter_context(_open_trainer(task, settings, store.scratch))
         saved = store.load()
-        if gan.devices > 1:
+        if settings.devices > 1:
             _join_workers(stack, trainer, task, store, saved)
         monitor = Monitor(
             trainer,
             Path(state),
-            f"PGGAN on {finding}, {recipe}, {fraction:g} % of the patients",
-            _evaluator(trainer, images, validation_set, features, weights_dir),
+            f"PGGAN on {cell.finding}, {cell.recipe}, {cell.fraction:g} % of the patients",
+            _evaluator(trainer, inputs),
             on_tick,
-            ScalarWriter(Path(state) / "tensorboard") if gan.tensorboard else None,
+            ScalarWriter(Path(state) / "tensorboard") if settings.tensorboard else None,
         )
         if saved is not None:
             trainer.load_state(saved["trainer"])
             monitor.load_state(saved["monitor"])
             _log.info("going on at %.3f kimg", trainer.images / 1000)
-        _training_loop(trainer, monitor, store, label=f"{recipe} {finding} {fraction:g} %")
-        final = monitor.final_networks()
+        _training_loop(trainer, monitor, store, label=str(cell))
+    _write_outputs(outputs, trainer, monitor, label_names, made_by)
 
-    write_rows(log_csv, monitor.rows)
-    monitor.write_sheet(samples, final)
-    settings_of_file = {
-        **made_from,
-        "label_size": len(label_names),
-        "label_names": label_names,
-    }
-    write_checkpoint(generator, final.generator, final.critic, settings_of_file, made_by)
+
+def _write_outputs(
+    outputs: GanOutputs,
+    trainer: Trainer,
+    monitor: Monitor,
+    label_names: list[str],
+    made_by: dict[str, Any],
+) -> None:
+    """Write the four files of a training that is over."""
+    final = monitor.final_networks()
+    write_rows(outputs.training, monitor.rows)
+    monitor.write_sheet(outputs.samples, final)
+    labels = {"label_size": len(label_names), "label_names": label_names}
+    settings = made_by["settings"] | labels
+    write_checkpoint(outputs.generator, final.generator, final.critic, settings, made_by)
     write_json(
-        metadata,
+        outputs.metadata,
         {
             **made_by,
             "kimg": trainer.images / 1000,
@@ -168,19 +177,18 @@ def train(
             "training_images": trainer.data.count,
             "generator_parameters": sum(p.numel() for p in trainer.generator_ema.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
-            "generator_digest": sha256(generator),
+            "generator_digest": sha256(outputs.generator),
         },
     )
 
 
 def run_worker() -> None:
     """What the process of a further device does: its share of every step, and nothing else."""
-    task = begin_worker()
-    group = {name: task.pop(name) for name in ("rendezvous", "group_size", "rank", "world_size")}
-    rank = group["rank"]
-    scratch = Path(group["rendezvous"]).with_name(f"rank_{rank}")
-    with _open_trainer(**task, scratch=scratch, rank=rank) as (trainer, _):
-        trainer.join(connect(**group))
+    place, task = begin_worker()
+    settings = GanSettings.of(task.settings)
+    scratch = Path(place.rendezvous).with_name(f"rank_{place.rank}")
+    with _open_trainer(task, settings, scratch, place.rank) as (trainer, _):
+        trainer.join(connect(place))
         state = trainer.group.broadcast()
         if state is not None:
             trainer.load_state(state)
@@ -191,40 +199,33 @@ def run_worker() -> None:
 
 @contextlib.contextmanager
 def _open_trainer(
-    images: str,
-    base: str | None,
-    settings: dict[str, Any],
-    conditional: bool,
-    seed: int,
-    threads: int,
-    scratch,
-    rank=0,
+    task: WorkerTask, settings: GanSettings, scratch: Path, rank: int = 0
 ) -> Iterator[tuple[Trainer, list[str]]]:
     """A trainer at its first step, the same on every rank, and the names of its labels."""
-    gan = GanSettings(**settings)
-    torch.set_num_threads(threads)
-    device = choose_devices(gan.device, gan.devices)[rank]
+    torch.set_num_threads(task.threads)
+    device = choose_devices(settings.device, settings.devices)[rank]
     if device.index is not None:
         torch.cuda.set_device(device)
-    finetune = base is not None
-    start = gan.resolution if finetune else gan.start_resolution
-    order = seed_for(seed, "order")
+    finetune = task.base is not None
+    start = settings.resolution if finetune else settings.start_resolution
+    order = seed_for(task.seed, "order")
+    memory = settings.pixel_memory_mib
     with training_images(
-        images, gan.resolution, start, device, order, scratch, gan.pixel_memory_mib
+        task.images, settings.resolution, start, device, order, scratch, memory
     ) as data:
-        label_names = _label_names(images, data, gan, conditional)
+        label_names = _label_names(task.images, data, settings, task.conditional)
         if finetune:
-            networks = _base_networks(base, gan, label_names)
+            networks = _base_networks(task.base, settings, label_names)
         else:
-            weights = seed_for(seed, "weights")
-            networks = build_networks(gan.plain(), len(label_names), weights)
-        yield Trainer(gan, data, networks, seed, finetune, device), label_names
+            weights = seed_for(task.seed, "weights")
+            networks = build_networks(settings.plain(), len(label_names), weights)
+        yield Trainer(settings, data, networks, task.seed, finetune, device), label_names
 
 
 def _join_workers(
     stack: contextlib.ExitStack,
     trainer: Trainer,
-    task: dict[str, Any],
+    task: WorkerTask,
     store: ResumeStore,
     saved: dict[str, Any] | None,
 ) -> None:
@@ -239,19 +240,19 @@ def _join_workers(
     trainer.group.broadcast(state)
 
 
-def _evaluator(
-    trainer: Trainer,
-    images: str | os.PathLike,
-    validation_set: str | os.PathLike | None,
-    features: str | os.PathLike | None,
-    weights_dir: str | os.PathLike | None,
-) -> Evaluator | None:
+def _evaluator(trainer: Trainer, inputs: GanInputs) -> Evaluator | None:
     """What measures the generator while it trains; None where that is switched off."""
     watch = trainer.settings.evaluation
     if watch is None:
         return None
-    latents = trainer.fixed_latents("watch", watch.images)
-    return Evaluator(watch, images, validation_set, features, weights_dir, *latents)
+    return Evaluator(
+        watch,
+        inputs.images,
+        inputs.validation_set,
+        inputs.features,
+        inputs.weights_dir,
+        *trainer.fixed_latents("watch", watch.images),
+    )
 
 
 def _training_loop(trainer: Trainer, monitor: Monitor, store: ResumeStore, label: str) -> None:

@@ -17,12 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
 
-from rarecxr.gan.distributed import ProcessGroup, connect
+from rarecxr.gan.distributed import Place, ProcessGroup, connect
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +34,31 @@ class WorkerError(RuntimeError):
     """A worker process has died."""
 
 
+@dataclass(frozen=True)
+class WorkerTask:
+    """What the process of a further device has to know to hold the same as the first: plain values.
+
+    Attributes:
+        images: path of the training set.
+        base: path of the generator.pt to start from, or None.
+        settings: the section `gan` as `Section.plain` has it.
+        conditional: whether the GAN is conditioned on labels.
+        seed: of weights, order and latents.
+        threads: CPU threads of each process.
+    """
+
+    images: str
+    base: str | None
+    settings: dict[str, Any]
+    conditional: bool
+    seed: int
+    threads: int
+
+
 @contextlib.contextmanager
 def start_workers(
     call: str,
-    task: dict[str, Any],
+    task: WorkerTask,
     group_size: int,
     world_size: int,
     folder: str | os.PathLike,
@@ -47,7 +69,7 @@ def start_workers(
     Args:
         call: Python code that a worker runs; the function that it calls begins with
             `begin_worker`.
-        task: plain values for `begin_worker`; `threads` is the number of CPU threads of each.
+        task: for `begin_worker`.
         group_size: see `ProcessGroup`.
         world_size: number of processes, this one included.
         folder: where the processes may meet by a file.
@@ -60,22 +82,19 @@ def start_workers(
     rendezvous = Path(folder) / "rendezvous"
     rendezvous.parent.mkdir(parents=True, exist_ok=True)
     rendezvous.unlink(missing_ok=True)
-    task = {
-        **task,
-        "rendezvous": str(rendezvous),
-        "world_size": world_size,
-        "group_size": group_size,
-    }
+    first, *others = (
+        Place(str(rendezvous), group_size, rank, world_size) for rank in range(world_size)
+    )
     processes, over = [], threading.Event()
     try:
-        for rank in range(1, world_size):
-            processes.append(_start_process(call, {**task, "rank": rank}))
+        for place in others:
+            processes.append(_start_process(call, place, task))
         watchdog = threading.Thread(
             target=_end_with_a_dead_worker, args=(processes, over, grace_s), daemon=True
         )
         watchdog.start()
         wait = functools.partial(_wait_for, processes)
-        yield connect(rendezvous, group_size, 0, world_size, wait)
+        yield connect(first, wait)
     except RuntimeError as error:
         # Whatever an exchange with a dead process is called, this is its cause.
         if _dead(processes, within_s=5.0):
@@ -95,20 +114,16 @@ def start_workers(
                 process.wait()
 
 
-def begin_worker() -> dict[str, Any]:
-    """The task of this worker process, which from now on lives no longer than the first process.
-
-    Returns:
-        The task, with rank, world_size, group_size and rendezvous, for `connect`.
-    """
+def begin_worker() -> tuple[Place, WorkerTask]:
+    """Place and task of this worker process, which from now on lives no longer than the first."""
     # A scheduler signals every process of a job; the first process decides what is done.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     # The first process logs what is worth a line; errors come as tracebacks.
     logging.disable(logging.WARNING)
-    task = json.loads(sys.stdin.buffer.readline())
+    place, task = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_first, daemon=True).start()
-    return task
+    return Place(**place), WorkerTask(**task)
 
 
 def end_worker() -> None:
@@ -122,12 +137,11 @@ def _end_with_the_first() -> None:
     os._exit(0)
 
 
-def _start_process(call: str, task: dict[str, Any]) -> subprocess.Popen:
-    threads = str(task["threads"])
+def _start_process(call: str, place: Place, task: WorkerTask) -> subprocess.Popen:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "OMP_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": str(task.threads),
     }
     # Signals are blocked in a new process until it ignores them: one that arrives in between would
     # end it.
@@ -138,7 +152,7 @@ def _start_process(call: str, task: dict[str, Any]) -> subprocess.Popen:
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    process.stdin.write(json.dumps(task).encode() + b"\n")
+    process.stdin.write(json.dumps([asdict(place), asdict(task)]).encode() + b"\n")
     process.stdin.flush()
     return process
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,60 +19,70 @@ from rarecxr.quality.bank_faults import appearance, find_faults
 from rarecxr.quality.evaluation import FEWEST, RealImages
 from rarecxr.quality.feature_spaces import FeatureSpace, Space
 from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
+from rarecxr.study.configuration.bank import QualitySettings
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class QualityInputs:
+    """What the quality of a bank is measured from: paths.
+
+    Attributes:
+        bank: the bank (HDF5).
+        training_set: what its generator was trained on (HDF5).
+        positives: the finding's real training images (HDF5); a GAN of one finding saw the same.
+        validation_set: the finding's validation images (HDF5).
+        features: model.pt of the space `classifier`, or None.
+        weights_dir: folder of the weights of the space `imagenet`, or None.
+    """
+
+    bank: str | os.PathLike
+    training_set: str | os.PathLike
+    positives: str | os.PathLike
+    validation_set: str | os.PathLike
+    features: str | os.PathLike | None = None
+    weights_dir: str | os.PathLike | None = None
+
+    def files(self) -> dict[str, str | os.PathLike]:
+        """The files that there are, by name."""
+        names = ("bank", "training_set", "positives", "validation_set", "features")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
 def measure(
-    bank: str | os.PathLike,
-    training_set: str | os.PathLike,
-    positives: str | os.PathLike,
-    validation_set: str | os.PathLike,
+    inputs: QualityInputs,
     quality: str | os.PathLike,
-    spaces: Sequence[str],
-    max_images: int,
-    min_reference: int,
+    settings: QualitySettings,
     study: str,
-    threads: int,
-    device: str,
-    code: str,
-    features: str | os.PathLike | None = None,
-    weights_dir: str | os.PathLike | None = None,
+    code: str | None = None,
 ) -> None:
     """Measure a bank against real images and write the result as JSON.
 
-    The reference are the validation images of the finding where there are `min_reference`
-    of them, the real training images otherwise; never test images. Beside each measure
+    The reference are the validation images of the finding where there are
+    `quality.min_reference` of them, the real training images otherwise; never test images. Of each
+    kind `quality.max_images` are taken at most: the first ones of the bank, an even choice of the
+    real ones. Beside each measure
     stands its floor, what real images reach (`rarecxr.quality.evaluation`). Near-copies are
     looked for among the generator's real training images, `MOST_TRAINING_IMAGES` at most. What
     makes the bank useless (`rarecxr.quality.bank_faults`) is written as `warnings`, and printed.
 
     Args:
-        bank: the bank (HDF5).
-        training_set: what its generator was trained on (HDF5).
-        positives: the finding's real training images (HDF5); a GAN of one finding saw the same.
-        validation_set: the finding's validation images (HDF5).
+        inputs: what it is measured from.
         quality: the JSON file to write.
-        spaces: names of feature spaces (`rarecxr.quality.feature_spaces`).
-        max_images: at most so many images of each kind, the first ones of the bank and an
-            even choice of the real ones.
-        min_reference: validation images below which training images are the reference.
+        settings: the section `quality`.
         study: name of the study.
-        threads: CPU threads.
-        device: cpu, cuda or auto.
         code: digest of the code.
-        features: model.pt of the space `classifier`, or None.
-        weights_dir: folder of the weights of the space `imagenet`, or None.
     """
-    torch.set_num_threads(threads)
-    where = choose_device(device)
-    with Bank(bank) as source:
+    torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    with Bank(inputs.bank) as source:
         name = f"{source.attributes.get('recipe')} {source.attributes['finding']}"
-        synthetic = source.read(0, min(max_images, len(source)))
-    training, validation = ImageFile(training_set), ImageFile(validation_set)
-    enough = len(validation) >= min_reference
-    reference = validation if enough else ImageFile(positives)
-    rows = evenly(reference.unfiltered, max_images)
+        synthetic = source.read(0, min(settings.max_images, len(source)))
+    training, validation = ImageFile(inputs.training_set), ImageFile(inputs.validation_set)
+    enough = len(validation) >= settings.min_reference
+    reference = validation if enough else ImageFile(inputs.positives)
+    rows = evenly(reference.unfiltered, settings.max_images)
     real, patients = reference.read(rows), reference.columns["patient"][rows]
     looks = {"real": appearance(real), "synthetic": appearance(synthetic)}
     found: dict[str, Any] = {
@@ -86,23 +96,16 @@ def measure(
         },
         "spaces": {},
     }
-    for space_name in spaces:
-        space = FeatureSpace(space_name, where, features, weights_dir)
+    for space_name in settings.spaces:
+        space = FeatureSpace(space_name, device, inputs.features, inputs.weights_dir)
         measures = _in_space(space, real, patients, synthetic, training, unseen=enough)
         found["spaces"][space_name] = measures
         logger.info("%s: %s", space_name, measures)
     found["warnings"] = find_faults(found)
     for warning in found["warnings"]:
-        warn_loudly(f"the bank {name} ({bank}): {warning}")
-    inputs = {
-        "bank": bank,
-        "training_set": training_set,
-        "positives": positives,
-        "validation_set": validation_set,
-    }
-    inputs |= {} if features is None else {"features": features}
-    settings = {"spaces": list(spaces), "max_images": max_images, "min_reference": min_reference}
-    write_json(quality, {**found, "provenance": provenance(study, settings, inputs, code=code)})
+        warn_loudly(f"the bank {name} ({inputs.bank}): {warning}")
+    made_by = provenance(study, settings.with_effect(), inputs.files(), code=code)
+    write_json(quality, {**found, "provenance": made_by})
 
 
 def _in_space(

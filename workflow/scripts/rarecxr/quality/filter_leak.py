@@ -9,6 +9,7 @@ copies, by their spectrum and texture, and is then applied to the banks.
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,30 @@ _RESAMPLES = 500
 _BANDS = 8
 
 
+@dataclass(frozen=True)
+class MeasuredBank:
+    """One of a fraction's banks.
+
+    Attributes:
+        recipe: name of the recipe.
+        finding: name of the finding, or None for negatives.
+        bank: path of the bank.
+        training_set: path of what its generator was trained on.
+    """
+
+    recipe: str
+    finding: str | None
+    bank: str | os.PathLike
+    training_set: str | os.PathLike
+
+    @property
+    def shows(self) -> str:
+        """The finding, or `NEGATIVES`."""
+        return self.finding or NEGATIVES
+
+
 def measure_filters(
-    banks: Sequence[Mapping[str, Any]],
+    banks: Sequence[MeasuredBank],
     base_training_set: str | os.PathLike,
     output: str | os.PathLike,
     filters: Mapping[str, Mapping[str, Any]],
@@ -57,8 +80,7 @@ def measure_filters(
     """Say of each bank of a fraction and draw what share looks filtered, by filter.
 
     Args:
-        banks: for each its finding (None for negatives), recipe, and the paths of its `bank` and
-            of the `training_set` that its generator was trained on.
+        banks: the banks of the fraction and draw.
         base_training_set: the base GAN's training set; its images are real, too.
         output: the JSON file to write; docs/report.md describes it.
         filters: kind and parameters of each filter, by name.
@@ -68,7 +90,7 @@ def measure_filters(
         study: name of the study.
         code: digest of the code, for the provenance.
     """
-    sets = {str(bank["training_set"]): _real(bank["training_set"], max_images) for bank in banks}
+    sets = {str(bank.training_set): _real(bank.training_set, max_images) for bank in banks}
     sets[str(base_training_set)] = _real(base_training_set, max_images)
     keys, first = np.unique(np.concatenate([part[0] for part in sets.values()]), return_index=True)
     patients = np.concatenate([part[1] for part in sets.values()])[first]
@@ -82,13 +104,13 @@ def measure_filters(
         "sharpness": {"real": _spread(images)},
         "banks": [],
     }
-    synthetic = [_first(bank["bank"], max_images) for bank in banks]
+    synthetic = [_first(bank.bank, max_images) for bank in banks]
     for bank, drawn in zip(banks, synthetic, strict=True):
-        own = sets[str(bank["training_set"])]
+        own = sets[str(bank.training_set)]
         found["banks"].append(
             {
-                "recipe": bank["recipe"],
-                "finding": bank["finding"] or NEGATIVES,
+                "recipe": bank.recipe,
+                "finding": bank.shows,
                 "images": len(drawn),
                 "real_images": len(own[0]),
                 "sharpness": {"bank": _spread(drawn), "real": _spread(own[2])},
@@ -111,14 +133,14 @@ def measure_filters(
             found["detectors"][name] |= rates
             log.info("%s: %s", name, rates)
         for bank, entry, drawn in zip(banks, found["banks"], synthetic, strict=True):
-            own = np.isin(keys, sets[str(bank["training_set"])][0])
+            own = np.isin(keys, sets[str(bank.training_set)][0])
             entry["filters"] = detector.shares(features(drawn))
             for name, share in detector.real_shares(own).items():
                 entry["filters"][name]["real_share"] = share
     inputs = {"base_training_set": base_training_set}
     for bank in banks:
-        place = f"{bank['recipe']} {bank['finding'] or NEGATIVES}"
-        inputs |= {f"bank {place}": bank["bank"], f"training_set {place}": bank["training_set"]}
+        place = f"{bank.recipe} {bank.shows}"
+        inputs |= {f"bank {place}": bank.bank, f"training_set {place}": bank.training_set}
     made_from = {"filters": {name: dict(filters[name]) for name in sorted(filters)}}
     made_from["max_images"] = max_images
     write_json(output, {**found, "provenance": provenance(study, made_from, inputs, code=code)})
