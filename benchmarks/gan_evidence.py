@@ -256,8 +256,8 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
     import torch
 
     from rarecxr.gan.training import GanInputs, GanOutputs, train
-    from rarecxr.study.cell import StudyCell
     from rarecxr.study.configuration.gan import GanSettings
+    from rarecxr.study.place import Place
 
     torch.set_num_threads(1)
     work, kimg = plan.work, longer * plan.kimg
@@ -283,7 +283,7 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
         GanOutputs(*(folder / name for name in names)),
         folder / "state",
         settings,
-        StudyCell("evidence", "plain", what, 100.0, 0),
+        Place("evidence", what, "plain", 100.0, 0),
     )
 
 

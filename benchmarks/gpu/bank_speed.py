@@ -13,8 +13,8 @@ from rarecxr.core.files import sha256
 from rarecxr.data.image_file import write_image_file
 from rarecxr.gan.checkpoint import write_checkpoint
 from rarecxr.gan.networks import build_networks
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.bank import BankSettings
+from rarecxr.study.place import Place
 
 BATCH = 64
 
@@ -64,7 +64,7 @@ def drawn_and_read(asked, side, count):
             device=asked.device.type,
         )
         inputs = BankInputs(files.generator, files.images)
-        make_bank(inputs, path, wanted, StudyCell("gpu", "plain", "Lung Lesion", 100.0, 0))
+        make_bank(inputs, path, wanted, Place("gpu", "Lung Lesion", "plain", 100.0, 0))
         return time.perf_counter() - begin
 
     # What a bank of any size costs, reading the checkpoint above all, is not part of the rate.

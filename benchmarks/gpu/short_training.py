@@ -29,7 +29,6 @@ from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import GanInputs, GanOutputs, train
 from rarecxr.phantoms.dataset import make_phantoms
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
@@ -216,7 +215,7 @@ def run(asked, work, name, base, threads, settings):
         GanOutputs(*(folder / name for name in names)),
         folder / "state",
         GanSettings(seed=1, threads=threads, evaluation=evaluation, **settings),
-        StudyCell("gpu", "plain", NEGATIVES if base is None else FINDING, 100.0, 0),
+        Place("gpu", NEGATIVES if base is None else FINDING, "plain", 100.0, 0),
         on_tick=on_tick,
     )
     about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))

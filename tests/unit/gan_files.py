@@ -8,9 +8,9 @@ import torch
 from rarecxr.bank.generate import BankInputs
 from rarecxr.data.image_file import write_image_file
 from rarecxr.gan.training import GanInputs, GanOutputs
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.bank import BankSettings
 from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.place import Place
 
 # Networks as small as these are quickest in one thread, and tests run side by side.
 torch.set_num_threads(1)
@@ -61,7 +61,7 @@ def write_training_set(
     return path
 
 
-CELL = {"study": "test", "recipe": "plain", "finding": "Lung Lesion", "fraction": 10.0, "draw": 0}
+PLACE = {"study": "test", "recipe": "plain", "finding": "Lung Lesion", "fraction": 10.0, "draw": 0}
 
 
 def parted(changes, *names):
@@ -76,17 +76,17 @@ def arguments(images, folder, of=GanSettings, **changes):
         images: path of the training set.
         folder: where everything is written.
         of: the class of the settings.
-        changes: other arguments, inputs, parts of the cell and settings, by name.
+        changes: other arguments, inputs, parts of the place and settings, by name.
     """
     folder = Path(folder)
     inputs = parted(changes, "base", "validation_set", "features", "weights_dir")
     given = parted(changes, "code", "on_tick", "lock_wait_s")
-    cell = CELL | parted(changes, *CELL)
+    place = PLACE | parted(changes, *PLACE)
     return {
         "inputs": GanInputs(images, **inputs),
         "outputs": GanOutputs(*(folder / name for name in OUTPUTS)),
         "state": folder / "state",
-        "cell": StudyCell(**cell),
+        "place": Place(**place),
         "code": "code",
         "settings": of(**SETTINGS | changes),
         **given,
@@ -94,18 +94,18 @@ def arguments(images, folder, of=GanSettings, **changes):
 
 
 def bank_arguments(generator, training_set, bank, **changes):
-    """The arguments of `make_bank`; changes are inputs, parts of the cell and settings, by name.
+    """The arguments of `make_bank`; changes are inputs, parts of the place and settings, by name.
 
     Without a ratio or number among the changes, 2.5 images for each positive, and no selection.
     """
     inputs = parted(changes, "sizes_from", "labels_from", "features", "weights_dir")
-    cell = CELL | parted(changes, *CELL)
+    place = PLACE | parted(changes, *PLACE)
     settings = {"ratio": None if "number" in changes else 2.5, "select": None, "batch_size": 4}
     settings |= {"seed": 5, "device": "cpu"}
     return {
         "inputs": BankInputs(generator, training_set, **inputs),
         "bank": bank,
-        "cell": StudyCell(**cell),
+        "place": Place(**place),
         "code": changes.pop("code", "code"),
         "settings": BankSettings(**settings | changes),
     }

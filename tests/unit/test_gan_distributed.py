@@ -72,8 +72,8 @@ TASK = WorkerTask("set.h5", None, {"resolution": 16}, False, 2**62, 1)
 
 def work_on_cases():
     """What the worker process of the next tests does."""
-    place, _ = begin_worker()
-    group = connect(place)
+    rank, _ = begin_worker()
+    group = connect(rank)
     assert group.broadcast()["greeting"].tolist() == [1, 2, 3]
     for changes in CASES.values():
         trained(changes, group)
@@ -242,9 +242,9 @@ def test_a_worker_that_does_not_start_is_an_error(tmp_path):
 
 def die_once_connected():
     """What the worker process of the next test does."""
-    place, task = begin_worker()
+    rank, task = begin_worker()
     assert task == TASK
-    connect(place)
+    connect(rank)
     os._exit(7)
 
 

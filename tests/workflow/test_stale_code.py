@@ -56,7 +56,7 @@ REACH = {
     "rarecxr.study.given": set(),
     "rarecxr.study.paths": set(),
     "rarecxr.study.plan": set(),
-    "rarecxr.study.place": {"make_training_set"},
+    "rarecxr.study.place": {"make_training_set", *GAN},
     "rarecxr.study.recipes": {
         *CACHE,
         *IMAGE_SETS,
@@ -70,7 +70,6 @@ REACH = {
     "rarecxr.core.devices": TORCH,
     "rarecxr.study.arms": set(),
     "rarecxr.study.by_finding": CLASSIFIERS,
-    "rarecxr.study.cell": GAN,
     "rarecxr.core.files": ALL,
     "rarecxr.core.gpu_locks": TORCH,
     "rarecxr.core.job_log": ALL,

@@ -5,8 +5,8 @@ from rarecxr.core.job_log import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.bank.generate import BankInputs, make_bank
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.bank import BankSettings
+from rarecxr.study.place import Place
 
 params = snakemake.params
 make_bank(
@@ -20,6 +20,6 @@ make_bank(
     ),
     bank=snakemake.output.bank,
     settings=BankSettings.of(params.bank, params.without_effect),
-    cell=StudyCell.of(dict(snakemake.wildcards.items()), params.study, params.finding),
+    place=Place.of(dict(snakemake.wildcards.items()), params.study, params.finding),
     code=params.code,
 )

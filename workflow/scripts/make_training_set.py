@@ -14,12 +14,8 @@ make_training_set(
     split=snakemake.input.split,
     draw_csv=snakemake.input.draw_csv,
     output=snakemake.output.training_set,
-    place=Place(
-        study=snakemake.params.study,
-        finding=snakemake.params.finding,
-        recipe=snakemake.wildcards.recipe,
-        fraction=float(snakemake.wildcards.fraction),
-        draw=int(snakemake.wildcards.draw),
+    place=Place.of(
+        dict(snakemake.wildcards.items()), snakemake.params.study, snakemake.params.finding
     ),
     settings=TrainingSetSettings.of(snakemake.params.images),
     code=snakemake.params.code,

@@ -5,8 +5,8 @@ from rarecxr.core.job_log import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.gan.training import GanInputs, GanOutputs, train
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.place import Place
 
 params = snakemake.params
 train(
@@ -20,6 +20,6 @@ train(
     GanOutputs(**dict(snakemake.output.items())),
     state=params.state,
     settings=GanSettings.of(params.gan, params.without_effect),
-    cell=StudyCell.of(dict(snakemake.wildcards.items()), params.study, params.finding),
+    place=Place.of(dict(snakemake.wildcards.items()), params.study, params.finding),
     code=params.code,
 )

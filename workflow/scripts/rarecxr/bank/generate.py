@@ -20,8 +20,8 @@ from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
 from rarecxr.gan.pixels import to_uint8
 from rarecxr.quality.feature_spaces import FeatureSpace
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.bank import BankSettings, SelectionSettings
+from rarecxr.study.place import Place
 from rarecxr.study.seeds import seed_for
 
 # Latents come in blocks with a seed each, so that any image can be made again without the
@@ -64,7 +64,7 @@ def make_bank(
     inputs: BankInputs,
     bank: str | os.PathLike,
     settings: BankSettings,
-    cell: StudyCell,
+    place: Place,
     code: str | None = None,
 ) -> None:
     """Generate synthetic images and write them as a bank.
@@ -75,7 +75,7 @@ def make_bank(
         settings: the section `bank`. What became of every candidate of a selection is kept in the
             bank's group `candidates` (`rarecxr.bank.selection.Selection`), and counted in its
             attribute `selection`.
-        cell: what the bank is of. The bank's own seed, which is stored as its attribute `seed`,
+        place: what the bank is of. The bank's own seed, which is stored as its attribute `seed`,
             follows from it and from the settings'.
         code: digest of the code.
 
@@ -95,16 +95,16 @@ def make_bank(
         )
     select = settings.select
     most = size if select is None else int(size * select.max_candidates)
-    source = _Source(content, inputs, settings, cell.seed(settings.seed), most)
+    source = _Source(content, inputs, settings, seed_for(settings.seed, *place.for_seed()), most)
     selection = None
     if select is not None:
         # Images are generated twice, first to be chosen from, so that none need be held in memory.
-        selection = _select(source, size, select, inputs, cell.finding)
+        selection = _select(source, size, select, inputs, place.finding)
 
-    made_from = {**settings.with_effect(), "number": size, **cell.plain()}
+    made_from = {**settings.with_effect(), "number": size, **place.in_study()}
     attributes = {
-        **provenance(cell.study, made_from, inputs.files(), source.seed, code),
-        **cell.plain(),
+        **provenance(place.study, made_from, inputs.files(), source.seed, code),
+        **place.in_study(),
         "generator_digest": sha256(inputs.generator),
         "training_digest": training_digest,
         "generator_settings": content["settings"],
@@ -113,7 +113,7 @@ def make_bank(
     if selection is not None:
         kept = np.flatnonzero(selection.outcome == KEPT)
         attributes["selection"] = {**selection.counts(), **select.plain()}
-    with Progress(size, "images", f"bank {cell}") as progress:
+    with Progress(size, "images", f"bank {place}") as progress:
         write_bank(
             bank,
             size,

@@ -22,8 +22,8 @@ _TIMEOUT = datetime.timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A process's place among those of its training.
+class Rank:
+    """One process of a training, and where it meets the others.
 
     Attributes:
         rendezvous: path of a file where the processes meet, the same for all of them, which does
@@ -106,21 +106,21 @@ class ProcessGroup:
 
 
 def connect(
-    place: Place,
+    own: Rank,
     wait: Callable[[Callable[[int], bool]], None] = lambda is_present: None,
 ) -> ProcessGroup:
     """Connect this process with the others of its training; returns when all are connected.
 
     Args:
-        place: this process's.
+        own: this process's rank.
         wait: called before the ranks connect, which takes as long as the slowest, with a function
             that says whether a rank is present.
     """
-    store = dist.FileStore(place.rendezvous, place.world_size)
-    store.set(f"rank {place.rank}", "present")
+    store = dist.FileStore(own.rendezvous, own.world_size)
+    store.set(f"rank {own.rank}", "present")
     wait(lambda other: store.check([f"rank {other}"]))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(
-        backend, store=store, rank=place.rank, world_size=place.world_size, timeout=_TIMEOUT
+        backend, store=store, rank=own.rank, world_size=own.world_size, timeout=_TIMEOUT
     )
-    return ProcessGroup(place.group_size, place.rank, place.world_size)
+    return ProcessGroup(own.group_size, own.rank, own.world_size)

@@ -26,8 +26,8 @@ from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
 from rarecxr.gan.workers import WorkerTask, begin_worker, end_worker, start_workers
-from rarecxr.study.cell import StudyCell
 from rarecxr.study.configuration.gan import GanSettings
+from rarecxr.study.place import Place
 from rarecxr.study.recipes import CONDITIONAL
 from rarecxr.study.seeds import seed_for
 
@@ -81,7 +81,7 @@ def train(
     outputs: GanOutputs,
     state: str | os.PathLike,
     settings: GanSettings,
-    cell: StudyCell,
+    place: Place,
     code: str | None = None,
     on_tick: Callable[[Trainer, dict[str, Any]], None] | None = None,
     lock_wait_s: float = 120.0,
@@ -97,7 +97,7 @@ def train(
             counted as failed in its last second is done within seconds when repeated.
         settings: the section `gan`. Another number of CPU threads, which the devices share, can
             change the last bits.
-        cell: what the GAN is of. It goes into the artifacts and, but for the study, into the
+        place: what the GAN is of. It goes into the artifacts and, but for the study, into the
             identity of the resume files.
         code: digest of the code.
         on_tick: called after every tick with the trainer and the row of training.csv.
@@ -111,14 +111,14 @@ def train(
         TimeoutError: another process trains in `state`.
     """
     device = choose_devices(settings.device, settings.devices)[0]
-    conditional = cell.recipe == CONDITIONAL
+    conditional = place.recipe == CONDITIONAL
     made_from = {
         **settings.with_effect(),
         "conditioning": "labels" if conditional else "none",
         "precision": choose_precision(settings.precision, device),
-        **cell.plain(),
+        **place.in_study(),
     }
-    made_by = provenance(cell.study, made_from, inputs.files(), settings.seed, code)
+    made_by = provenance(place.study, made_from, inputs.files(), settings.seed, code)
     identity = digest({**made_by, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
     task = WorkerTask(
@@ -126,7 +126,7 @@ def train(
         base=None if inputs.base is None else os.fspath(inputs.base),
         settings=settings.plain(),
         conditional=conditional,
-        seed=cell.seed(settings.seed),
+        seed=seed_for(settings.seed, *place.for_seed()),
         threads=max(1, settings.threads // settings.devices),
     )
     with contextlib.ExitStack() as stack:
@@ -139,7 +139,7 @@ def train(
         monitor = Monitor(
             trainer,
             Path(state),
-            f"PGGAN on {cell.finding}, {cell.recipe}, {cell.fraction:g} % of the patients",
+            f"PGGAN on {place.finding}, {place.recipe}, {place.fraction:g} % of the patients",
             _evaluator(trainer, inputs),
             on_tick,
             ScalarWriter(Path(state) / "tensorboard") if settings.tensorboard else None,
@@ -148,7 +148,7 @@ def train(
             trainer.load_state(saved["trainer"])
             monitor.load_state(saved["monitor"])
             _log.info("going on at %.3f kimg", trainer.images / 1000)
-        _training_loop(trainer, monitor, store, label=str(cell))
+        _training_loop(trainer, monitor, store, label=str(place))
     _write_outputs(outputs, trainer, monitor, label_names, made_by)
 
 
@@ -184,11 +184,11 @@ def _write_outputs(
 
 def run_worker() -> None:
     """What the process of a further device does: its share of every step, and nothing else."""
-    place, task = begin_worker()
+    rank, task = begin_worker()
     settings = GanSettings.of(task.settings)
-    scratch = Path(place.rendezvous).with_name(f"rank_{place.rank}")
-    with _open_trainer(task, settings, scratch, place.rank) as (trainer, _):
-        trainer.join(connect(place))
+    scratch = Path(rank.rendezvous).with_name(f"rank_{rank.rank}")
+    with _open_trainer(task, settings, scratch, rank.rank) as (trainer, _):
+        trainer.join(connect(rank))
         state = trainer.group.broadcast()
         if state is not None:
             trainer.load_state(state)

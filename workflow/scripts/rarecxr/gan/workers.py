@@ -23,7 +23,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from rarecxr.gan.distributed import Place, ProcessGroup, connect
+from rarecxr.gan.distributed import ProcessGroup, Rank, connect
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +83,12 @@ def start_workers(
     rendezvous.parent.mkdir(parents=True, exist_ok=True)
     rendezvous.unlink(missing_ok=True)
     first, *others = (
-        Place(str(rendezvous), group_size, rank, world_size) for rank in range(world_size)
+        Rank(str(rendezvous), group_size, number, world_size) for number in range(world_size)
     )
     processes, over = [], threading.Event()
     try:
-        for place in others:
-            processes.append(_start_process(call, place, task))
+        for rank in others:
+            processes.append(_start_process(call, rank, task))
         watchdog = threading.Thread(
             target=_end_with_a_dead_worker, args=(processes, over, grace_s), daemon=True
         )
@@ -114,16 +114,16 @@ def start_workers(
                 process.wait()
 
 
-def begin_worker() -> tuple[Place, WorkerTask]:
-    """Place and task of this worker process, which from now on lives no longer than the first."""
+def begin_worker() -> tuple[Rank, WorkerTask]:
+    """Rank and task of this worker process, which from now on lives no longer than the first."""
     # A scheduler signals every process of a job; the first process decides what is done.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     # The first process logs what is worth a line; errors come as tracebacks.
     logging.disable(logging.WARNING)
-    place, task = json.loads(sys.stdin.buffer.readline())
+    rank, task = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_first, daemon=True).start()
-    return Place(**place), WorkerTask(**task)
+    return Rank(**rank), WorkerTask(**task)
 
 
 def end_worker() -> None:
@@ -137,7 +137,7 @@ def _end_with_the_first() -> None:
     os._exit(0)
 
 
-def _start_process(call: str, place: Place, task: WorkerTask) -> subprocess.Popen:
+def _start_process(call: str, rank: Rank, task: WorkerTask) -> subprocess.Popen:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -152,7 +152,7 @@ def _start_process(call: str, place: Place, task: WorkerTask) -> subprocess.Pope
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    process.stdin.write(json.dumps([asdict(place), asdict(task)]).encode() + b"\n")
+    process.stdin.write(json.dumps([asdict(rank), asdict(task)]).encode() + b"\n")
     process.stdin.flush()
     return process
 

@@ -1,7 +1,10 @@
 """Where in a study a GAN, its training set or its bank belongs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from rarecxr.study.findings import slug
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class Place:
     fraction: float
     draw: int
 
+    @classmethod
+    def of(cls, wildcards: Mapping[str, str], study: str, finding: str) -> "Place":
+        """The place that the wildcards recipe, fraction and draw of a path name, which are text."""
+        fraction, draw = float(wildcards["fraction"]), int(wildcards["draw"])
+        return cls(study, finding, wildcards["recipe"], fraction, draw)
+
     def in_study(self) -> dict[str, Any]:
         """All but the study, by name: what a file records beside its provenance."""
         return {
@@ -30,3 +39,10 @@ class Place:
             "fraction": self.fraction,
             "draw": self.draw,
         }
+
+    def for_seed(self) -> tuple[str, str, float, int]:
+        """What sets its random numbers apart from those of every other place of the study."""
+        return slug(self.finding), self.recipe, self.fraction, self.draw
+
+    def __str__(self) -> str:
+        return f"{self.recipe} {self.finding} {self.fraction:g} %"
