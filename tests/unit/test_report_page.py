@@ -206,7 +206,7 @@ def test_odd_images_are_counted_and_copies_across_splits_are_a_warning(study, pa
     pd.DataFrame(rows, columns=NOTE_COLUMNS).to_csv(arguments["notes"], index=False)
     path = study.root / "report/leakage.csv"
     for noted in (0, 2):
-        pd.read_csv(path).assign(noted=noted).to_csv(path, index=False)
+        pd.read_csv(path).assign(check="copies", noted=noted).to_csv(path, index=False)
         make_report(**arguments | {"folder": tmp_path})
         text = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert (

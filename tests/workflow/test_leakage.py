@@ -1,5 +1,6 @@
 """Leaks of every kind, planted into the files of the finished tiny study: each is found."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -306,6 +307,44 @@ def a_reserve_image_without_the_finding(study):
     return "reserve: .*more_real.*1 images added for Lung Lesion do not show it"
 
 
+def a_seed_that_was_trained_with_another_learning_rate(study):
+    def change(table):
+        table.attrs["provenance"]["settings"]["learning_rate"] = 0.5
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "mixtures: .*balanced_gan/50.*settings.learning_rate is 0.5, but .* in .*predictions"
+
+
+def a_run_of_another_pixel_cache(study):
+    def change(table):
+        table.attrs["provenance"]["inputs"]["pixels"] = "0" * 64
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "mixtures: .*balanced_gan/50.*pixels is .000.*, but "
+
+
+def a_run_of_another_seed(study):
+    def change(table):
+        table.attrs["provenance"]["seed"] = 1
+
+    rewrite(study.results / RUN_OF_50, change)
+    return "mixtures: .*balanced_gan/50.*seed is 1, where 0 belongs"
+
+
+def a_gan_of_another_batch(study):
+    path = study.results / "gan/filtered/100/draw0/lung_lesion/generator.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    about["settings"]["batch_size"] = 7
+    path.write_text(json.dumps(about), encoding="utf-8")
+    return "mixtures: .*filtered/100.*settings.batch_size is 7, but .*filtered/50.*generator.json"
+
+
+def a_training_set_of_another_cache(study):
+    with amended(study.results / SET_OF_50) as file:
+        file.attrs["pixels"] = "0" * 64
+    return "(?s)mixtures: .*filtered/50.*training_set.h5: pixels is .000"
+
+
 def rewrite(path, change):
     table = pd.read_parquet(path)
     change(table)
@@ -339,6 +378,11 @@ LEAKS = [
     a_training_image_among_those_of_the_reserve,
     a_reserve_image_that_is_repeated,
     a_reserve_image_without_the_finding,
+    a_seed_that_was_trained_with_another_learning_rate,
+    a_run_of_another_pixel_cache,
+    a_run_of_another_seed,
+    a_gan_of_another_batch,
+    a_training_set_of_another_cache,
 ]
 
 

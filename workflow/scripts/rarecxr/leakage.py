@@ -21,12 +21,17 @@ from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.image_notes import copies_under_other_patients, read_notes
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
+from rarecxr.mixtures import Origin, compare, from_attributes
 from rarecxr.study.findings import ALL, NEGATIVES
+from rarecxr.study.recipes import BASE, CONDITIONAL
 
 log = logging.getLogger(__name__)
 
 # Leaks of one check that an error names.
 _NAMED = 5
+# Settings that are an arm's, and those by which GANs and banks of one study differ.
+_OF_AN_ARM = ("arm", "number", "ratio", "transforms")
+_OF_A_GAN = ("finding", "recipe")
 
 
 def check_leakage(
@@ -57,9 +62,9 @@ def check_leakage(
         banks: for each bank the same four and its path, `bank`.
         features: for each network that chose among checkpoints or images its fraction, draw and
             path, `model`.
-        runs: for each classifier run its fraction, draw, the recipe of its banks (None without),
-            whether it uses negatives, whether it uses reserve patients' images, and the path of
-            its predictions.
+        runs: for each classifier run its arm, fraction, draw, seed, the recipe of its banks (None
+            without), whether it uses negatives, whether it uses reserve patients' images, and the
+            path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
             that were noted: they are no proof of a leak, and let pass.
 
@@ -102,6 +107,11 @@ def check_leakage(
             "classifiers were trained on their fraction's images and banks alone",
             study.classifiers(),
         ),
+        "mixtures": (
+            "files of one kind were made with the same settings, seeds and data; those noted, with"
+            " other code, versions or precision",
+            study.mixtures(validation_sets),
+        ),
         "predictions": (
             "predictions are of validation and test patients, in their own split",
             study.predictions(),
@@ -123,8 +133,10 @@ def check_leakage(
         more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
         leaks += [f"{name}: {line}" for line in [*found[:_NAMED], *more]]
     if leaks:
+        mixed = all(line.startswith("mixtures: ") for line in leaks)
+        what = "mixes results of different settings or data" if mixed else "leaks"
         raise ValueError(
-            "the study leaks, so that nothing is published; remove these files and run the"
+            f"the study {what}, so that nothing is published; remove these files and run the"
             " workflow again\n  " + "\n  ".join(leaks)
         )
     with written_whole(output) as temporary:
@@ -360,6 +372,43 @@ class _Study:
             look.none_of(trained, 0, "images are of patients that the run was trained on")
             yield look
 
+    def mixtures(self, validation_sets) -> Iterator[_Look]:
+        for found in compare(self._origins(validation_sets)):
+            look = _Look(found.path)
+            look.items, look.problems, look.noted = found.compared, found.wrong, len(found.noted)
+            for line in found.noted:
+                log.warning("%s: %s", found.path, line)
+            yield look
+
+    def _origins(self, validation_sets) -> Iterator[Origin]:
+        """What every file says of how it was made."""
+        for gan in self._gans.values():
+            about = from_attributes(ImageFile(gan["training_set"]).attributes)
+            own = {"settings.filters": gan["recipe"]}
+            yield Origin(gan["training_set"], "training set", about, own=own)
+        for path in validation_sets:
+            yield Origin(path, "validation set", from_attributes(ImageFile(path).attributes))
+        for gan in self._gans.values():
+            about = read_json(gan["metadata"], ["code", "seed", "settings", "study"])
+            # The settings of a finding's GANs are not all the base's.
+            kind = f"GAN {gan['recipe'] if gan['recipe'] in (BASE, CONDITIONAL) else ''}"
+            yield Origin(gan["metadata"], kind, about, _in_settings(gan, _OF_A_GAN))
+        for place, path in self._banks.items():
+            with Bank(path) as bank:
+                about = from_attributes(bank.attributes)
+            gan = dict(zip(("recipe", "fraction", "draw", "finding"), place, strict=True))
+            own = {"settings.number": None}
+            yield Origin(path, "bank", about, _in_settings(gan, _OF_A_GAN), own)
+        for (fraction, draw), path in self._features.items():
+            about = read_tensor_file(path, "a classifier file")["provenance"]
+            cell = {"fraction": fraction, "draw": draw}
+            yield Origin(path, "feature network", about, _in_settings(cell))
+        for run in self._runs:
+            about = read_parquet(run["predictions"], columns=["image"]).attrs.get("provenance", {})
+            own = {f"settings.{name}": run["arm"] for name in _OF_AN_ARM}
+            place = _in_settings(run) | {"seed": run["seed"]}
+            yield Origin(run["predictions"], "run", about, place, own)
+
     def _labels(self, finding) -> pd.Series:
         """The labels of a finding, by image."""
         if finding not in self._label_of:
@@ -385,6 +434,14 @@ class _Study:
         if str(path) not in self._digests:
             self._digests[str(path)] = sha256(path)
         return self._digests[str(path)]
+
+
+def _in_settings(place: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """What the settings of a file must say of its place, by key."""
+    fraction, draw = _cell(place)
+    found = {"settings.fraction": fraction, "settings.draw": draw}
+    values = {"finding": place.get("finding") or NEGATIVES, "recipe": place.get("recipe")}
+    return found | {f"settings.{name}": values[name] for name in names}
 
 
 def _images_of(path: str | os.PathLike) -> pd.Series:

@@ -331,7 +331,7 @@ def image_notes(notes: pd.DataFrame, leakage: pd.DataFrame) -> tuple[str, bool]:
     copies, unlike, bits = (
         int((notes["note"] == kind).sum()) for kind in (OTHER_PATIENT, GREY_LEVELS, BITS)
     )
-    apart = int(leakage["noted"].sum())
+    apart = int(leakage.loc[leakage["check"] == "copies", "noted"].sum())
     found = []
     if copies:
         found.append(
