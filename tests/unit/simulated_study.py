@@ -19,6 +19,9 @@ from rarecxr.bank.sample_sheet import write_sheet
 from rarecxr.classifier.prediction_file import write_predictions
 from rarecxr.data.image_file import write_image_file
 from rarecxr.data.image_notes import NOTE_COLUMNS
+from rarecxr.data.study_files import StudyFiles
+from rarecxr.statistics.design import Design
+from rarecxr.study.configuration.statistics import StatisticsSettings
 from rarecxr.study.findings import FINDINGS, slug
 
 PREVALENCE = {
@@ -350,27 +353,39 @@ class SimulatedStudy:
         return paths
 
     def evaluate(self, **changed):
-        """Arguments of `rarecxr.statistics.evaluation.evaluate`."""
-        return {
-            "labels": self.dataset / "labels.parquet",
-            "split": self.dataset / "split.csv",
-            "draws": self.draws,
-            "rejected": self.rejected,
-            "predictions": self.predictions,
-            "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
+        """Arguments of `rarecxr.statistics.evaluation.evaluate`; each changed part of its own."""
+        design = {
             "runs": self.runs,
-            "doses": {},
-            "ceiling": "more_real" if "more_real" in self.arms else None,
             "target_findings": list(TARGETS),
             "baseline": "none",
             "control": "oversample",
-            "resamples": 400,
-            "subgroup_resamples": 100,
-            "margin": 0.01,
-            "min_positive_patients": 10,
-            "age_bands": [40, 60, 80],
-            "seed": 1,
-            **changed,
+            "ceiling": "more_real" if "more_real" in self.arms else None,
+            "doses": {},
+        }
+        settings = {"resamples": 400, "subgroup_resamples": 100}
+        arguments = {
+            "files": StudyFiles(
+                labels=self.dataset / "labels.parquet",
+                split=self.dataset / "split.csv",
+                draws=self.draws,
+                rejected=self.rejected,
+            ),
+            "predictions": self.predictions,
+            "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
+        }
+        for name, value in changed.items():
+            for part, names in (
+                (design, design),
+                (settings, StatisticsSettings.model_fields),
+                (arguments, [name]),
+            ):
+                if name in names:
+                    part[name] = value
+                    break
+        return {
+            **arguments,
+            "design": Design(**design),
+            "settings": StatisticsSettings(**settings),
         }
 
     def make_report(self, gans=(), **changed):

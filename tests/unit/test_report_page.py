@@ -112,7 +112,7 @@ def test_an_arm_of_any_name_that_uses_a_gan_is_one_the_answer_can_be_about(study
 @pytest.mark.parametrize("arms", [("none",), ("none", "oversample")])
 def test_a_study_without_an_arm_that_uses_a_gan_has_its_page(tmp_path, arms):
     small = SimulatedStudy(tmp_path / "small", patients=400, arms=arms, seeds=1, fractions=(100,))
-    evaluate(**small.evaluate(resamples=50, subgroup_resamples=20))
+    evaluate(**small.evaluate(resamples=200, subgroup_resamples=100))
     page = page_of(small, tmp_path)
     assert "Not asked" in page
     assert "No arm of this study uses synthetic images." in page
@@ -359,6 +359,6 @@ def test_one_conditional_gan_is_not_said_to_be_one_for_each_finding(study, tmp_p
 def test_a_large_study_has_a_page_below_3_mb(tmp_path):
     """With 4 fractions, 6 arms and 24 banks, of images that compress about as well as X-rays."""
     large = SimulatedStudy(tmp_path / "large", patients=500, seeds=2, fractions=(1, 10, 50, 100))
-    evaluate(**large.evaluate(resamples=50, subgroup_resamples=20))
+    evaluate(**large.evaluate(resamples=200, subgroup_resamples=100))
     page = page_of(large, tmp_path, large.make_gans())
     assert len(page.encode()) < 3e6

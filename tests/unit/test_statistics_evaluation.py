@@ -372,9 +372,9 @@ def test_runs_that_cannot_be_compared_are_refused(study):
         evaluate(**study.evaluate(runs=twice))
 
 
-def test_age_bands_that_do_not_rise_are_refused(study):
-    with pytest.raises(ValueError, match="age_bands"):
-        evaluate(**study.evaluate(age_bands=[60, 40]))
+def test_an_arm_is_not_its_own_reference(study):
+    with pytest.raises(ValueError, match="report.control: got 'none', the baseline"):
+        study.evaluate(control="none")
 
 
 def test_every_file_is_listed_with_its_digest(study):

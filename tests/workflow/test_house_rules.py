@@ -106,7 +106,7 @@ def test_a_profile_that_replaces_the_default_repeats_it(name):
 
 def test_the_slurm_profile_sends_the_rules_that_use_a_gpu_and_no_others_to_its_partition():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    with_gpu = {name for name, _, text in RULES if "gpu=" in text}
+    with_gpu = {name for name, _, text in RULES if re.search(rf'asked\("{name}", "\w+"\)', text)}
     assert set(profile["set-resources"]) == with_gpu
     assert {part["slurm_partition"] for part in profile["set-resources"].values()} == {"gpu"}
     assert set(profile["groups"]) <= {name for name, _, _ in RULES} - with_gpu

@@ -11,6 +11,7 @@ import pytest
 from hdf5_files import amended
 
 from rarecxr.core.files import digest_file
+from rarecxr.data.study_files import StudyFiles
 from rarecxr.leakage import check_leakage
 
 REAL = {"recipe": None, "negatives": False, "reserve": False}
@@ -57,10 +58,12 @@ def files_of(results):
         for fraction in FRACTIONS
     ]
     return {
-        "labels": results / "dataset/labels.parquet",
-        "split": results / "dataset/split.csv",
-        "draws": [results / "dataset/draw0.csv"],
-        "rejected": results / "dataset/pixels_32_rejected.csv",
+        "files": StudyFiles(
+            labels=results / "dataset/labels.parquet",
+            split=results / "dataset/split.csv",
+            draws=[results / "dataset/draw0.csv"],
+            rejected=results / "dataset/pixels_32_rejected.csv",
+        ),
         "notes": results / "dataset/pixels_32_notes.csv",
         "gans": gans,
         "validation_sets": sorted((results / "dataset/validation").glob("*.h5")),

@@ -20,7 +20,7 @@ rule make_bank:
         "../../envs/torch.yaml"
     threads: CONFIG.bank.threads
     resources:
-        **asked("make_bank", gpu=gpus("bank")),
+        **asked("make_bank", "bank"),
     params:
         finding=finding_name,
         bank=bank_settings(),
@@ -50,7 +50,7 @@ rule measure_bank:
         "../../envs/torch.yaml"
     threads: CONFIG.quality.threads
     resources:
-        **asked("measure_bank", gpu=gpus("quality")),
+        **asked("measure_bank", "quality"),
     params:
         quality=settings("quality"),
         without_effect=without_effect("quality"),

@@ -25,11 +25,7 @@ rule train_classifier:
         "../../envs/torch.yaml"
     threads: CONFIG.classifier.threads
     resources:
-        **asked(
-            "train_classifier",
-            beside=CONFIG.classifier.pixel_memory_mib,
-            gpu=gpus("classifier"),
-        ),
+        **asked("train_classifier", "classifier"),
     params:
         classifier=settings("classifier", without=("arms", "seeds")),
         without_effect=without_effect("classifier"),

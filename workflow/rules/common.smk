@@ -22,6 +22,7 @@ from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
+from rarecxr.study.configuration.classifier import NetworkSettings
 from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, unslug
@@ -133,28 +134,24 @@ def own_file(path):
     return local(os.path.relpath(ROOT / path))
 
 
-def gpus(section):
-    """GPUs that a job of this section asks for."""
-    chosen = getattr(CONFIG, section)
-    return 0 if chosen.device == "cpu" else getattr(chosen, "devices", 1)
+def asked(rule, section=None):
+    """The resources that a job of a rule asks for: memory and minutes grow with the attempt.
+
+    With its section also GPUs, and for classifiers memory for the pixels that they hold.
+    """
+    chosen = None if section is None else getattr(CONFIG, section)
+    beside = chosen.pixel_memory_mib if isinstance(chosen, NetworkSettings) else 0
+    resources = {
+        "mem_mb": _asked("memory_mb", rule, beside),
+        "runtime": _asked("minutes", rule, 0),
+    }
+    if chosen is not None:
+        on_gpu = chosen.device != "cpu"
+        resources["gpu"] = getattr(chosen, "devices", 1) if on_gpu else 0
+    return resources
 
 
-def asked(rule, beside=0, **more):
-    """The resources that a job of a rule asks for."""
-    return {"mem_mb": memory(rule, beside), "runtime": minutes(rule), **more}
-
-
-def memory(rule, beside=0):
-    """Memory in MB that a job asks for, with `beside` MB for what is set elsewhere: grows with the attempt."""
-    return _asked("memory_mb", rule, beside)
-
-
-def minutes(rule):
-    """Minutes that a job asks for: grows with the attempt."""
-    return _asked("minutes", rule)
-
-
-def _asked(what, rule, beside=0):
+def _asked(what, rule, beside):
     first = getattr(CONFIG.jobs, what).get(rule) + beside
     most = getattr(CONFIG.jobs, f"max_{what}") or float("inf")
     return lambda wildcards, attempt: min(first * attempt, most)

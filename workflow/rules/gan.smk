@@ -75,11 +75,7 @@ rule train_features:
         "../../envs/torch.yaml"
     threads: CONFIG.features.threads
     resources:
-        **asked(
-            "train_features",
-            beside=CONFIG.features.pixel_memory_mib,
-            gpu=gpus("features"),
-        ),
+        **asked("train_features", "features"),
     params:
         features=settings("features"),
         without_effect=without_effect("features"),
@@ -125,7 +121,7 @@ rule train_gan:
     resources:
         # One task for all of them, which starts the processes of further GPUs itself: never `tasks`,
         # with which SLURM would start the script once a GPU.
-        **asked("train_gan", gpu=gpus("gan")),
+        **asked("train_gan", "gan"),
     params:
         finding=finding_name,
         gan=gan_settings,

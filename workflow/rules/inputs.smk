@@ -284,6 +284,56 @@ def own_weights(section):
 # report
 
 
+def study_files():
+    """Who is in the study: labels, split, draws, and the images that could not be read."""
+    return {
+        "labels": "<dataset>/labels.parquet",
+        "split": "<dataset>/split.csv",
+        "draws": [f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
+        "rejected": f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
+    }
+
+
+def tables(*names):
+    """Tables of the report, by name."""
+    return {name: f"<report>/{name}.csv" for name in names}
+
+
+def shown(file, category, **labels):
+    """A file of the report that Snakemake's own report shows, too; report/ has its caption."""
+    name = "page" if file == "index.html" else file.removesuffix(".csv")
+    return report(
+        f"<report>/{file}",
+        category=category,
+        caption=f"../report/{name}.rst",
+        labels=labels,
+    )
+
+
+def study_design():
+    """The runs of the study, and the parts that its arms play."""
+    arms = [arm for arm in CONFIG.classifier.arms if arm in PLAN.doses]
+    return {
+        "baseline": CONFIG.report.baseline,
+        "ceiling": ceiling_arm(),
+        "control": CONFIG.report.control,
+        "doses": {arm: PLAN.doses[arm] for arm in arms},
+        "runs": PLAN.runs(),
+        "target_findings": PLAN.targets,
+    }
+
+
+def report_templates():
+    """Templates of the page: not Python, so no digest of the code sees them."""
+    folder = "workflow/scripts/rarecxr/report/templates"
+    return [own_file(f"{folder}/page.{kind}") for kind in ("css", "html.j2", "js")]
+
+
+def shown_gans(file):
+    """A file of each GAN whose bank the report shows."""
+    return PLAN.files("gan", map(gan_of, PLAN.shown_banks()), file)
+
+
 def ceiling_arm():
     """The first arm that adds real positives of patients set apart, and no other images; or None."""
     for name in CONFIG.classifier.arms:

@@ -4,10 +4,7 @@
 rule check_leakage:
     """Look into all files for patients where they must not be; without this, no report."""
     input:
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
-        draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
-        rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
+        **study_files(),
         notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         training_set=PLAN.files("gan", PLAN.gans(), "training_set.h5"),
         generator=PLAN.files("gan", PLAN.gans(), "generator.pt"),
@@ -39,38 +36,15 @@ rule check_leakage:
 rule evaluate:
     """Measure all runs on the test patients: AUROC, intervals, changes, verdicts."""
     input:
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
-        draws=[f"<dataset>/draw{draw}.csv" for draw in PLAN.draws],
-        rejected=f"<dataset>/pixels_{DATASET.resolution}_rejected.csv",
+        **study_files(),
         predictions=PLAN.files("run", PLAN.runs(), "predictions.parquet"),
         # Not read: no result is written of a study that leaks.
         leakage="<report>/leakage.csv",
     output:
-        auc="<report>/auc.csv",
-        summary=report(
-            "<report>/summary.csv",
-            category="Results",
-            caption="../report/summary.rst",
-            labels={"table": "summary, test set"},
-        ),
-        expert=report(
-            "<report>/expert.csv",
-            category="Results",
-            caption="../report/expert.rst",
-            labels={"table": "summary, expert labels"},
-        ),
-        overall="<report>/overall.csv",
-        curves="<report>/curves.csv",
-        subgroups="<report>/subgroups.csv",
-        calibration="<report>/calibration.csv",
-        counts="<report>/counts.csv",
-        patients="<report>/patients.csv",
-        sources="<report>/sources.csv",
-        runs="<report>/runs.csv",
-        dose="<report>/dose.csv",
-        ceiling="<report>/ceiling.csv",
-        worth="<report>/worth.csv",
+        **tables("auc", "overall", "curves", "subgroups", "calibration", "counts"),
+        **tables("patients", "sources", "runs", "dose", "ceiling", "worth"),
+        summary=shown("summary.csv", "Results", table="summary, test set"),
+        expert=shown("expert.csv", "Results", table="summary, expert labels"),
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -81,15 +55,8 @@ rule evaluate:
     resources:
         **asked("evaluate"),
     params:
-        runs=PLAN.runs(),
-        doses={
-            arm: PLAN.doses[arm] for arm in CONFIG.classifier.arms if arm in PLAN.doses
-        },
-        target_findings=PLAN.targets,
+        design=study_design(),
         statistics=settings("report")["statistics"],
-        baseline=CONFIG.report.baseline,
-        control=CONFIG.report.control,
-        ceiling=ceiling_arm(),
         code=code("evaluate.py"),
     script:
         "../scripts/evaluate.py"
@@ -102,29 +69,15 @@ rule make_report:
         leakage="<report>/leakage.csv",
         notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         published=own_file("config/published.csv"),
-        # Not Python, so no digest of the code sees them.
-        templates=[
-            own_file(f"workflow/scripts/rarecxr/report/templates/page.{kind}")
-            for kind in ("css", "html.j2", "js")
-        ],
-        training=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "training.csv"),
-        samples=PLAN.files("gan", map(gan_of, PLAN.shown_banks()), "samples.png"),
+        templates=report_templates(),
+        training=shown_gans("training.csv"),
+        samples=shown_gans("samples.png"),
         sheet=PLAN.files("bank", PLAN.shown_banks(), "_sheet.npz"),
         quality=PLAN.files("bank", PLAN.banks(), "_quality.json"),
         filter_leak=PLAN.filter_leaks(),
     output:
-        page=report(
-            "<report>/index.html",
-            category="Report",
-            caption="../report/page.rst",
-            labels={"page": "report"},
-        ),
-        quality=report(
-            "<report>/quality.csv",
-            category="Results",
-            caption="../report/quality.rst",
-            labels={"table": "quality of the banks"},
-        ),
+        page=shown("index.html", "Report", page="report"),
+        quality=shown("quality.csv", "Results", table="quality of the banks"),
         filters="<report>/filters.csv",
         table="<report>/summary.txt",
         figures=report(

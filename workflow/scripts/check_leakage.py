@@ -4,6 +4,7 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
+from rarecxr.data.study_files import StudyFiles
 from rarecxr.leakage import check_leakage
 
 
@@ -17,10 +18,7 @@ def with_files(places, *names):
 
 
 check_leakage(
-    labels=snakemake.input.labels,
-    split=snakemake.input.split,
-    draws=snakemake.input.draws,
-    rejected=snakemake.input.rejected,
+    files=StudyFiles(*(snakemake.input[name] for name in StudyFiles._fields)),
     notes=snakemake.input.notes,
     gans=with_files(snakemake.params.gans, "training_set", "generator", "metadata"),
     validation_sets=snakemake.input.validation_sets,

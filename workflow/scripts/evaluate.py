@@ -4,21 +4,16 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
+from rarecxr.data.study_files import StudyFiles
+from rarecxr.statistics.design import Design
 from rarecxr.statistics.evaluation import evaluate
+from rarecxr.study.configuration.statistics import StatisticsSettings
 
 evaluate(
-    labels=snakemake.input.labels,
-    split=snakemake.input.split,
-    draws=snakemake.input.draws,
-    rejected=snakemake.input.rejected,
+    files=StudyFiles(*(snakemake.input[name] for name in StudyFiles._fields)),
     predictions=snakemake.input.predictions,
     outputs=dict(snakemake.output.items()),
-    runs=snakemake.params.runs,
-    doses=snakemake.params.doses,
-    target_findings=snakemake.params.target_findings,
-    baseline=snakemake.params.baseline,
-    control=snakemake.params.control,
-    ceiling=snakemake.params.ceiling,
+    design=Design(**snakemake.params.design),
+    settings=StatisticsSettings.of(snakemake.params.statistics),
     threads=snakemake.threads,
-    **snakemake.params.statistics,
 )

@@ -7,7 +7,7 @@ the files that it says it was made from.
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,7 @@ from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.image_notes import copies_under_other_patients, read_notes
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
+from rarecxr.data.study_files import StudyFiles
 from rarecxr.mixtures import Origin, compare, from_attributes
 from rarecxr.study.findings import ALL, NEGATIVES
 from rarecxr.study.recipes import BASE, CONDITIONAL
@@ -35,10 +36,7 @@ _OF_A_GAN = ("finding", "recipe")
 
 
 def check_leakage(
-    labels: str | os.PathLike,
-    split: str | os.PathLike,
-    draws: Sequence[str | os.PathLike],
-    rejected: str | os.PathLike,
+    files: StudyFiles,
     notes: str | os.PathLike,
     gans: Sequence[Mapping[str, Any]],
     validation_sets: Sequence[str | os.PathLike],
@@ -50,11 +48,8 @@ def check_leakage(
     """Look for patients where they must not be, and write what was looked at.
 
     Args:
-        labels: labels.parquet.
-        split: split.csv.
-        draws: draw{draw}.csv of every draw, in their order from 0.
-        rejected: list of images that could not be read (column `image`).
-        notes: what is odd about the others, pixels_{resolution}_notes.csv.
+        files: labels, split and draws.
+        notes: what is odd about the images, pixels_{resolution}_notes.csv.
         gans: for each GAN its recipe, fraction, draw and finding (by name, None for the base
             GAN, or `ALL` for the conditional one), and the paths of its training_set, generator
             and the generator's metadata (JSON).
@@ -69,65 +64,20 @@ def check_leakage(
             that were noted: they are no proof of a leak, and let pass.
 
     Raises:
-        ValueError: a leak. All are told, the first few of each check by name.
+        ValueError: a leak. The message names the first few of each check, and how many more.
     """
-    study = _Study(labels, split, draws, rejected, gans, banks, features, runs)
-    checks = {
-        "splits": ("every patient is in one split", study.splits()),
-        "copies": (
-            "no picture stands under patients of different splits; those noted do, saved as"
-            " different files",
-            study.copies(notes),
-        ),
-        "draws": ("draws hold training patients alone", study.draws_hold_training_patients()),
-        "training sets": (
-            "GANs were trained on training patients of their fraction alone",
-            study.training_sets(),
-        ),
-        "validation sets": (
-            "synthetic images are measured against validation patients alone",
-            study.validation_sets(validation_sets),
-        ),
-        "nested fractions": ("a smaller fraction lies inside a larger one", study.nested()),
-        "generators": (
-            "GANs come from their own training set and their fraction's base",
-            study.generators(),
-        ),
-        "banks": ("banks come from the GANs of their own fraction and draw", study.banks()),
-        "networks of the features": (
-            "what chose among checkpoints and images was trained on its fraction's images alone",
-            study.features(),
-        ),
-        "reserve": (
-            "patients set apart are in no fraction, training set, validation or test set, and in"
-            " no classifier but as positives of an arm that asks for them",
-            study.reserve(validation_sets),
-        ),
-        "classifiers": (
-            "classifiers were trained on their fraction's images and banks alone",
-            study.classifiers(),
-        ),
-        "mixtures": (
-            "files of one kind were made with the same settings, seeds and data; those noted, with"
-            " other code, versions or precision",
-            study.mixtures(validation_sets),
-        ),
-        "predictions": (
-            "predictions are of validation and test patients, in their own split",
-            study.predictions(),
-        ),
-    }
+    study = _Study(files, notes, gans, validation_sets, banks, features, runs)
     rows, leaks = [], []
-    for name, (promise, looks) in checks.items():
-        files, items, noted, found = set(), 0, 0, []
-        for look in looks:
-            files.add(str(look.path))
+    for name, (promise, look_at) in _CHECKS.items():
+        paths, items, noted, found = set(), 0, 0, []
+        for look in look_at(study):
+            paths.add(str(look.path))
             items += look.items
             noted += look.noted
             found += [f"{look.path}: {problem}" for problem in look.problems]
-        counts = {"files": len(files), "items": items, "noted": noted}
+        counts = {"files": len(paths), "items": items, "noted": noted}
         rows.append({"check": name, "promise": promise, **counts})
-        log.info("%s: %d files, %d leaks", promise, len(files), len(found))
+        log.info("%s: %d files, %d leaks", promise, len(paths), len(found))
         if noted:
             log.warning("%s: %d of %d are noted", name, noted, items)
         more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
@@ -165,7 +115,9 @@ class _Look:
 class _Study:
     """The files that say who may be where; its methods yield what each file looks like."""
 
-    def __init__(self, labels, split, draws, rejected, gans, banks, features, runs):
+    def __init__(self, files, notes, gans, validation_sets, banks, features, runs):
+        labels, split, draws, rejected = files
+        self._notes, self._validation_sets = notes, validation_sets
         self._features = {_cell(model): model["model"] for model in features}
         self._gans = {_place(gan): gan for gan in gans}
         self._banks = {_place(bank): bank["bank"] for bank in banks}
@@ -192,11 +144,11 @@ class _Study:
         look.none_of(lost, 0, f"patients of {self._labels_path} have no split")
         yield look
 
-    def copies(self, path) -> Iterator[_Look]:
+    def copies(self) -> Iterator[_Look]:
         """Copies under different patients may be one patient's, or show nothing: they are noted."""
-        look = _Look(path)
+        look = _Look(self._notes)
         look.items = len(self._patient_of) - len(self._rejected & set(self._patient_of.index))
-        for images in copies_under_other_patients(read_notes(path)):
+        for images in copies_under_other_patients(read_notes(self._notes)):
             splits = pd.Series(images).map(self._patient_of).map(self._split_of)
             if splits.nunique() > 1:
                 look.noted += len(images)
@@ -226,8 +178,8 @@ class _Study:
             _belongs(look, file.attributes, gan)
             yield look
 
-    def validation_sets(self, paths) -> Iterator[_Look]:
-        for path in paths:
+    def validation_sets(self) -> Iterator[_Look]:
+        for path in self._validation_sets:
             look = _Look(path)
             images = _images_of(path)
             splits = images.map(self._patient_of).map(self._split_of)
@@ -301,7 +253,7 @@ class _Study:
         *cell, _ = place
         return self._gans.get(place) or self._gans[(*cell, ALL)]
 
-    def reserve(self, validation_sets) -> Iterator[_Look]:
+    def reserve(self) -> Iterator[_Look]:
         apart = set(self._split_of.index[self._split_of == RESERVED])
         for path in self._draw_paths:
             look, patients = _Look(path), read_csv(path, ["patient"])["patient"]
@@ -309,7 +261,7 @@ class _Study:
             look.none_of(wrong, len(patients), "patients were set apart")
             yield look
         sets = [gan["training_set"] for gan in self._gans.values()]
-        for path in [*sets, *validation_sets]:
+        for path in [*sets, *self._validation_sets]:
             look, images = _Look(path), _images_of(path)
             wrong = images[images.map(self._patient_of).isin(apart)].tolist()
             look.none_of(wrong, len(images), "images are of patients who were set apart")
@@ -372,21 +324,21 @@ class _Study:
             look.none_of(trained, 0, "images are of patients that the run was trained on")
             yield look
 
-    def mixtures(self, validation_sets) -> Iterator[_Look]:
-        for found in compare(self._origins(validation_sets)):
+    def mixtures(self) -> Iterator[_Look]:
+        for found in compare(self._origins()):
             look = _Look(found.path)
             look.items, look.problems, look.noted = found.compared, found.wrong, len(found.noted)
             for line in found.noted:
                 log.warning("%s: %s", found.path, line)
             yield look
 
-    def _origins(self, validation_sets) -> Iterator[Origin]:
+    def _origins(self) -> Iterator[Origin]:
         """What every file says of how it was made."""
         for gan in self._gans.values():
             about = from_attributes(ImageFile(gan["training_set"]).attributes)
             own = {"settings.filters": gan["recipe"]}
             yield Origin(gan["training_set"], "training set", about, own=own)
-        for path in validation_sets:
+        for path in self._validation_sets:
             yield Origin(path, "validation set", from_attributes(ImageFile(path).attributes))
         for gan in self._gans.values():
             about = read_json(gan["metadata"], ["code", "seed", "settings", "study"])
@@ -463,3 +415,51 @@ def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> N
     look.same(about.get("finding"), gan["finding"] or NEGATIVES, "its finding")
     look.same(float(about.get("fraction", "nan")), float(gan["fraction"]), "its fraction")
     look.same(int(about.get("draw", -1)), int(gan["draw"]), "its draw")
+
+
+# What each check promises, in the order in which they are made and listed.
+_CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
+    "splits": ("every patient is in one split", _Study.splits),
+    "copies": (
+        "no picture stands under patients of different splits; those noted do, saved as"
+        " different files",
+        _Study.copies,
+    ),
+    "draws": ("draws hold training patients alone", _Study.draws_hold_training_patients),
+    "training sets": (
+        "GANs were trained on training patients of their fraction alone",
+        _Study.training_sets,
+    ),
+    "validation sets": (
+        "synthetic images are measured against validation patients alone",
+        _Study.validation_sets,
+    ),
+    "nested fractions": ("a smaller fraction lies inside a larger one", _Study.nested),
+    "generators": (
+        "GANs come from their own training set and their fraction's base",
+        _Study.generators,
+    ),
+    "banks": ("banks come from the GANs of their own fraction and draw", _Study.banks),
+    "networks of the features": (
+        "what chose among checkpoints and images was trained on its fraction's images alone",
+        _Study.features,
+    ),
+    "reserve": (
+        "patients set apart are in no fraction, training set, validation or test set, and in"
+        " no classifier but as positives of an arm that asks for them",
+        _Study.reserve,
+    ),
+    "classifiers": (
+        "classifiers were trained on their fraction's images and banks alone",
+        _Study.classifiers,
+    ),
+    "mixtures": (
+        "files of one kind were made with the same settings, seeds and data; those noted, with"
+        " other code, versions or precision",
+        _Study.mixtures,
+    ),
+    "predictions": (
+        "predictions are of validation and test patients, in their own split",
+        _Study.predictions,
+    ),
+}
