@@ -7,6 +7,7 @@ import simulated_study
 from simulated_study import TARGETS, SimulatedStudy
 from sklearn.metrics import roc_auc_score
 
+from rarecxr.core.files import written_whole
 from rarecxr.statistics.evaluation import evaluate
 from rarecxr.study.arms import at_doses
 
@@ -102,11 +103,13 @@ def test_the_test_images_do_not_choose(study, tmp_path):
         table = pd.read_parquet(path)
         rows = table["split"] == "test"
         table.loc[rows, list(TARGETS)] = -table.loc[rows, list(TARGETS)]
-        table.to_parquet(path, index=False)
+        with written_whole(path) as temporary:
+            table.to_parquet(temporary, index=False)
     outputs = {name: tmp_path / f"{name}.csv" for name in study.evaluate()["outputs"]}
     evaluate(**study.evaluate(doses=DOSES, outputs=outputs))
     for path, content in originals.items():
-        path.write_bytes(content)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(content)
     after = pd.read_csv(outputs["dose"])
     assert (after["chosen"] == before["chosen"]).all()
     np.testing.assert_allclose(after["auc"], 1 - before["auc"], atol=1e-5)

@@ -135,7 +135,7 @@ def own_file(path):
 
 
 def asked(rule, section=None):
-    """The resources that a job of a rule asks for: memory and minutes grow with the attempt.
+    """The resources of a job; memory and minutes grow with the attempt.
 
     With its section also GPUs, and for classifiers memory for the pixels that they hold.
     """
