@@ -66,6 +66,28 @@ def test_every_rule_has_docstring_log_benchmark_and_environment(name, file, text
         assert f'\n    benchmark:\n        "<benchmarks>/{name}' in text
 
 
+def called(script):
+    """Names of the library's functions that a script calls."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    imported = {
+        alias.asname or alias.name: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("rarecxr.")
+        for alias in node.names
+    }
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {imported.get(func.id) for func in calls if isinstance(func, ast.Name)}
+
+
+# Whose functions have another name so far.
+RENAMED = {"describe_bank", "measure_bank", "train_classifier", "train_gan"}
+
+
+@pytest.mark.parametrize("name", sorted({rule[0] for rule in RULES} - RENAMED))
+def test_a_script_calls_the_function_that_is_named_like_its_rule(name):
+    assert name in called(ROOT / f"workflow/scripts/{name}.py")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_no_script_reads_the_whole_configuration(script):
     assert "snakemake.config" not in script.read_text(encoding="utf-8")
