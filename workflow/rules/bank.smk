@@ -95,17 +95,7 @@ rule describe_bank:
         training_set=bank_training_set,
         quality="<bank>_quality.json",
     output:
-        datasheet=report(
-            "<bank>_datasheet.md",
-            category="Banks",
-            caption="../report/datasheet.rst",
-            labels={
-                "finding": "{finding}",
-                "recipe": "{recipe}",
-                "fraction": "{fraction}",
-                "draw": "{draw}",
-            },
-        ),
+        datasheet=shown_by_place("<bank>_datasheet.md", "Banks", "datasheet"),
         sheet="<bank>_sheet.npz",
     log:
         "<logs>/describe_bank/{recipe}/{fraction}/draw{draw}/{finding}.log",

@@ -5,10 +5,7 @@
 rule train_classifier:
     """Train one classifier on what an arm adds to a fraction's real images, and let it predict."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
-        draw_csv="<dataset>/draw{draw}.csv",
+        **images_of_draw(),
         banks=arm_banks,
         negatives=arm_negatives,
         weights=own_weights("classifier"),

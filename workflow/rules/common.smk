@@ -146,6 +146,8 @@ def asked(rule, section=None):
         "runtime": _asked("minutes", rule, 0),
     }
     if chosen is not None:
+        # Never `tasks`, with which SLURM would start the script once for each GPU: it starts the
+        # processes of further GPUs itself.
         on_gpu = chosen.device != "cpu"
         resources["gpu"] = getattr(chosen, "devices", 1) if on_gpu else 0
     return resources

@@ -5,10 +5,7 @@
 rule make_training_set:
     """Gather one finding's training images of one fraction, with their filtered copies."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
-        draw_csv="<dataset>/draw{draw}.csv",
+        **images_of_draw(),
     output:
         training_set="<gan>/training_set.h5",
     log:
@@ -58,10 +55,7 @@ rule make_validation_set:
 rule train_features:
     """Train the network whose features synthetic images are measured in, on a fraction's real ones."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
-        draw_csv="<dataset>/draw{draw}.csv",
+        **images_of_draw(),
         weights=own_weights("features"),
     output:
         model="<features>/model.pt",
@@ -98,17 +92,7 @@ rule train_gan:
     output:
         generator="<gan>/generator.pt",
         training="<gan>/training.csv",
-        samples=report(
-            "<gan>/samples.png",
-            category="PGGANs",
-            subcategory="{recipe}",
-            labels={
-                "finding": "{finding}",
-                "fraction": "{fraction} %",
-                "draw": "{draw}",
-            },
-            caption="../report/samples.rst",
-        ),
+        samples=shown_by_place("<gan>/samples.png", "PGGANs", "samples"),
         metadata="<gan>/generator.json",
     log:
         "<logs>/train_gan/{recipe}/{fraction}/draw{draw}/{finding}.log",
@@ -119,8 +103,6 @@ rule train_gan:
         "../../envs/torch.yaml"
     threads: CONFIG.gan.threads
     resources:
-        # One task for all of them, which starts the processes of further GPUs itself: never `tasks`,
-        # with which SLURM would start the script once a GPU.
         **asked("train_gan", "gan"),
     params:
         finding=finding_name,

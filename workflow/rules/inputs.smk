@@ -101,6 +101,16 @@ def recipe_filters(wildcards):
     return filter_settings(CONFIG.recipes.get(wildcards.recipe, []))
 
 
+def images_of_draw():
+    """The images, their labels, and the patients of every fraction of a draw."""
+    return {
+        "pixels": f"<dataset>/pixels_{DATASET.resolution}.h5",
+        "labels": "<dataset>/labels.parquet",
+        "split": "<dataset>/split.csv",
+        "draw_csv": "<dataset>/draw{draw}.csv",
+    }
+
+
 def validation_set_settings():
     """What a set of validation images depends on."""
     return {"resolution": CONFIG.gan.resolution, "target_findings": PLAN.findings}
@@ -299,15 +309,32 @@ def tables(*names):
     return {name: f"<report>/{name}.csv" for name in names}
 
 
-def shown(file, category, **labels):
-    """A file of the report that Snakemake's own report shows, too; report/ has its caption."""
-    name = "page" if file == "index.html" else file.removesuffix(".csv")
+def shown(file, category, caption, patterns=(), **labels):
+    """An output that Snakemake's own report shows, too, with a caption of report/."""
     return report(
-        f"<report>/{file}",
+        file,
         category=category,
-        caption=f"../report/{name}.rst",
+        caption=f"../report/{caption}.rst",
         labels=labels,
+        patterns=list(patterns),
     )
+
+
+def shown_by_place(file, category, caption):
+    """A file of each GAN or bank, likewise."""
+    place = {name: f"{{{name}}}" for name in ("finding", "recipe", "draw")}
+    return shown(file, category, caption, fraction="{fraction} %", **place)
+
+
+def shown_table(name, label):
+    """A table of the report, likewise."""
+    return shown(f"<report>/{name}.csv", "Results", name, table=label)
+
+
+def shown_figures(folder):
+    """Each drawing in a folder, likewise."""
+    patterns = ["{figure}.svg"]
+    return shown(directory(folder), "Figures", "figures", patterns, figure="{figure}")
 
 
 def study_design():
@@ -329,9 +356,25 @@ def report_templates():
     return [own_file(f"{folder}/page.{kind}") for kind in ("css", "html.j2", "js")]
 
 
-def shown_gans(file):
-    """A file of each GAN whose bank the report shows."""
-    return PLAN.files("gan", map(gan_of, PLAN.shown_banks()), file)
+def checked_gans():
+    """What every GAN was trained on, what it gave, and what it says of itself."""
+    files = {
+        "training_set": "training_set.h5",
+        "generator": "generator.pt",
+        "metadata": "generator.json",
+    }
+    return {name: PLAN.files("gan", PLAN.gans(), file) for name, file in files.items()}
+
+
+def shown_gans():
+    """The training and the images of each GAN whose bank the report shows."""
+    banks = PLAN.shown_banks()
+    gans = [gan_of(bank) for bank in banks]
+    return {
+        "training": PLAN.files("gan", gans, "training.csv"),
+        "samples": PLAN.files("gan", gans, "samples.png"),
+        "sheet": PLAN.files("bank", banks, "_sheet.npz"),
+    }
 
 
 def ceiling_arm():

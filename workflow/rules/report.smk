@@ -5,10 +5,8 @@ rule check_leakage:
     """Look into all files for patients where they must not be; without this, no report."""
     input:
         **study_files(),
+        **checked_gans(),
         notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
-        training_set=PLAN.files("gan", PLAN.gans(), "training_set.h5"),
-        generator=PLAN.files("gan", PLAN.gans(), "generator.pt"),
-        metadata=PLAN.files("gan", PLAN.gans(), "generator.json"),
         validation_sets=PLAN.validation_sets(),
         bank=PLAN.files("bank", PLAN.banks(), ".h5"),
         model=PLAN.files("features", PLAN.choosing_cells(), "model.pt"),
@@ -43,8 +41,8 @@ rule evaluate:
     output:
         **tables("auc", "overall", "curves", "subgroups", "calibration", "counts"),
         **tables("patients", "sources", "runs", "dose", "ceiling", "worth"),
-        summary=shown("summary.csv", "Results", table="summary, test set"),
-        expert=shown("expert.csv", "Results", table="summary, expert labels"),
+        summary=shown_table("summary", "summary, test set"),
+        expert=shown_table("expert", "summary, expert labels"),
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -65,28 +63,20 @@ rule evaluate:
 rule make_report:
     """Write the report page and its figures."""
     input:
+        **shown_gans(),
         tables=rules.evaluate.output,
         leakage="<report>/leakage.csv",
         notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         published=own_file("config/published.csv"),
         templates=report_templates(),
-        training=shown_gans("training.csv"),
-        samples=shown_gans("samples.png"),
-        sheet=PLAN.files("bank", PLAN.shown_banks(), "_sheet.npz"),
         quality=PLAN.files("bank", PLAN.banks(), "_quality.json"),
         filter_leak=PLAN.filter_leaks(),
     output:
-        page=shown("index.html", "Report", page="report"),
-        quality=shown("quality.csv", "Results", table="quality of the banks"),
+        page=shown("<report>/index.html", "Report", "page", page="report"),
+        quality=shown_table("quality", "quality of the banks"),
         filters="<report>/filters.csv",
         table="<report>/summary.txt",
-        figures=report(
-            directory("<report>/figures"),
-            patterns=["{figure}.svg"],
-            category="Figures",
-            caption="../report/figures.rst",
-            labels={"figure": "{figure}"},
-        ),
+        figures=shown_figures("<report>/figures"),
     log:
         "<logs>/make_report.log",
     benchmark:
