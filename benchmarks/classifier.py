@@ -19,21 +19,12 @@ import numpy as np
 import torch
 
 from rarecxr.classifier.examples import REAL, Examples
-from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
+from rarecxr.classifier.fitting import Fit, Phase, Procedure, Validation
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.core.devices import choose_device
-
-TRANSFORMS = {
-    "rotation_deg": 7,
-    "shift": 0.04,
-    "scale": 0.08,
-    "flip": 0,
-    "gamma": 0.15,
-    "contrast": 0.15,
-    "brightness": 0.08,
-    "noise": 0.02,
-}
+from rarecxr.study.configuration.classifier import TrainingSettings
+from rarecxr.study.configuration.training import TransformSettings
 
 
 class RandomImages:
@@ -63,22 +54,20 @@ def measure(architecture, resolution, precision, threads, batch, transforms, ste
     images = RandomImages(max(4 * batch, 2 * BATCH), resolution, where)
     count = len(images.pixels)
     labels = np.random.default_rng(0).integers(0, 2, (count, 14)).astype(np.float32)
-    examples = Examples(np.arange(count), labels, np.full(count, REAL), {})
-    manner = Manner(
-        architecture=architecture,
-        batch=batch,
+    examples = Examples(np.arange(count), labels, np.full(count, REAL))
+    procedure = Procedure(
+        settings=TrainingSettings(architecture=architecture, batch_size=batch, schedule="constant"),
         epoch_length=batch,
-        patience=None,
-        schedule="constant",
-        transforms=TRANSFORMS if transforms else None,
+        transforms=TransformSettings() if transforms else None,
         precision=precision,
         device=where,
+        real_images=count,
         seed=0,
     )
     network = build(architecture, 14, resolution, seed=0)
     validation = Validation(np.arange(BATCH), labels[:BATCH], {0: "Edema"})
     phase = Phase("train", examples, 1, 1e-3)
-    fit = Fit(network, [phase], images, validation, manner, NoState())
+    fit = Fit(network, [phase], images, validation, procedure, NoState())
 
     def seconds(work):
         times = []

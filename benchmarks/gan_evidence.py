@@ -155,6 +155,7 @@ def parse():
 def prepare(arguments, work):
     """From a data set to training, validation and test images, and the network that judges them."""
     from rarecxr.classifier.feature_network import train_features
+    from rarecxr.classifier.run import Inputs, Outputs
     from rarecxr.data.chexpert import index_images
     from rarecxr.data.labels import label_images
     from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
@@ -162,6 +163,7 @@ def prepare(arguments, work):
     from rarecxr.data.training_set import make_training_set
     from rarecxr.data.validation_set import make_validation_set
     from rarecxr.phantoms.dataset import make_phantoms
+    from rarecxr.study.configuration.classifier import FeatureSettings
     from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
     from rarecxr.study.configuration.phantom import PhantomSettings
     from rarecxr.study.configuration.pixels import PixelSettings
@@ -214,13 +216,23 @@ def prepare(arguments, work):
                 settings=ValidationSetSettings(**settings), **common,
             )  # fmt: skip
     train_features(
-        split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
-        state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
-        threads=1, architecture="resnet18", weights=None, weights_dir=None,
-        resolution=RESOLUTION, batch_size=32, epochs=6, epoch_images="real", patience=None,
-        learning_rate=0.001, schedule="cosine", precision="auto", device="cpu",
-        pixel_memory_mib=4000, target_findings=[finding], study="evidence", **common,
-    )  # fmt: skip
+        inputs=Inputs(pixels=pixels, labels=labels, split=split, draw_csv=draw),
+        outputs=Outputs(model=work / "features.pt", history=work / "features.csv"),
+        state=work / "state_features",
+        study="evidence",
+        fraction=100.0,
+        draw=0,
+        findings=FINDINGS,
+        target_findings=[finding],
+        settings=FeatureSettings(
+            architecture="resnet18",
+            resolution=RESOLUTION,
+            epochs=6,
+            epoch_images="real",
+            device="cpu",
+            threads=1,
+        ),
+    )
 
 
 def train_base(plan, loss, longer, seed):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
-from benchmarks.classifier import TRANSFORMS, NoState
+from benchmarks.classifier import NoState
 from benchmarks.pixels import write_jpegs
 from shared import (
     Results,
@@ -30,14 +30,16 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from rarecxr.classifier.examples import REAL, Examples
-from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
+from rarecxr.classifier.fitting import Fit, Phase, Procedure, Validation
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict_logits
 from rarecxr.core.devices import autocast
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
+from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.pixels import PixelSettings
+from rarecxr.study.configuration.training import TransformSettings
 
 FINDINGS = 14
 
@@ -96,22 +98,22 @@ def make_cache(asked, keys, side):
 def fit_on(case, images, precision, batch):
     """A run of `rarecxr.classifier` at its first step."""
     labels = np.random.default_rng(0).integers(0, 2, (case.count, FINDINGS)).astype(np.float32)
-    examples = Examples(np.arange(case.count), labels, np.full(case.count, REAL), {})
-    manner = Manner(
-        architecture=case.architecture,
-        batch=batch,
+    examples = Examples(np.arange(case.count), labels, np.full(case.count, REAL))
+    procedure = Procedure(
+        settings=TrainingSettings(
+            architecture=case.architecture, batch_size=batch, schedule="cosine"
+        ),
         epoch_length=case.count,
-        patience=None,
-        schedule="cosine",
-        transforms=TRANSFORMS,
+        transforms=TransformSettings(),
         precision=precision,
         device=case.asked.device,
+        real_images=case.count,
         seed=0,
     )
     network = build(case.architecture, FINDINGS, case.side, seed=0)
     validation = Validation(np.arange(8), labels[:8], {0: "Edema"})
     phase = Phase("train", examples, 100, 1e-3)
-    return Fit(network, [phase], images, validation, manner, NoState())
+    return Fit(network, [phase], images, validation, procedure, NoState())
 
 
 def training(case, precision, batch):

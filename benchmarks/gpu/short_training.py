@@ -18,6 +18,7 @@ import torch
 from shared import Results, options, seconds_each, seconds_left
 
 from rarecxr.classifier.feature_network import train_features
+from rarecxr.classifier.run import Inputs, Outputs
 from rarecxr.data.chexpert import index_images
 from rarecxr.data.labels import label_images
 from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
@@ -29,6 +30,7 @@ from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import GanInputs, GanOutputs, train
 from rarecxr.phantoms.dataset import make_phantoms
+from rarecxr.study.configuration.classifier import FeatureSettings
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
@@ -116,13 +118,23 @@ def prepare(asked, work, side, threads):
             settings=ValidationSetSettings(**settings), **common,
         )  # fmt: skip
     train_features(
-        split=split, draw_csv=draw, model=work / "features.pt", history=work / "features.csv",
-        state=work / "state_features", findings=list(FINDINGS), fraction=100.0, draw=0, seed=0,
-        threads=threads, architecture="resnet18", weights=None, weights_dir=None, resolution=side,
-        batch_size=32, epochs=1 if asked.tiny else 6, epoch_images="real", patience=None,
-        learning_rate=0.001, schedule="cosine", precision="auto", device=asked.device.type,
-        pixel_memory_mib=4000, target_findings=[FINDING], study="gpu", **common,
-    )  # fmt: skip
+        inputs=Inputs(pixels=pixels, labels=labels, split=split, draw_csv=draw),
+        outputs=Outputs(model=work / "features.pt", history=work / "features.csv"),
+        state=work / "state_features",
+        study="gpu",
+        fraction=100.0,
+        draw=0,
+        findings=FINDINGS,
+        target_findings=[FINDING],
+        settings=FeatureSettings(
+            architecture="resnet18",
+            resolution=side,
+            epochs=1 if asked.tiny else 6,
+            epoch_images="real",
+            device=asked.device.type,
+            threads=threads,
+        ),
+    )
 
 
 def chosen_settings(asked, side, seconds):

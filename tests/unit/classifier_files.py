@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.bank.bank_file import write_bank
+from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.training import train
 from rarecxr.data.image_file import write_image_file
+from rarecxr.study.configuration.classifier import TrainingSettings
+from rarecxr.study.configuration.training import Arm, TransformSettings
 from rarecxr.study.findings import slug
+from rarecxr.study.sizes import Addition, Sizes
 
 FINDINGS = ["Edema", "Lung Lesion", "Fracture"]
 TARGETS = ["Lung Lesion", "Fracture"]
@@ -29,6 +33,8 @@ SETTINGS = {
     "precision": "fp32",
     "device": "cpu",
     "pixel_memory_mib": 100,
+    "resume_interval_s": 120,
+    "threads": 1,
 }
 
 
@@ -49,7 +55,7 @@ def draw_images(labels: np.ndarray, resolution: int, seed: int) -> np.ndarray:
 def make_study(
     folder: Path, patients: int = 120, resolution: int = 32, seed: int = 0, draw: int = 0
 ) -> dict:
-    """Write cache, labels, split, draw and banks; keyword arguments of `train` to use them.
+    """Write cache, labels, split, draw and banks; what `run` takes to use them.
 
     Every patient has two images. Of each five patients the first three train, one validates,
     one tests; the last two patients of all are experts', and one is not used. A fifth of the
@@ -102,7 +108,6 @@ def make_study(
         "fraction": 100.0,
         "draw": draw,
         "seed": 0,
-        "threads": 1,
         **SETTINGS,
     }
 
@@ -123,7 +128,7 @@ def make_bank(path: Path, finding: str, number: int, resolution: int = 32, **att
 
 
 def make_banks(folder: Path, number: int = 20, **attributes) -> dict:
-    """Banks for all target findings and the negatives, as keyword arguments of `train`."""
+    """Banks for all target findings and the negatives, as `run` takes them."""
     banks = {
         finding: make_bank(folder / f"{slug(finding)}.h5", finding, number, **attributes)
         for finding in TARGETS
@@ -141,9 +146,31 @@ def outputs_in(folder: Path) -> dict[str, Path]:
     }
 
 
-def run(study: dict, folder: Path, **changes) -> dict[str, Path]:
-    """Train with a study's inputs and some settings changed; the files that came out."""
+def run(study: dict, folder: Path, section=TrainingSettings, **changes) -> dict[str, Path]:
+    """Train with a study's inputs and some values changed; the files that came out.
+
+    `section` takes those that no other part of a run does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     outputs = outputs_in(folder)
-    train(**outputs, state=folder / "state", **{**study, **changes})
+    values = {**study, **changes}
+
+    def taken(kind):
+        return kind(**{name: values.pop(name) for name in kind.__annotations__ if name in values})
+
+    def made(kind, value):
+        return None if value is None else kind.of(value)
+
+    train(
+        inputs=taken(Inputs),
+        outputs=Outputs(**outputs),
+        state=folder / "state",
+        run=taken(Run),
+        arm=Arm.of(values.pop("arm")),
+        transforms=made(TransformSettings, values.pop("transforms")),
+        sizes=Sizes(ratio=values.pop("ratio"), number=values.pop("number")),
+        largest=[Addition.of(one) for one in values.pop("largest")],
+        **{name: values.pop(name) for name in ("code", "lock_wait_s") if name in values},
+        settings=section.of(values),
+    )
     return outputs

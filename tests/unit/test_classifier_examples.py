@@ -13,11 +13,11 @@ from rarecxr.classifier.examples import (
     RESERVE,
     Block,
     Synthetic,
-    added_positives,
     assemble,
     most_examples,
     open_bank,
 )
+from rarecxr.study.sizes import Addition, Sizes
 
 NAN = math.nan
 # Columns: Edema, Lung Lesion, Fracture.
@@ -86,14 +86,17 @@ def test_oversampling_repeats_each_positive_equally_often():
 
 
 def test_oversampling_adds_what_the_banks_add():
-    ratio = {"default": 1.5, "fracture": 4}
     positives = {"Lung Lesion": 3, "Fracture": 2}
-    assert added_positives(positives, ratio) == {"Lung Lesion": 4, "Fracture": 8}
-    assert added_positives(positives, 2.0) == {"Lung Lesion": 6, "Fracture": 4}
+
+    def added(ratio, number=None):
+        return Sizes.of({"ratio": ratio, "number": number}).images_of_all(positives)
+
+    assert added({"default": 1.5, "Fracture": 4}) == {"Lung Lesion": 4, "Fracture": 8}
+    assert added(2.0) == {"Lung Lesion": 6, "Fracture": 4}
     number = {"Lung Lesion": 100}
-    assert added_positives(positives, 2.0, number) == {"Lung Lesion": 100, "Fracture": 4}
+    assert added(2.0, number) == {"Lung Lesion": 100, "Fracture": 4}
     with pytest.raises(ValueError, match="neither ratio nor number is given for Fracture"):
-        added_positives(positives, None, number)
+        added(None, number)
 
 
 def test_the_seed_chooses_who_is_repeated_once_more():
@@ -156,6 +159,7 @@ def test_the_largest_arm_is_counted_from_the_positives_of_the_fraction():
         {"times": 2, "ratio": {"default": 1.0, "Fracture": 2.0}, "number": None},
         {"times": 1, "ratio": None, "number": 20},
     ]
+    largest = [Addition.of(one) for one in largest]
     # Twice 10 and 6 images, or once 20 and 20.
     assert most_examples(100, positives, largest) == 140
     assert most_examples(100, positives, largest[:1]) == 132

@@ -2,13 +2,24 @@ import collections
 import signal
 import warnings
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_files import FINDINGS, TARGETS, draw_images, make_banks, make_study, outputs_in, run
+from classifier_files import (
+    FINDINGS,
+    SETTINGS,
+    TARGETS,
+    draw_images,
+    make_banks,
+    make_study,
+    outputs_in,
+    run,
+)
 from interruptions import child, run_under_kills, wait_until_locked
+from pydantic import ValidationError, create_model
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting, training
@@ -17,6 +28,8 @@ from rarecxr.classifier.prediction import predict, read_model
 from rarecxr.core.files import sha256
 from rarecxr.core.provenance import digest_of_images
 from rarecxr.data.image_file import ImageFile
+from rarecxr.study.configuration.classifier import FeatureSettings, TrainingSettings
+from rarecxr.study.values import NO_EFFECT
 
 
 @pytest.fixture(scope="module")
@@ -454,6 +467,70 @@ def test_other_settings_do_not_go_on_from_an_old_state(study, tmp_path, monkeypa
     changed = run(study, tmp_path / "run", epochs=1, learning_rate=0.01)
     fresh = run(study, tmp_path / "fresh", epochs=1, learning_rate=0.01)
     assert contents(changed) == contents(fresh)
+
+
+class Longer(TrainingSettings):
+    """The section with one setting more."""
+
+    further: int = 1
+
+
+class Idler(TrainingSettings):
+    """The section with one more that changes no result."""
+
+    further: Annotated[int, NO_EFFECT] = 1
+
+
+@pytest.mark.parametrize(
+    ("section", "further", "begins_at"), [(Longer, 1, 48), (Longer, 2, 0), (Idler, 2, 48)]
+)
+def test_whatever_setting_has_an_effect_starts_a_training_anew(
+    study, tmp_path, monkeypatch, section, further, begins_at
+):
+    step, begun = fitting.Fit._step, []
+
+    def dying(self, *batch):
+        if self.shown == 48:
+            raise KeyboardInterrupt
+        return step(self, *batch)
+
+    def watched(self, *batch):
+        begun.append(self.shown)
+        return step(self, *batch)
+
+    monkeypatch.setattr(fitting.Fit, "_step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path, section, epochs=1, further=1, resume_interval_s=0)
+    monkeypatch.setattr(fitting.Fit, "_step", watched)
+    outputs = run(study, tmp_path, section, epochs=1, further=further)
+    assert begun[0] == begins_at
+    # What Snakemake compares, and what the network says of itself.
+    params = [section(further=value).with_effect() for value in (1, 2)]
+    stated = read_model(outputs["model"])[1]["settings"]
+    if section is Longer:
+        assert params[0] != params[1]
+        assert stated["further"] == further
+    else:
+        assert params[0] == params[1]
+        assert "further" not in stated
+
+
+def test_a_network_says_every_setting_that_has_an_effect_and_no_other(study, tmp_path):
+    stated = read_model(run(study, tmp_path, epochs=1)["model"])[1]["settings"]
+    used = TrainingSettings.of(SETTINGS | {"epochs": 1})
+    assert {name: stated[name] for name in used.with_effect()} == used.with_effect()
+    assert not set(stated) & set(used.without_effect())
+
+
+def test_the_network_of_the_features_is_trained_with_all_settings_of_its_section():
+    settings = FeatureSettings(seed=3, learning_rate=0.5, device="cuda", epoch_images=77)
+    training = settings.training().plain()
+    own = {name: value for name, value in settings.plain().items() if name != "seed"}
+    assert {name: training[name] for name in own} == own
+    # One of its own that a training does not know is not dropped in silence.
+    longer = create_model("Longer", __base__=FeatureSettings, further=(int, 1))
+    with pytest.raises(ValidationError, match="further"):
+        longer().training()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGURG])

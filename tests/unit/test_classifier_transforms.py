@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from rarecxr.classifier.transforms import transform
+from rarecxr.classifier import transforms
+from rarecxr.study.configuration.training import TransformSettings
 
 OFF = {
     "rotation_deg": 0,
@@ -15,6 +16,10 @@ OFF = {
     "brightness": 0,
     "noise": 0,
 }
+
+
+def transform(images, settings, key):
+    return transforms.transform(images, TransformSettings.of(settings), key)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from gan_files import SETTINGS, arguments, bank_arguments, write_training_set
 from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import make_bank
 from rarecxr.classifier.examples import REAL, Examples
-from rarecxr.classifier.fitting import Fit, Manner, Phase, Validation
+from rarecxr.classifier.fitting import Fit, Phase, Procedure, Validation
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict
@@ -34,22 +34,15 @@ from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train
 from rarecxr.quality.feature_spaces import FeatureSpace
+from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.gan import AdaSettings, GanSettings
+from rarecxr.study.configuration.training import TransformSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
 NETWORKS = {"resolution": 32, "latent_size": 16, "fmap_base": 128, "fmap_max": 16, "group_size": 4}
-TRANSFORMS = {
-    "rotation_deg": 7,
-    "shift": 0.04,
-    "scale": 0.08,
-    "flip": 0.5,
-    "gamma": 0.15,
-    "contrast": 0.15,
-    "brightness": 0.08,
-    "noise": 0.0,
-}
+TRANSFORMS = TransformSettings(flip=0.5, noise=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -305,22 +298,22 @@ def study(tmp_path_factory):
 def fit_on(device, study, precision="fp32", architecture="resnet18"):
     labels = np.random.default_rng(0).integers(0, 2, (240, 3)).astype(np.float32)
     labels[::7, 1] = np.nan
-    examples = Examples(np.arange(240), labels, np.full(240, REAL), {})
+    examples = Examples(np.arange(240), labels, np.full(240, REAL))
     images = DeviceImages([Part(ImageFile(study["pixels"]), np.arange(240))], 32, device)
-    manner = Manner(
-        architecture=architecture,
-        batch=16,
+    procedure = Procedure(
+        settings=TrainingSettings(architecture=architecture, batch_size=16, schedule="cosine"),
         epoch_length=240,
-        patience=None,
-        schedule="cosine",
         transforms=TRANSFORMS,
         precision=precision,
         device=device,
+        real_images=240,
         seed=0,
     )
     network = build(architecture, 3, 32, seed=0)
     validation = Validation(np.arange(16), labels[:16], {0: TARGETS[0]})
-    fit = Fit(network, [Phase("train", examples, 2, 1e-3)], images, validation, manner, NoState())
+    fit = Fit(
+        network, [Phase("train", examples, 2, 1e-3)], images, validation, procedure, NoState()
+    )
     fit.network.train()
     return fit
 
@@ -377,8 +370,9 @@ def test_the_classifiers_transforms_are_those_of_the_cpu():
     images = (batch().float() + 1) / 2
     wanted = transform(images, TRANSFORMS, (1, 2, 3))
     close(transform(images.to(GPU), TRANSFORMS, (1, 2, 3)), wanted, rtol=1e-4, atol=1e-4)
-    noisy = transform(images.to(GPU), {**TRANSFORMS, "noise": 0.02}, (1, 2, 3))
-    assert torch.equal(noisy, transform(images.to(GPU), {**TRANSFORMS, "noise": 0.02}, (1, 2, 3)))
+    noisy = TRANSFORMS.model_copy(update={"noise": 0.02})
+    twice = [transform(images.to(GPU), noisy, (1, 2, 3)) for _ in range(2)]
+    assert torch.equal(*twice)
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "densenet121"])

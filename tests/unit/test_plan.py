@@ -134,8 +134,8 @@ def test_arms_run_at_every_dose():
     study = plan(["none", "oversample", "gan"], bank={"ratio": [2.0, 0.5]})
     assert list(study.arms) == ["none", "oversample@0.5", "oversample", "gan@0.5", "gan"]
     assert study.doses["gan"] == {"gan@0.5": 0.5, "gan": 2.0}
-    assert study.arms["gan@0.5"]["ratio"] == 0.5
-    assert study.arms["gan"] == {"recipe": "plain"}
+    assert study.arms["gan@0.5"].given() == {"ratio": 0.5, "recipe": "plain"}
+    assert study.arms["gan"].given() == {"recipe": "plain"}
     assert "standard@0.5" not in study.definitions
 
 

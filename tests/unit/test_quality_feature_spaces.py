@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from classifier_files import make_study
+from classifier_files import make_study, run
 from torch.nn import functional as F
 
 from rarecxr.classifier.prediction import read_model
-from rarecxr.classifier.training import train
 from rarecxr.quality.feature_spaces import FeatureSpace
 
 CPU = torch.device("cpu")
@@ -24,9 +23,7 @@ def images():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
-    outputs = {"model": folder / "model.pt", "history": folder / "history.csv"}
-    train(**make_study(folder) | {"epochs": 1}, **outputs, predictions=None, state=folder / "state")
-    return outputs["model"]
+    return run(make_study(folder), folder / "run", epochs=1)["model"]
 
 
 def test_pixels_are_means_of_the_image_at_16_pixels(images):

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from rarecxr.core.files import written_whole
 from rarecxr.statistics.evaluation import evaluate
 from rarecxr.study.arms import at_doses
+from rarecxr.study.configuration.training import Arm
 
 DOSES = {
     "oversample": {"oversample@0.5": 0.5, "oversample": 2.0},
@@ -144,12 +145,13 @@ def test_arms_that_add_images_get_a_run_a_dose_and_the_others_none():
         "gan": {"recipe": "plain"},
         "half": {"recipe": "plain", "ratio": 0.5},
     }
+    arms = {name: Arm.of(arm) for name, arm in arms.items()}
     definitions, doses = at_doses(arms, [2, 0.5, 1])
     assert doses == {
         "oversample": {"oversample@0.5": 0.5, "oversample@1": 1.0, "oversample": 2.0},
         "gan": {"gan@0.5": 0.5, "gan@1": 1.0, "gan": 2.0},
     }
-    assert definitions["gan@0.5"] == {"recipe": "plain", "ratio": 0.5}
+    assert definitions["gan@0.5"] == Arm.of({"recipe": "plain", "ratio": 0.5})
     # The arm by its own name uses all of the bank, as it does without a sweep.
     assert {name: definitions[name] for name in arms} == arms
 

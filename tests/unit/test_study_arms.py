@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from rarecxr.classifier.examples import most_examples
 from rarecxr.study.arms import at_doses, largest_additions, times
-from rarecxr.study.by_finding import for_finding
+from rarecxr.study.configuration.training import Arm
+from rarecxr.study.sizes import Sizes
 
 TARGETS = ["Lung Lesion", "Fracture"]
 ARMS = {
@@ -18,22 +19,14 @@ ARMS = {
 
 
 def largest(arms, ratio=2.0, number=None):
-    return largest_additions(arms.values(), ratio, number, TARGETS)
-
-
-def test_a_value_by_finding_is_its_own_or_the_default():
-    values = {"default": 1.0, "Lung Lesion": 2.0, "pleural_other": None}
-    assert [for_finding(values, name) for name in ("Lung Lesion", "lung_lesion")] == [2.0, 2.0]
-    assert for_finding(values, "Fracture") == 1.0
-    assert for_finding(values, "Pleural Other") is None
-    assert for_finding({"Lung Lesion": 2.0}, "Fracture") is None
-    assert for_finding(3.0, "Fracture") == 3.0
+    arms = [Arm.of(arm) for arm in arms.values()]
+    found = largest_additions(arms, Sizes.of({"ratio": ratio, "number": number}), TARGETS)
+    return [addition.plain() for addition in found]
 
 
 def test_an_arm_adds_a_bank_once_for_each_kind_of_image():
-    assert [times(arm) for arm in ARMS.values()] == [0, 0, 1, 1, 2, 1]
-    assert times({"recipe": "plain", "negatives": True, "oversample": True}) == 3
-    assert times({"recipe": "plain", "negatives": "paired"}) == 2
+    assert [times(Arm.of(arm)) for arm in ARMS.values()] == [0, 0, 1, 1, 2, 1]
+    assert times(Arm(recipe="plain", negatives=True, oversample=True)) == 3
 
 
 def test_of_arms_with_the_banks_own_size_the_one_with_most_kinds_is_left():
@@ -53,9 +46,9 @@ def test_an_arm_that_is_not_larger_changes_nothing():
 
 
 def test_a_smaller_dose_changes_nothing():
-    definitions, doses = at_doses(ARMS, [0.5, 2.0])
+    definitions, doses = at_doses({name: Arm.of(arm) for name, arm in ARMS.items()}, [0.5, 2.0])
     assert set(doses) == {"oversample", "gan", "balanced_gan", "more_real"}
-    assert largest(definitions) == largest(ARMS)
+    assert largest({name: arm.plain() for name, arm in definitions.items()}) == largest(ARMS)
 
 
 def test_an_arm_that_may_be_larger_is_left_too():
@@ -80,7 +73,7 @@ amounts = st.one_of(
 @given(
     arms=st.lists(
         st.builds(
-            lambda kinds, own: {**kinds, **own},
+            lambda kinds, own: {**kinds, **(own if times(Arm.of(kinds)) else {})},
             st.sampled_from(list(ARMS.values())),
             st.one_of(st.just({}), amounts.map(lambda ratio: {"ratio": ratio})),
         ),
@@ -95,9 +88,7 @@ amounts = st.one_of(
 )
 def test_what_is_left_out_is_never_the_largest(arms, ratio, number, lesions, fractures):
     positives = {"Lung Lesion": lesions, "Fracture": fractures}
-    kept = largest_additions(arms, ratio, number, TARGETS)
-    alone = [
-        most_examples(0, positives, largest_additions([arm], ratio, number, TARGETS))
-        for arm in arms
-    ]
+    arms, bank = [Arm.of(arm) for arm in arms], Sizes.of({"ratio": ratio, "number": number})
+    kept = largest_additions(arms, bank, TARGETS)
+    alone = [most_examples(0, positives, largest_additions([arm], bank, TARGETS)) for arm in arms]
     assert most_examples(0, positives, kept) == max(alone, default=0)

@@ -24,11 +24,11 @@ rule train_classifier:
     resources:
         **asked("train_classifier", "classifier"),
     params:
-        classifier=settings("classifier", without=("arms", "seeds")),
-        without_effect=without_effect("classifier"),
+        classifier=settings("classifier", of=TrainingSettings),
+        without_effect=without_effect("classifier", of=TrainingSettings),
         arm=arm_definition,
         transforms=arm_transforms,
-        additions=arm_additions,
+        sizes=arm_sizes,
         largest=largest_arms(),
         findings=DATASET.findings,
         target_findings=PLAN.targets,

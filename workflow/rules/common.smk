@@ -22,7 +22,7 @@ from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
-from rarecxr.study.configuration.classifier import NetworkSettings
+from rarecxr.study.configuration.classifier import NetworkSettings, TrainingSettings
 from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, unslug

@@ -240,7 +240,7 @@ def base_training_set(wildcards):
 
 def arm_banks(wildcards):
     """The banks of synthetic positives that an arm adds, in the order of the target findings."""
-    recipe = PLAN.definitions[wildcards.arm].get("recipe")
+    recipe = PLAN.definitions[wildcards.arm].recipe
     banks = (
         []
         if recipe is None
@@ -251,27 +251,27 @@ def arm_banks(wildcards):
 
 def arm_negatives(wildcards):
     """The bank of synthetic negatives, where an arm adds them."""
-    if not PLAN.definitions[wildcards.arm].get("negatives"):
+    if not PLAN.definitions[wildcards.arm].negatives:
         return []
     return PATHS.fill("bank", wildcards, ".h5", recipe=BASE, finding=None)
 
 
 def arm_definition(wildcards):
-    """An arm's definition, in a fixed order of keys."""
-    return dict(sorted(PLAN.definitions[wildcards.arm].items()))
+    """An arm's definition: what differs from an arm that adds nothing."""
+    return PLAN.definitions[wildcards.arm].given()
 
 
 def arm_transforms(wildcards):
     """The settings of an arm's random transforms, or none."""
-    name = PLAN.definitions[wildcards.arm].get("transforms")
+    name = PLAN.definitions[wildcards.arm].transforms
     return None if name is None else CONFIG.transforms[name].plain()
 
 
-def arm_additions(wildcards):
+def arm_sizes(wildcards):
     """The size of the banks, where an arm adds as many other images and names no ratio."""
     arm = PLAN.definitions[wildcards.arm]
-    adds = (arm.get("oversample") or arm.get("reserve")) and "ratio" not in arm
-    return {key: bank_settings()[key] if adds else None for key in ("number", "ratio")}
+    adds = (arm.oversample or arm.reserve) and arm.ratio is None
+    return CONFIG.bank.sizes().plain() if adds else None
 
 
 def largest_arms():
@@ -281,8 +281,10 @@ def largest_arms():
     """
     if CONFIG.classifier.epoch_images != "largest":
         return []
-    bank, arms = bank_settings(), [PLAN.definitions[name] for name in CONFIG.arms]
-    return largest_additions(arms, bank["ratio"], bank["number"], PLAN.targets)
+    additions = largest_additions(
+        CONFIG.arms.values(), CONFIG.bank.sizes(), PLAN.targets
+    )
+    return [addition.plain() for addition in additions]
 
 
 def own_weights(section):

@@ -4,30 +4,40 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
+from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.training import train
+from rarecxr.study.configuration.classifier import TrainingSettings
+from rarecxr.study.configuration.training import Arm, TransformSettings
+from rarecxr.study.sizes import Addition, Sizes
 
+files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
 train(
-    pixels=snakemake.input.pixels,
-    labels=snakemake.input.labels,
-    split=snakemake.input.split,
-    draw_csv=snakemake.input.draw_csv,
-    banks=dict(zip(snakemake.params.target_findings, snakemake.input.banks, strict=False)),
-    negatives=snakemake.input.negatives or None,
-    model=snakemake.output.model,
-    predictions=snakemake.output.predictions,
-    history=snakemake.output.history,
-    state=snakemake.params.state,
-    arm=snakemake.params.arm,
-    transforms=snakemake.params.transforms,
-    findings=snakemake.params.findings,
-    target_findings=snakemake.params.target_findings,
-    largest=snakemake.params.largest,
-    study=snakemake.params.study,
-    fraction=float(snakemake.wildcards.fraction),
-    draw=int(snakemake.wildcards.draw),
-    seed=int(snakemake.wildcards.seed),
-    **vars(snakemake.params.without_effect),
-    code=snakemake.params.code,
-    **snakemake.params.additions,
-    **snakemake.params.classifier,
+    inputs=Inputs(
+        pixels=files.pixels,
+        labels=files.labels,
+        split=files.split,
+        draw_csv=files.draw_csv,
+        banks=dict(zip(params.target_findings, files.banks, strict=False)),
+        negatives=files.negatives or None,
+    ),
+    outputs=Outputs(
+        model=snakemake.output.model,
+        history=snakemake.output.history,
+        predictions=snakemake.output.predictions,
+    ),
+    state=params.state,
+    run=Run(
+        study=params.study,
+        fraction=float(wildcards.fraction),
+        draw=int(wildcards.draw),
+        seed=int(wildcards.seed),
+        findings=params.findings,
+        target_findings=params.target_findings,
+    ),
+    settings=TrainingSettings.of(params.classifier, params.without_effect),
+    arm=Arm.of(params.arm),
+    transforms=TransformSettings.of(params.transforms) if params.transforms else None,
+    sizes=Sizes.of(params.sizes) if params.sizes else None,
+    largest=[Addition.of(addition) for addition in params.largest],
+    code=params.code,
 )

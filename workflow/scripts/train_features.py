@@ -5,21 +5,21 @@ from rarecxr.core.job_log import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.classifier.feature_network import train_features
+from rarecxr.classifier.run import Inputs, Outputs
+from rarecxr.study.configuration.classifier import FeatureSettings
 
+files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
 train_features(
-    pixels=snakemake.input.pixels,
-    labels=snakemake.input.labels,
-    split=snakemake.input.split,
-    draw_csv=snakemake.input.draw_csv,
-    model=snakemake.output.model,
-    history=snakemake.output.history,
-    state=snakemake.params.state,
-    findings=snakemake.params.findings,
-    target_findings=snakemake.params.target_findings,
-    study=snakemake.params.study,
-    fraction=float(snakemake.wildcards.fraction),
-    draw=int(snakemake.wildcards.draw),
-    **vars(snakemake.params.without_effect),
-    code=snakemake.params.code,
-    **snakemake.params.features,
+    inputs=Inputs(
+        pixels=files.pixels, labels=files.labels, split=files.split, draw_csv=files.draw_csv
+    ),
+    outputs=Outputs(model=snakemake.output.model, history=snakemake.output.history),
+    state=params.state,
+    study=params.study,
+    fraction=float(wildcards.fraction),
+    draw=int(wildcards.draw),
+    findings=params.findings,
+    target_findings=params.target_findings,
+    settings=FeatureSettings.of(params.features, params.without_effect),
+    code=params.code,
 )

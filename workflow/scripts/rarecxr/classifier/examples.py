@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
-from rarecxr.study.by_finding import ByFinding, for_finding
+from rarecxr.study.sizes import Addition
 
 REAL, REPEATED, POSITIVE, NEGATIVE, RESERVE = range(5)
 _KINDS = ("real", "repeated", "synthetic positive", "synthetic negative", "reserve")
@@ -223,9 +223,7 @@ def assemble(
     )
 
 
-def most_examples(
-    real: int, positives: Mapping[str, int], largest: Sequence[Mapping[str, Any]]
-) -> int:
+def most_examples(real: int, positives: Mapping[str, int], largest: Sequence[Addition]) -> int:
     """Number of examples of the largest arm of a cell.
 
     Args:
@@ -233,35 +231,8 @@ def most_examples(
         positives: number of real positives by target finding.
         largest: what the largest arms add: see `rarecxr.study.arms.largest_additions`.
     """
-    added = [
-        arm["times"] * sum(added_positives(positives, arm["ratio"], arm["number"]).values())
-        for arm in largest
-    ]
+    added = [one.times * sum(one.images_of_all(positives).values()) for one in largest]
     return real + max(added, default=0)
-
-
-def added_positives(
-    positives: Mapping[str, int], ratio: ByFinding, number: ByFinding = None
-) -> dict[str, int]:
-    """How many positives are added to the real ones, by finding.
-
-    `number` where it is given, else `ratio` times the real ones, rounded: the size of the banks.
-
-    Args:
-        positives: number of real positives by finding.
-        ratio: one number, or one by finding (by name, or by name in paths) and `default`.
-        number: likewise.
-
-    Raises:
-        ValueError: neither of the two is given for a finding.
-    """
-    added = {}
-    for finding, real in positives.items():
-        fixed, share = for_finding(number, finding), for_finding(ratio, finding)
-        if fixed is None and share is None:
-            raise ValueError(f"bank: neither ratio nor number is given for {finding}")
-        added[finding] = int(fixed) if fixed is not None else round(share * real)
-    return added
 
 
 def _enough(bank: Synthetic, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from rarecxr.core.job_log import Progress
 from rarecxr.core.losses import masked_bce
 from rarecxr.core.order import EndlessPermutation
 from rarecxr.core.resume import ResumeStore
+from rarecxr.study.configuration.classifier import TrainingSettings
+from rarecxr.study.configuration.training import TransformSettings
 from rarecxr.study.findings import slug
 from rarecxr.study.seeds import seed_for
 
@@ -61,15 +63,12 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Manner:
+class Procedure:
     """How steps are made, the same in all phases.
 
     Attributes:
-        architecture: name of the torchvision model, for the normalization of its input.
-        batch: images of one step.
-        epoch_length: images of one epoch, a multiple of `batch`.
-        patience: epochs without a better one after which a phase ends; None for never.
-        schedule: `constant` or `cosine`.
+        settings: how the classifier is trained.
+        epoch_length: images of one epoch, a multiple of the batch size.
         transforms: settings of the random transforms, or None for none.
         precision: fp32 or bf16.
         device: where all is computed.
@@ -77,12 +76,9 @@ class Manner:
         seed: seed of order and transforms.
     """
 
-    architecture: str
-    batch: int
+    settings: TrainingSettings
     epoch_length: int
-    patience: int | None
-    schedule: str
-    transforms: Mapping[str, float] | None
+    transforms: TransformSettings | None
     precision: str
     device: torch.device
     real_images: int
@@ -101,7 +97,7 @@ class Fit:
         phases: what is done, one after the other.
         images: what the places in examples and validation refer to.
         validation: what the epochs are judged by.
-        manner: how steps are made.
+        procedure: how steps are made.
         store: holds what is saved and says when.
 
     Attributes:
@@ -119,14 +115,14 @@ class Fit:
         phases: Sequence[Phase],
         images: DeviceImages | MappedImages,
         validation: Validation,
-        manner: Manner,
+        procedure: Procedure,
         store: ResumeStore,
     ):
-        self.network = network.to(manner.device, memory_format=torch.channels_last)
+        self.network = network.to(procedure.device, memory_format=torch.channels_last)
         self.phases, self.images, self.validation = phases, images, validation
-        self.manner, self.store = manner, store
+        self.procedure, self.store = procedure, store
         self.history: list[dict[str, Any]] = []
-        self.loss = torch.zeros((), dtype=torch.float64, device=manner.device)
+        self.loss = torch.zeros((), dtype=torch.float64, device=procedure.device)
         self._begin_phase(0)
         self._resume()
 
@@ -136,8 +132,8 @@ class Fit:
         Raises:
             FloatingPointError: the loss is no longer finite.
         """
-        total = sum(phase.epochs for phase in self.phases) * self.manner.epoch_length
-        device = self.manner.device
+        total = sum(phase.epochs for phase in self.phases) * self.procedure.epoch_length
+        device = self.procedure.device
         if self.number == len(self.phases):
             return
         with (
@@ -156,34 +152,34 @@ class Fit:
     def _done(self) -> int:
         """Images shown in all, as if every phase that is over had used all its epochs."""
         over = sum(phase.epochs for phase in self.phases[: self.number])
-        return over * self.manner.epoch_length + self.shown
+        return over * self.procedure.epoch_length + self.shown
 
     def _begin_phase(self, number: int) -> None:
         self.number, self.shown, self.worse, self.best = number, 0, 0, None
         if number < len(self.phases):
             phase = self.phases[number]
-            self.labels = torch.from_numpy(phase.examples.labels).to(self.manner.device)
+            self.labels = torch.from_numpy(phase.examples.labels).to(self.procedure.device)
             self.optimizer = torch.optim.Adam(self.network.parameters(), phase.rate, fused=True)
 
     def _phase_is_over(self) -> bool:
-        patience = self.manner.patience
+        patience = self.procedure.settings.patience
         if patience is not None and self.worse >= patience:
             log.info("no better epoch among the last %d: the phase ends", patience)
             return True
-        return self.shown >= self.phases[self.number].epochs * self.manner.epoch_length
+        return self.shown >= self.phases[self.number].epochs * self.procedure.epoch_length
 
     def _epoch(self, bar: Progress) -> None:
         """Train one epoch, or what is left of it, and judge it."""
-        manner, phase = self.manner, self.phases[self.number]
-        epoch = self.shown // manner.epoch_length + 1
-        end = epoch * manner.epoch_length
-        begin = end - manner.epoch_length
-        permutation = EndlessPermutation(len(phase.examples), manner.seed, self.number)
+        procedure, phase = self.procedure, self.phases[self.number]
+        epoch = self.shown // procedure.epoch_length + 1
+        end = epoch * procedure.epoch_length
+        begin = end - procedure.epoch_length
+        permutation = EndlessPermutation(len(phase.examples), procedure.seed, self.number)
         order = permutation.read(begin, end)
         real = int(np.sum(phase.examples.kind[order] == REAL))
         order = order[self.shown - begin :]
-        batches = self.images.batches(phase.examples.image[order], manner.batch)
-        rows = torch.from_numpy(order).to(manner.device).split(manner.batch)
+        batches = self.images.batches(phase.examples.image[order], procedure.settings.batch_size)
+        rows = torch.from_numpy(order).to(procedure.device).split(procedure.settings.batch_size)
         self.network.train()
         for x, chosen in zip(batches, rows, strict=True):
             # Before the step: an epoch whose last step is done has always been judged.
@@ -191,7 +187,7 @@ class Fit:
                 self._save()
             rate = self._step(x, self.labels[chosen])
             bar.update(len(x))
-        train_loss = self.loss.item() / (manner.epoch_length // manner.batch)
+        train_loss = self.loss.item() / (procedure.epoch_length // procedure.settings.batch_size)
         self.loss.zero_()
         if not math.isfinite(train_loss):
             raise FloatingPointError(
@@ -206,7 +202,7 @@ class Fit:
             "phase": phase.name,
             "epoch": epoch,
             "images": self.shown,
-            "real_passes": passes + real / manner.real_images,
+            "real_passes": passes + real / procedure.real_images,
             "learning_rate": rate,
             "train_loss": train_loss,
             "val_loss": val_loss,
@@ -225,17 +221,17 @@ class Fit:
 
     def _step(self, x: torch.Tensor, labels: torch.Tensor) -> float:
         """One step of the optimizer on images (n, 1, R, R) in [0, 1]; its learning rate."""
-        manner, phase = self.manner, self.phases[self.number]
-        key = (manner.seed, self.number, self.shown // manner.batch)
-        total = phase.epochs * manner.epoch_length
-        rate = learning_rate(manner.schedule, phase.rate, self.shown, total)
+        procedure, phase = self.procedure, self.phases[self.number]
+        key = (procedure.seed, self.number, self.shown // procedure.settings.batch_size)
+        total = phase.epochs * procedure.epoch_length
+        rate = learning_rate(procedure.settings.schedule, phase.rate, self.shown, total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(seed_for(*key))
-        if manner.transforms:
-            x = transform(x, manner.transforms, key)
-        with autocast(manner.precision, manner.device):
-            logits = self.network(network_input(x, manner.architecture))
+        if procedure.transforms is not None:
+            x = transform(x, procedure.transforms, key)
+        with autocast(procedure.precision, procedure.device):
+            logits = self.network(network_input(x, procedure.settings.architecture))
         loss = masked_bce(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
@@ -249,9 +245,9 @@ class Fit:
         logits = predict_logits(
             self.network,
             self.images.batches(self.validation.places, BATCH),
-            self.manner.architecture,
-            self.manner.precision,
-            self.manner.device,
+            self.procedure.settings.architecture,
+            self.procedure.precision,
+            self.procedure.device,
         )
         labels = self.validation.labels
         values = {

@@ -1,17 +1,17 @@
 """Label-preserving random transforms of a batch of X-rays, all images at once on their device."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 
 from rarecxr.core.devices import to_device
 from rarecxr.core.warp import warp
+from rarecxr.study.configuration.training import TransformSettings
 from rarecxr.study.seeds import seed_for
 
 
 def transform(
-    images: torch.Tensor, settings: Mapping[str, float], key: tuple[int, ...]
+    images: torch.Tensor, settings: TransformSettings, key: tuple[int, ...]
 ) -> torch.Tensor:
     """Every image under its own random change of place and grey levels.
 
@@ -26,7 +26,7 @@ def transform(
 
     Args:
         images: (N, 1, H, W) in [0, 1].
-        settings: rotation_deg, shift, scale, flip, gamma, contrast, brightness, noise.
+        settings: the limits.
         key: whole numbers that the random numbers depend on.
 
     Returns:
@@ -36,25 +36,25 @@ def transform(
     source = torch.Generator().manual_seed(seed_for(*key, 0))
     draws = to_device(torch.rand(9, n, generator=source), images.device)
     angle, right, down, zoom, gamma, contrast, brightness = draws[:7] * 2 - 1
-    mirrored, roughness = draws[7] < settings["flip"], draws[8]
+    mirrored, roughness = draws[7] < settings.flip, draws[8]
 
-    if any(settings[name] for name in ("rotation_deg", "shift", "scale", "flip")):
-        angle = angle * math.radians(settings["rotation_deg"])
-        zoom = torch.exp(-zoom * math.log1p(settings["scale"]))
+    if settings.rotation_deg or settings.shift or settings.scale or settings.flip:
+        angle = angle * math.radians(settings.rotation_deg)
+        zoom = torch.exp(-zoom * math.log1p(settings.scale))
         mirror = torch.where(mirrored, -1.0, 1.0)
-        shift = torch.stack([right, down], 1) * 2 * settings["shift"]
+        shift = torch.stack([right, down], 1) * 2 * settings.shift
         images = warp(images, zoom * angle.cos(), zoom * angle.sin(), shift, mirror, "zeros")
 
     def each(values):
         return values.view(n, 1, 1, 1)
 
-    if settings["gamma"]:
-        images = images.clamp(min=1e-6) ** each(torch.exp(gamma * settings["gamma"]))
-    if settings["contrast"] or settings["brightness"]:
-        factor = each(torch.exp(contrast * settings["contrast"]))
-        images = (images - 0.5) * factor + 0.5 + each(brightness * settings["brightness"])
-    if settings["noise"]:
+    if settings.gamma:
+        images = images.clamp(min=1e-6) ** each(torch.exp(gamma * settings.gamma))
+    if settings.contrast or settings.brightness:
+        factor = each(torch.exp(contrast * settings.contrast))
+        images = (images - 0.5) * factor + 0.5 + each(brightness * settings.brightness)
+    if settings.noise:
         source = torch.Generator(images.device).manual_seed(seed_for(*key, 1))
         grain = torch.randn(images.shape, generator=source, device=images.device)
-        images = images + grain * each(roughness * settings["noise"])
+        images = images + grain * each(roughness * settings.noise)
     return images.clamp(0, 1)

@@ -6,22 +6,21 @@ bank's first images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from rarecxr.study.by_finding import for_finding
-
-# Keys of an arm that each add as many images as the bank of positives holds.
-_ADDING = ("recipe", "negatives", "oversample", "reserve")
+from rarecxr.study.configuration.training import Arm
+from rarecxr.study.sizes import Addition, Sizes
+from rarecxr.study.values import ByFinding
 
 
-def times(arm: Mapping[str, Any]) -> int:
+def times(arm: Arm) -> int:
     """How many times an arm adds as many images as there are in the banks of positives."""
-    return sum(bool(arm.get(key)) for key in _ADDING)
+    kinds = (arm.recipe is not None, arm.negatives, arm.oversample, arm.reserve)
+    return sum(map(bool, kinds))
 
 
 def at_doses(
-    arms: Mapping[str, Mapping[str, Any]], ratio: Any
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
+    arms: Mapping[str, Arm], ratio: ByFinding[float] | list[float] | None
+) -> tuple[dict[str, Arm], dict[str, dict[str, float]]]:
     """The definitions of all arms, with those of smaller doses, and which doses each arm has.
 
     Swept are the arms that add what the bank's ratio says, and have no ratio of their own.
@@ -35,21 +34,24 @@ def at_doses(
         smallest; empty without a sweep.
     """
     ratios: Sequence[float] = sorted(ratio) if isinstance(ratio, list) else []
-    definitions = {name: dict(arm) for name, arm in arms.items()}
+    definitions = dict(arms)
     doses: dict[str, dict[str, float]] = {}
     for name, arm in arms.items():
-        if len(ratios) < 2 or not times(arm) or "ratio" in arm:
+        if len(ratios) < 2 or not times(arm) or arm.ratio is not None:
             continue
         *smaller, most = ratios
-        doses[name] = {f"{name}@{dose:g}": float(dose) for dose in smaller}
-        definitions |= {run: {**arm, "ratio": dose} for run, dose in doses[name].items()}
-        doses[name][name] = float(most)
+        doses[name] = {f"{name}@{dose:g}": dose for dose in smaller}
+        definitions |= {
+            run: arm.model_copy(update={"ratio": ByFinding(dose)})
+            for run, dose in doses[name].items()
+        }
+        doses[name][name] = most
     return definitions, doses
 
 
 def largest_additions(
-    arms: Iterable[Mapping[str, Any]], ratio: Any, number: Any, target_findings: Sequence[str]
-) -> list[dict[str, Any]]:
+    arms: Iterable[Arm], bank: Sizes, target_findings: Sequence[str]
+) -> list[Addition]:
     """What the arms add that may be the largest of a cell: all that no other arm surely exceeds.
 
     Which arm is the largest may depend on how many positives a fraction holds. What is left out
@@ -57,35 +59,37 @@ def largest_additions(
 
     Args:
         arms: definitions of the arms.
-        ratio: the ratio that banks are generated for, as a plain value.
-        number: `bank.number`, likewise.
+        bank: the sizes that banks are generated for.
         target_findings: the findings that are added to.
 
     Returns:
-        `times`, and `ratio` and `number` as `added_positives` takes them: the arm adds `times` as
-        many images. Sorted, each once; empty where no arm adds anything.
+        What is left, each once, in a fixed order; empty where no arm adds anything.
     """
-    every = []
+    every: list[Addition] = []
     for arm in arms:
-        own = {"ratio": arm["ratio"], "number": None} if "ratio" in arm else None
-        added = own or {"ratio": ratio, "number": number}
-        if times(arm) and (entry := {"times": times(arm), **added}) not in every:
-            every.append(entry)
-    kept = []
-    for place, entry in enumerate(every):
+        if not times(arm):
+            continue
+        sizes = bank if arm.ratio is None else Sizes(ratio=arm.ratio)
+        addition = Addition(times=times(arm), ratio=sizes.ratio, number=sizes.number)
+        if addition not in every:
+            every.append(addition)
+    kept: list[Addition] = []
+    for place, addition in enumerate(every):
         others = [*kept, *every[place + 1 :]]
-        if not any(_surely_as_large(other, entry, target_findings) for other in others):
-            kept.append(entry)
+        if not any(_surely_as_large(other, addition, target_findings) for other in others):
+            kept.append(addition)
     return sorted(kept, key=repr)
 
 
-def _surely_as_large(one, other, findings):
+def _surely_as_large(one: Addition, other: Addition, findings: Sequence[str]) -> bool:
     """Whether `one` adds at least as many images as `other`, whatever the number of positives."""
-    if one["times"] < other["times"]:
+    if one.times < other.times:
         return False
     for finding in findings:
-        numbers = [for_finding(arm["number"], finding) for arm in (one, other)]
-        ratios = [for_finding(arm["ratio"], finding) for arm in (one, other)]
+        numbers = [
+            None if each.number is None else each.number.get(finding) for each in (one, other)
+        ]
+        ratios = [None if each.ratio is None else each.ratio.get(finding) for each in (one, other)]
         fixed = [number is not None for number in numbers]
         if fixed[0] != fixed[1]:
             return False

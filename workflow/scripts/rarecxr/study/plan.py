@@ -23,7 +23,7 @@ class Plan:
         fractions: as they stand in paths: 1, not 1.0.
         findings: target findings and those that may become some later: what patients are shared out
             by, and negatives are free of.
-        definitions: every arm's definition as plain values, those at smaller doses too.
+        definitions: every arm's definition, those at smaller doses too.
         doses: for each arm with several doses the ratio of each of its names.
         arms: the definitions of the arms that run.
     """
@@ -36,10 +36,7 @@ class Plan:
         self.seeds = range(configuration.classifier.seeds)
         self.targets = configuration.dataset.target_findings
         self.findings = sorted({*self.targets, *configuration.dataset.planned_findings})
-        self.definitions, self.doses = at_doses(
-            {name: arm.given() for name, arm in configuration.arms.items()},
-            configuration.bank.ratio,
-        )
+        self.definitions, self.doses = at_doses(configuration.arms, configuration.bank.ratio)
         self.arms = {
             run: self.definitions[run]
             for name in configuration.classifier.arms
@@ -70,9 +67,9 @@ class Plan:
         return [
             {
                 **run,
-                "recipe": self.arms[run["arm"]].get("recipe"),
-                "negatives": self.arms[run["arm"]].get("negatives", False),
-                "reserve": self.arms[run["arm"]].get("reserve", False),
+                "recipe": self.arms[run["arm"]].recipe,
+                "negatives": self.arms[run["arm"]].negatives,
+                "reserve": self.arms[run["arm"]].reserve,
             }
             for run in self.runs()
         ]
@@ -81,7 +78,7 @@ class Plan:
 
     def recipes(self) -> list[str]:
         """Recipes whose banks some arm needs, in the order of the arms."""
-        return list(dict.fromkeys(arm["recipe"] for arm in self.arms.values() if arm.get("recipe")))
+        return list(dict.fromkeys(arm.recipe for arm in self.arms.values() if arm.recipe))
 
     def banks_of_a_cell(self) -> list[Values]:
         """Recipe and finding of every bank of a fraction and draw."""
@@ -90,7 +87,7 @@ class Plan:
             for recipe in self.recipes()
             for finding in self.targets
         ]
-        if any(arm.get("negatives") for arm in self.arms.values()):
+        if any(arm.negatives for arm in self.arms.values()):
             banks.append({"recipe": BASE, "finding": None})
         return banks
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
+from rarecxr.study.sizes import Sizes
 from rarecxr.study.values import (
     DISTINCT,
     NO_EFFECT,
@@ -109,27 +110,13 @@ class BankSettings(Section):
         """The ratio that banks are generated for: the largest of a list, anything else as it is."""
         return ByFinding(max(self.ratio)) if isinstance(self.ratio, list) else self.ratio
 
+    def sizes(self) -> Sizes:
+        """How many images the banks hold."""
+        return Sizes(ratio=self.largest_ratio(), number=self.number)
+
     def size(self, finding: str, positives: int) -> int | None:
         """Images in the bank of a finding with so many real positives; None if it is not said."""
-        return size_of(self.largest_ratio(), self.number, finding, positives)
-
-
-def size_of(
-    ratio: ByFinding[float] | None,
-    number: ByFinding[int] | None,
-    finding: str,
-    positives: int,
-) -> int | None:
-    """How many images are added to so many real positives of a finding.
-
-    `number` where it is given for the finding, else `ratio` times the positives, rounded; None
-    where neither is given.
-    """
-    fixed = None if number is None else number.get(finding)
-    if fixed is not None:
-        return int(fixed)
-    share = None if ratio is None else ratio.get(finding)
-    return None if share is None else round(share * positives)
+        return self.sizes().images(finding, positives)
 
 
 class QualitySettings(Section):

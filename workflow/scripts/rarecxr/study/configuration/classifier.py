@@ -25,26 +25,6 @@ def _kind_of_length(value: Any) -> str:
     return "word" if isinstance(value, str) else "number"
 
 
-class RunSettings(Section):
-    """Which arms run, and how often."""
-
-    arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
-        "none",
-        "oversample",
-        "gan",
-        "balanced_gan",
-    ]
-    """The arms that run, by their names in the section `arms`.
-
-    The report compares each with report.baseline and report.control.
-    """
-    seeds: Annotated[int, Field(ge=1, le=100)] = 1
-    """Runs of each arm on each draw, numbered from 0; they differ in initialization and order.
-
-    1 for a look, 5 for a paper.
-    """
-
-
 class NetworkSettings(Section):
     """What the classifiers and the feature networks have in common."""
 
@@ -104,30 +84,8 @@ class NetworkSettings(Section):
             )
 
 
-class FeatureSettings(NetworkSettings):
-    """The network in whose features synthetic images are measured (feature space `classifier`).
-
-    There is one for each fraction and draw, trained on the fraction's real images alone. Its keys
-    mean what they mean in the section `classifier`; it has its own, so that another classifier does
-    not make GANs stale.
-    """
-
-    weights_dir: Annotated[UserPath | None, NO_EFFECT] = None
-    """Folder of torchvision's weight files, also for the feature space `imagenet`; or null."""
-    resolution: Annotated[int, Field(ge=16, le=1024)] = 32
-    """Side of the images that the network sees, in pixels."""
-    epoch_images: Annotated[
-        Annotated[Literal["real", "all"], Tag("word")]
-        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
-        Discriminator(_kind_of_length),
-    ] = 600
-    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
-    seed: Seed = 0
-    """Seed of its initialization and order."""
-
-
-class ClassifierSettings(NetworkSettings, RunSettings):
-    """The classifiers: one run for each arm, fraction, draw and seed. See docs/classifier.md."""
+class TrainingSettings(NetworkSettings):
+    """How one classifier is trained."""
 
     resolution: Annotated[int, Field(ge=16, le=1024)] = 48
     """Side of the images that the network sees, in pixels.
@@ -155,3 +113,55 @@ class ClassifierSettings(NetworkSettings, RunSettings):
     """
     finetune_rate: Annotated[float, Field(gt=0, le=10)] = 1.0
     """An arm that pretrains: learning rate on the real images, as a multiple of learning_rate."""
+
+
+class FeatureSettings(NetworkSettings):
+    """The network in whose features synthetic images are measured (feature space `classifier`).
+
+    There is one for each fraction and draw, trained on the fraction's real images alone. Its keys
+    mean what they mean in the section `classifier`; it has its own, so that another classifier does
+    not make GANs stale.
+    """
+
+    weights_dir: Annotated[UserPath | None, NO_EFFECT] = None
+    """Folder of torchvision's weight files, also for the feature space `imagenet`; or null."""
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 32
+    """Side of the images that the network sees, in pixels."""
+    epoch_images: Annotated[
+        Annotated[Literal["real", "all"], Tag("word")]
+        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
+        Discriminator(_kind_of_length),
+    ] = 600
+    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
+    seed: Seed = 0
+    """Seed of its initialization and order."""
+
+    def training(self) -> TrainingSettings:
+        """How the network is trained: as a classifier of an arm that adds nothing."""
+        settings = self.plain()
+        del settings["seed"]
+        return TrainingSettings.of(settings)
+
+
+class RunSettings(Section):
+    """Which arms run, and how often: what no single run depends on."""
+
+    arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
+        "none",
+        "oversample",
+        "gan",
+        "balanced_gan",
+    ]
+    """The arms that run, by their names in the section `arms`.
+
+    The report compares each with report.baseline and report.control.
+    """
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """Runs of each arm on each draw, numbered from 0; they differ in initialization and order.
+
+    1 for a look, 5 for a paper.
+    """
+
+
+class ClassifierSettings(TrainingSettings, RunSettings):
+    """The classifiers: one run for each arm, fraction, draw and seed. See docs/classifier.md."""
