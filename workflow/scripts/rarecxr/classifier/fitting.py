@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rarecxr.classifier.examples import REAL, Examples
 from rarecxr.classifier.images import DeviceImages, MappedImages
@@ -90,7 +91,8 @@ class Fit:
 
     The best epoch of a phase has the highest mean AUROC over the target findings that have
     both classes among the validation images or, where none has, the lowest validation loss. A
-    phase starts from the best epoch of the one before.
+    phase starts from the best epoch of the one before. Where the settings ask for an average of the
+    weights, it is the average that is judged and kept; each phase begins a new one.
 
     Args:
         network: trained in place; it ends with the weights of the last phase's best epoch.
@@ -160,6 +162,11 @@ class Fit:
             phase = self.phases[number]
             self.labels = torch.from_numpy(phase.examples.labels).to(self.procedure.device)
             self.optimizer = torch.optim.Adam(self.network.parameters(), phase.rate, fused=True)
+            self.averaged = _average_of(self.network, self.procedure.settings)
+
+    def _judged(self) -> nn.Module:
+        """The network that is judged and kept."""
+        return self.network if self.averaged is None else self.averaged.module
 
     def _phase_is_over(self) -> bool:
         patience = self.procedure.settings.patience
@@ -213,7 +220,7 @@ class Fit:
         self.history.append(row)
         self.worse += 1
         if self.best is None or criterion > self.best["criterion"]:
-            weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+            weights = {k: v.detach().clone() for k, v in self._judged().state_dict().items()}
             self.best = {"criterion": criterion, "row": len(self.history) - 1, "network": weights}
             self.worse = 0
         log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "phase"))
@@ -236,6 +243,8 @@ class Fit:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
         self.loss += loss.detach()
         self.shown += len(x)
         return rate
@@ -243,7 +252,7 @@ class Fit:
     def _judge(self) -> tuple[float, dict[str, float]]:
         """The validation loss, and the AUROC of each target finding by its column's name."""
         logits = predict_logits(
-            self.network,
+            self._judged(),
             self.images.batches(self.validation.places, BATCH),
             self.procedure.settings.architecture,
             self.procedure.precision,
@@ -271,6 +280,8 @@ class Fit:
                 "loss": self.loss,
                 "optimizer": self.optimizer.state_dict(),
             }
+            if self.averaged is not None:
+                content["averaged"] = self.averaged.state_dict()
         self.store.save(content, self._done(), finished)
 
     def _resume(self) -> None:
@@ -284,4 +295,18 @@ class Fit:
             self.shown, self.worse, self.best = saved["shown"], saved["worse"], saved["best"]
             self.loss.copy_(saved["loss"])
             self.optimizer.load_state_dict(saved["optimizer"])
+            if self.averaged is not None:
+                self.averaged.load_state_dict(saved["averaged"])
         log.info("going on after %d images of phase %d", self.shown, self.number + 1)
+
+
+def _average_of(network: nn.Module, settings: TrainingSettings) -> AveragedModel | None:
+    """The exponential moving average of a network, which begins with its next step; or None.
+
+    The running statistics of its batch normalization are averaged alike: they then belong to
+    weights as old as the averaged ones.
+    """
+    if settings.weight_ema is None:
+        return None
+    decay = 0.5 ** (settings.batch_size / settings.weight_ema)
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -106,6 +106,11 @@ class TrainingSettings(NetworkSettings):
     many as the fraction has real ones, so that what an arm adds replaces real images. all: as many
     as the arm has, so that larger arms train longer.
     """
+    weight_ema: Annotated[float, Field(gt=0, le=1_000_000_000)] | None = None
+    """Half-life, in images shown, of a moving average of the weights; null for none.
+
+    With one, the averaged network is what is validated, kept and predicts.
+    """
     pretrain_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """An arm that pretrains: epochs of pretraining at most, as a multiple of `epochs`.
 

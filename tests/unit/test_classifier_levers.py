@@ -1,0 +1,102 @@
+"""What changes how a classifier learns from what an arm adds, each beside a run without it."""
+
+import pandas as pd
+import pytest
+import torch
+from classifier_files import TARGETS, make_banks, make_study, run
+from sklearn.metrics import roc_auc_score
+
+from rarecxr.classifier import fitting
+from rarecxr.classifier.prediction import read_model
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("study"), patients=60)
+
+
+@pytest.fixture(scope="module")
+def banks(tmp_path_factory):
+    return make_banks(tmp_path_factory.mktemp("banks"))
+
+
+def state_of(outputs):
+    return read_model(outputs["model"])[0].state_dict()
+
+
+def contents(outputs):
+    return {name: path.read_bytes() for name, path in outputs.items()}
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The network's state after every step of the next run."""
+    found, step = [], fitting.Fit._step
+
+    def watched(self, *batch):
+        rate = step(self, *batch)
+        found.append({name: one.clone() for name, one in self.network.state_dict().items()})
+        return rate
+
+    monkeypatch.setattr(fitting.Fit, "_step", watched)
+    return found
+
+
+# The moving average of the weights
+
+
+@pytest.mark.parametrize("name", ["fc.weight", "conv1.0.weight", "conv1.1.running_mean"])
+def test_a_kept_network_is_the_average_of_its_steps(study, tmp_path, steps, name):
+    # After 64 images, four steps, a network counts half as much.
+    kept = state_of(run(study, tmp_path, epochs=1, weight_ema=64))[name]
+    values = torch.stack([step[name] for step in steps]).double()
+    assert len(values) > 4
+    decay, wanted = 0.5**0.25, values[0]
+    for value in values[1:]:
+        wanted = decay * wanted + (1 - decay) * value
+    torch.testing.assert_close(kept.double(), wanted, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(kept, steps[-1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_an_average_of_no_length_is_the_network_itself(study, tmp_path):
+    plain, averaged = (
+        run(study, tmp_path / str(half), epochs=2, weight_ema=half) for half in (None, 1e-3)
+    )
+    assert plain["history"].read_bytes() == averaged["history"].read_bytes()
+    assert pd.read_parquet(plain["predictions"]).equals(pd.read_parquet(averaged["predictions"]))
+
+
+def test_the_average_is_what_is_validated_and_predicts(study, tmp_path):
+    outputs = run(study, tmp_path, epochs=3, weight_ema=100)
+    history, predictions = pd.read_csv(outputs["history"]), pd.read_parquet(outputs["predictions"])
+    chosen = history[history["chosen"] == 1].iloc[0]
+    truth = pd.read_parquet(study["labels"]).set_index("image")
+    val = predictions[predictions["split"] == "val"]
+    for finding, column in zip(TARGETS, ("lung_lesion", "fracture"), strict=True):
+        found = roc_auc_score(truth.loc[val["image"], finding], val[finding])
+        assert chosen[f"val_auroc_{column}"] == pytest.approx(found)
+
+
+def test_a_killed_run_goes_on_with_its_average(study, banks, tmp_path, monkeypatch):
+    settings = {
+        "arm": {"recipe": "plain", "negatives": True, "pretrain": True},
+        "weight_ema": 200,
+        **banks,
+    }
+    unbroken = contents(run(study, tmp_path / "unbroken", **settings))
+    step = fitting.Fit._step
+    # In the first phase (5 steps) and in the second.
+    for lives in (3, 6):
+        left = [lives]
+
+        def dying(self, *batch, left=left):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return step(self, *batch)
+
+        monkeypatch.setattr(fitting.Fit, "_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path / "broken", resume_interval_s=0, **settings)
+    monkeypatch.setattr(fitting.Fit, "_step", step)
+    assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
