@@ -80,6 +80,7 @@ REACH = {
     "rarecxr.core.nvidia": TORCH,
     "rarecxr.core.provenance": {
         *CACHE,
+        "evaluate",
         "measure_filters",
         "check_leakage",
         "describe_bank",

@@ -15,7 +15,7 @@ import pandas as pd
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.json_file import read_json
-from rarecxr.core.provenance import digest_of_images
+from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINED_ON, TRAINING_DIGEST, digest_of_images
 from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
@@ -205,12 +205,12 @@ class _Study:
     def generators(self) -> Iterator[_Look]:
         for (_, fraction, draw, finding), gan in self._gans.items():
             look = _Look(gan["metadata"])
-            told = read_json(gan["metadata"], ["generator_digest", "inputs"])
+            told = read_json(gan["metadata"], [GENERATOR_DIGEST, "inputs"])
             inputs = told["inputs"]
-            look.same(told["generator_digest"], self._sha(gan["generator"]), "its generator")
+            look.same(told[GENERATOR_DIGEST], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
             alone = finding is None or finding == ALL
-            start = None if alone else self._gans["base", fraction, draw, None]
+            start = None if alone else self._gans[BASE, fraction, draw, None]
             base = start and self._sha(start["generator"])
             look.same(inputs.get("base"), base, "the base GAN that it started from")
             self._chosen_by(look, inputs, (fraction, draw))
@@ -221,9 +221,9 @@ class _Study:
             look, gan = _Look(path), self._origin(place)
             with Bank(path) as bank:
                 about = bank.attributes
-            look.same(about.get("generator_digest"), self._sha(gan["generator"]), "its generator")
+            look.same(about.get(GENERATOR_DIGEST), self._sha(gan["generator"]), "its generator")
             digest = self._sha(gan["training_set"])
-            look.same(about.get("training_digest"), digest, "its generator's training set")
+            look.same(about.get(TRAINING_DIGEST), digest, "its generator's training set")
             _belongs(look, about, {**gan, "finding": place[-1]})
             self._chosen_by(look, json.loads(about["inputs"]), place[1:3])
             yield look
@@ -232,7 +232,7 @@ class _Study:
         for cell, path in self._features.items():
             look = _Look(path)
             told = read_tensor_file(path, "a classifier file")
-            look.same(told["trained_on"], self._expected(cell), "what it was trained on")
+            look.same(told[TRAINED_ON], self._expected(cell), "what it was trained on")
             inputs, draw = told["provenance"]["inputs"], self._draw_paths[cell[1]]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             for name, file in wanted.items():
@@ -290,7 +290,7 @@ class _Study:
         for run in self._runs:
             look = _Look(run["predictions"])
             told = read_parquet(run["predictions"], columns=["image"]).attrs
-            look.same(told.get("trained_on"), self._expected(_cell(run)), "what it was trained on")
+            look.same(told.get(TRAINED_ON), self._expected(_cell(run)), "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             wanted |= {

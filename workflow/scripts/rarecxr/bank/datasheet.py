@@ -13,6 +13,7 @@ import numpy as np
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.json_file import read_json
+from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINING_DIGEST
 from rarecxr.data.image_file import ImageFile
 from rarecxr.study.findings import NEGATIVES
 
@@ -187,8 +188,8 @@ def _how(about, filters):
         f" normally distributed latents, seed {about.get('seed')}."
         f" Filters of the recipe: {used or 'none'}.",
         "",
-        f"- generator: SHA-256 {about.get('generator_digest')}",
-        f"- training set: SHA-256 {about.get('training_digest')}",
+        f"- generator: SHA-256 {about.get(GENERATOR_DIGEST)}",
+        f"- training set: SHA-256 {about.get(TRAINING_DIGEST)}",
         f"- versions: {_in_words(versions)}",
         *([f"- settings: {_in_words(plain)}"] if plain else []),
     ]

@@ -14,7 +14,7 @@ from rarecxr.bank.selection import KEPT, CopyFilter, Plausibility, Selection, se
 from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
-from rarecxr.core.provenance import provenance
+from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINING_DIGEST, provenance
 from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
@@ -105,8 +105,8 @@ def make_bank(
     attributes = {
         **provenance(place.study, made_from, inputs.files(), source.seed, code),
         **place.in_study(),
-        "generator_digest": sha256(inputs.generator),
-        "training_digest": training_digest,
+        GENERATOR_DIGEST: sha256(inputs.generator),
+        TRAINING_DIGEST: training_digest,
         "generator_settings": content["settings"],
     }
     kept = np.arange(size)

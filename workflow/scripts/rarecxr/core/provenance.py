@@ -23,6 +23,10 @@ _PACKAGES = {
     "torchvision": "torchvision",
 }
 
+# Keys that files have beside their provenance, by which the leakage check compares them: SHA-256
+# of a generator and of its training set, and what a network was trained on (`digest_of_images`).
+GENERATOR_DIGEST, TRAINING_DIGEST, TRAINED_ON = "generator_digest", "training_digest", "trained_on"
+
 
 def provenance(
     study: str,

@@ -14,7 +14,7 @@ from rarecxr.core.devices import choose_devices, choose_precision
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.json_file import write_json
-from rarecxr.core.provenance import digest, provenance
+from rarecxr.core.provenance import GENERATOR_DIGEST, digest, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.distributed import connect
@@ -177,7 +177,7 @@ def _write_outputs(
             "training_images": trainer.data.count,
             "generator_parameters": sum(p.numel() for p in trainer.generator_ema.parameters()),
             "critic_parameters": sum(p.numel() for p in trainer.critic.parameters()),
-            "generator_digest": sha256(outputs.generator),
+            GENERATOR_DIGEST: sha256(outputs.generator),
         },
     )
 

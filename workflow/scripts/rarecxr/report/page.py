@@ -100,81 +100,101 @@ def _template():
 
 def _context(inputs: Inputs, figures: Figures, made: Mapping[str, Path]) -> dict[str, Any]:
     """What the template shows."""
-    tables, summary, expert = inputs.tables, inputs.summary, inputs.tables["expert"]
-    report, references = inputs.settings["report"], inputs.references
-    targets, shown = set(inputs.findings), inputs.shown_arms
-    sheets = _sheets(inputs, report["images_per_sheet"])
-    with_sheets = {entry["finding"]: slug(entry["finding"]) for entry in sheets}
-    sources = {*inputs.published["source_real"], *inputs.published["source_synthetic"]} - {""}
+    report = inputs.settings["report"]
     return {
         "title": report["title"],
         "introduction": report["introduction"],
         "study": inputs.study,
         "phantom": inputs.phantom,
         "arm": inputs.headline,
-        "references": references,
+        "references": inputs.references,
         "statistics": inputs.statistics,
-        "answer": answer(
-            summary, tables["overall"], inputs.headline, references, inputs.settings["arms"]
-        ),
-        "facts": sections.facts(summary, tables["counts"]),
-        "warnings": banks.warning_lines(inputs.warnings),
-        "matrix": matrix(
-            summary,
-            tables["overall"],
-            references,
-            inputs.headline,
-            inputs.statistics["margin"],
-        ),
-        "published": sections.published_table(inputs.published),
-        "sources": sorted(sources),
-        "overall": sections.overall_table(tables["overall"]),
-        "changes": sections.changes_table(summary, "changes", references, shown),
-        "measures": sections.measures_table(summary, "measures", shown),
-        "expert": [
-            sections.changes_table(expert, "expert-changes", references, shown),
-            sections.measures_table(expert, "expert-measures", shown),
-        ]
-        if len(expert)
-        else [],
-        "expert_has_intervals": bool(expert["auc_low"].notna().any()),
-        "others": sections.other_findings(tables["auc"], targets),
-        "subgroups": sections.subgroup_table(tables["subgroups"], shown),
-        "counts": sections.count_table(tables["counts"], targets),
-        "patients": sections.patient_table(tables["patients"]),
-        "quality": banks.quality_table(inputs.qualities, summary, inputs.recipes),
-        "filters": filters.filter_table(inputs.filter_leaks),
-        "detectors": filters.detectors(inputs.filter_leaks),
-        "reach": ceiling.reach(summary, tables["overall"], tables["ceiling"], inputs.headline),
-        "ceiling": ceiling.share_table(tables["ceiling"]),
-        "worth": ceiling.worth_table(tables["worth"]),
-        "training": training_table(tables["runs"]),
-        "reserve_note": reserve_note(tables["runs"]),
-        "image_notes": sections.image_notes(inputs.notes, tables["leakage"]),
-        "leakage": sections.leakage_table(tables["leakage"]),
+        "findings": [(finding, slug(finding)) for finding in inputs.findings],
         "figures": {
             # Matplotlib has drawn them: it escapes the texts in them.
             name: (markupsafe.Markup(svg), _csv_address(data))  # noqa: S704
             for name, (svg, data) in figures.items()
         },
-        "findings": [(finding, slug(finding)) for finding in inputs.findings],
-        # The study's findings first, then the negatives.
-        "shown": sorted(with_sheets.items(), key=lambda item: item[0] not in targets),
-        "sheets": sheets,
-        "samples": _samples(inputs.gans),
-        "methods": methods(
-            inputs.settings, references, summary, tables, {**versions(), **inputs.versions}
-        ),
-        "files": sections.file_table(
-            tables["sources"],
-            {**inputs.table_paths, **made, "published": inputs.published_path},
-        ),
+        "words": words,
+        **_answer_context(inputs),
+        **_results_context(inputs),
+        **_banks_context(inputs, report["images_per_sheet"]),
+        **_origin_context(inputs, made),
+    }
+
+
+def _answer_context(inputs: Inputs) -> dict[str, Any]:
+    """What the study found, and how far it can be trusted."""
+    tables, summary, references = inputs.tables, inputs.summary, inputs.references
+    overall, arm, margin = tables["overall"], inputs.headline, inputs.statistics["margin"]
+    sources = {*inputs.published["source_real"], *inputs.published["source_synthetic"]} - {""}
+    return {
+        "answer": answer(summary, overall, arm, references, inputs.settings["arms"]),
+        "facts": sections.facts(summary, tables["counts"]),
+        "warnings": banks.warning_lines(inputs.warnings),
+        "matrix": matrix(summary, overall, references, arm, margin),
+        "published": sections.published_table(inputs.published),
+        "sources": sorted(sources),
+        "reach": ceiling.reach(summary, overall, tables["ceiling"], arm),
         "doses": len(tables["dose"]) > 0,
         "interval_over": " or ".join(name for name in summary["interval_over"].unique() if name)
         or "nothing: too few positive test patients",
         "single_run": summary["draws"].max() * summary["seeds"].max() == 1,
         "draws_note": sections.draws_note(summary),
-        "words": words,
+    }
+
+
+def _results_context(inputs: Inputs) -> dict[str, Any]:
+    """The tables of the runs."""
+    tables, summary, expert = inputs.tables, inputs.summary, inputs.tables["expert"]
+    references, targets, shown = inputs.references, set(inputs.findings), inputs.shown_arms
+    of_expert = [
+        sections.changes_table(expert, "expert-changes", references, shown),
+        sections.measures_table(expert, "expert-measures", shown),
+    ]
+    return {
+        "overall": sections.overall_table(tables["overall"]),
+        "changes": sections.changes_table(summary, "changes", references, shown),
+        "measures": sections.measures_table(summary, "measures", shown),
+        "expert": of_expert if len(expert) else [],
+        "expert_has_intervals": bool(expert["auc_low"].notna().any()),
+        "others": sections.other_findings(tables["auc"], targets),
+        "subgroups": sections.subgroup_table(tables["subgroups"], shown),
+        "counts": sections.count_table(tables["counts"], targets),
+        "patients": sections.patient_table(tables["patients"]),
+        "ceiling": ceiling.share_table(tables["ceiling"]),
+        "worth": ceiling.worth_table(tables["worth"]),
+        "training": training_table(tables["runs"]),
+        "reserve_note": reserve_note(tables["runs"]),
+    }
+
+
+def _banks_context(inputs: Inputs, images_per_sheet: int) -> dict[str, Any]:
+    """Synthetic images, beside real ones and in numbers."""
+    sheets = _sheets(inputs, images_per_sheet)
+    with_sheets = {entry["finding"]: slug(entry["finding"]) for entry in sheets}
+    return {
+        "quality": banks.quality_table(inputs.qualities, inputs.summary, inputs.recipes),
+        "filters": filters.filter_table(inputs.filter_leaks),
+        "detectors": filters.detectors(inputs.filter_leaks),
+        # The study's findings first, then the negatives.
+        "shown": sorted(with_sheets.items(), key=lambda item: item[0] not in inputs.findings),
+        "sheets": sheets,
+        "samples": _samples(inputs.gans),
+    }
+
+
+def _origin_context(inputs: Inputs, made: Mapping[str, Path]) -> dict[str, Any]:
+    """How the results were made, from which files."""
+    tables, of_banks = inputs.tables, inputs.versions
+    files = {**inputs.table_paths, **made, "published": inputs.published_path}
+    return {
+        "image_notes": sections.image_notes(inputs.notes, tables["leakage"]),
+        "leakage": sections.leakage_table(tables["leakage"]),
+        "methods": methods(
+            inputs.settings, inputs.references, inputs.summary, tables, versions() | of_banks
+        ),
+        "files": sections.file_table(tables["sources"], files),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rarecxr.core.provenance import TRAINED_ON
 from rarecxr.core.tables import read_parquet
 from rarecxr.statistics.predictions import RUN
 
@@ -38,7 +39,7 @@ def run_table(
     rows = []
     for path, run in zip(predictions, runs, strict=True):
         about = read_parquet(path, columns=["image"]).attrs
-        missing = {"added", "shown", "trained_on"} - set(about)
+        missing = {"added", "shown", TRAINED_ON} - set(about)
         if missing:
             raise ValueError(
                 f"{path}: does not say what the run was trained on ({', '.join(sorted(missing))}"
@@ -46,7 +47,7 @@ def run_table(
             )
         common = {
             **{key: run[key] for key in RUN},
-            "real_images": about["trained_on"]["images"],
+            "real_images": about[TRAINED_ON]["images"],
             "images_shown": about["shown"]["images"],
             "real_passes": about["shown"]["real_passes"],
         }

@@ -77,7 +77,7 @@ class Configuration(Section):
         # would tell the label.
         "balanced_gan": Arm(recipe="plain", negatives=True),
         "pretrained_gan": Arm(recipe="plain", negatives=True, pretrain=True),
-        "conditional_gan": Arm(recipe="conditional"),
+        "conditional_gan": Arm(recipe=CONDITIONAL),
         "more_real": Arm(reserve=True),
     }
     """The arms: what a classifier is trained on beside the fraction's real images, by name.
