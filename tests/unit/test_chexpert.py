@@ -230,7 +230,7 @@ def test_an_empty_line_is_refused_rather_than_passed_over(tmp_path):
 def test_an_image_has_one_row(tmp_path):
     table = csv_table([1, 2])
     table.loc[4, "Path"] = table.loc[1, "Path"].replace("CheXpert-v1.0-small", "elsewhere")
-    with pytest.raises(ValueError, match="view1_frontal.jpg stands in lines 3 and 6"):
+    with pytest.raises(ValueError, match="view1_frontal.jpg is in lines 3 and 6"):
         indexed(tmp_path, table)
 
 

@@ -84,8 +84,8 @@ def test_a_section_that_stands_twice_is_named_with_both_lines(tmp_path):
     assert list(repeated_keys(path)) == [
         f"{path}: {key} and only the last one would count; join the two"
         for key in (
-            "bank.seed stands in line 4 and again in line 5,",
-            "gan stands in line 1 and again in line 6,",
+            "bank.seed is in line 4 and again in line 5,",
+            "gan is in line 1 and again in line 6,",
         )
     ]
 

@@ -59,7 +59,7 @@ def test_a_file_under_two_patients_is_refused_with_both_names(study, shards):
     same_file(study, 3, 20)
     same_file(study, 8, 41)
     with pytest.raises(
-        ValueError, match="stand under several patients, .* the same: 2. One"
+        ValueError, match="are listed for several patients, .* the same: 2. One"
     ) as error:
         cached(study, shards=shards)
     assert f"{KEYS[3]} and {KEYS[20]} and {KEYS[50]}\n  {KEYS[8]} and {KEYS[41]}" in str(
@@ -78,7 +78,7 @@ def test_a_file_under_two_patients_is_refused_with_both_names(study, shards):
 
 def test_the_list_goes_when_the_copies_have_gone(study):
     same_file(study, 3, 50)
-    with pytest.raises(ValueError, match="stand under several patients"):
+    with pytest.raises(ValueError, match="are listed for several patients"):
         cached(study)
     write_images(study / "data", KEYS)
     cached(study)

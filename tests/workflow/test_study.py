@@ -310,7 +310,7 @@ def test_a_section_that_stands_twice_and_a_second_configfile_flag_are_refused(ho
     first, again = lines.index("gan:") + 1, len(lines) + 1
     with open(house.folder / "study.yaml", "a", encoding="utf-8") as file:
         file.write("gan: {}\n")
-    text = f"gan stands in line {first} and again in line {again}"
+    text = f"gan is in line {first} and again in line {again}"
     assert text in house.snakemake(check=False)
     shutil.copy(house.folder / "config/config.yaml", house.folder / "study.yaml")
     twice = ["--configfile", "config/chexpert.yaml"]

@@ -1,5 +1,5 @@
-# From cached pixels and banks to trained classifiers and their predictions: one run an arm,
-# fraction, draw and seed. Only what an arm needs is its input or param.
+# From cached pixels and banks to trained classifiers and their predictions: one run for each
+# arm, fraction, draw and seed. Only what an arm needs is its input or param.
 
 
 rule train_classifier:

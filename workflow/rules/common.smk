@@ -125,7 +125,7 @@ def placed(path):
 
 
 def users_file(path):
-    """A file of the user's as an input, which lies where it lies, whatever a module's `prefix:`."""
+    """A file of the user's as an input: its path stays as it is, whatever a module's `prefix:`."""
     return local(path)
 
 

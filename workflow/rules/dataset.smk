@@ -128,7 +128,7 @@ rule check_labels:
     benchmark:
         "<benchmarks>/check_labels.tsv"
     # Before the hours of decoding. Not as their input: other findings would make the cache stale, and what
-    # lies behind an `ancient` input that is made anew is never looked at.
+    # an `ancient` input depends on is never looked at when that is made anew.
     priority: 100
     localrule: True
     conda:

@@ -32,7 +32,7 @@ def main() -> None:
         wrong += finding.level == "wrong"
     if wrong:
         sys.exit(f"doctor: {wrong} to be mended before the study can run")
-    print("doctor: nothing stands in the way")
+    print("doctor: nothing is missing")
 
 
 def read(configfile: str | None) -> dict:

@@ -61,7 +61,7 @@ def check_leakage(
             without), whether it uses negatives, whether it uses reserve patients' images, and the
             path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
-            that were noted: they are no proof of a leak, and let pass.
+            that were noted, which are no proof of a leak.
 
     Raises:
         ValueError: a leak. The message names the first few of each check, and how many more.
@@ -113,7 +113,7 @@ class _Look:
 
 
 class _Study:
-    """The files that say who may be where; its methods yield what each file looks like."""
+    """The files that say which patient may be where; its methods yield a look at each file."""
 
     def __init__(self, files, notes, gans, validation_sets, banks, features, runs):
         labels, split, draws, rejected = files
@@ -205,9 +205,9 @@ class _Study:
     def generators(self) -> Iterator[_Look]:
         for (_, fraction, draw, finding), gan in self._gans.items():
             look = _Look(gan["metadata"])
-            told = read_json(gan["metadata"], [GENERATOR_DIGEST, "inputs"])
-            inputs = told["inputs"]
-            look.same(told[GENERATOR_DIGEST], self._sha(gan["generator"]), "its generator")
+            about = read_json(gan["metadata"], [GENERATOR_DIGEST, "inputs"])
+            inputs = about["inputs"]
+            look.same(about[GENERATOR_DIGEST], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
             alone = finding is None or finding == ALL
             start = None if alone else self._gans[BASE, fraction, draw, None]
@@ -231,9 +231,9 @@ class _Study:
     def features(self) -> Iterator[_Look]:
         for cell, path in self._features.items():
             look = _Look(path)
-            told = read_tensor_file(path, "a classifier file")
-            look.same(told[TRAINED_ON], self._expected(cell), "what it was trained on")
-            inputs, draw = told["provenance"]["inputs"], self._draw_paths[cell[1]]
+            about = read_tensor_file(path, "a classifier file")
+            look.same(about[TRAINED_ON], self._expected(cell), "what it was trained on")
+            inputs, draw = about["provenance"]["inputs"], self._draw_paths[cell[1]]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             for name, file in wanted.items():
                 look.same(inputs.get(name), self._sha(file), f"its {name}")
@@ -289,8 +289,8 @@ class _Study:
     def classifiers(self) -> Iterator[_Look]:
         for run in self._runs:
             look = _Look(run["predictions"])
-            told = read_parquet(run["predictions"], columns=["image"]).attrs
-            look.same(told.get(TRAINED_ON), self._expected(_cell(run)), "what it was trained on")
+            about = read_parquet(run["predictions"], columns=["image"]).attrs
+            look.same(about.get(TRAINED_ON), self._expected(_cell(run)), "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             wanted |= {
@@ -299,7 +299,7 @@ class _Study:
                 if (fraction, number) == (float(run["fraction"]), int(run["draw"]))
                 and (run["negatives"] if finding is None else run["recipe"] == recipe)
             }
-            inputs = told.get("provenance", {}).get("inputs", {})
+            inputs = about.get("provenance", {}).get("inputs", {})
             for name, path in wanted.items():
                 look.same(inputs.get(name), self._sha(path), f"its {name}")
             more = sorted(
@@ -421,7 +421,7 @@ def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> N
 _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
     "splits": ("every patient is in one split", _Study.splits),
     "copies": (
-        "no picture stands under patients of different splits; those noted do, saved as"
+        "no picture is listed for patients of different splits; those noted are, saved as"
         " different files",
         _Study.copies,
     ),
@@ -434,7 +434,7 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
         "synthetic images are measured against validation patients alone",
         _Study.validation_sets,
     ),
-    "nested fractions": ("a smaller fraction lies inside a larger one", _Study.nested),
+    "nested fractions": ("a smaller fraction is a part of a larger one", _Study.nested),
     "generators": (
         "GANs come from their own training set and their fraction's base",
         _Study.generators,

@@ -45,7 +45,7 @@ def take_gpus(number: int, folder: str | os.PathLike | None = None, wait_s: floa
         return
     place = Path(folder or Path(tempfile.gettempdir()) / f"rarecxr-gpus-{os.getuid()}")
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = False
+    warned = False
     while True:
         try:
             taken = _take(names, number, place)
@@ -54,14 +54,14 @@ def take_gpus(number: int, folder: str | os.PathLike | None = None, wait_s: floa
                 raise
             raise ValueError(
                 f"{place}: this file system has no locks ({error.strerror}), by which jobs of this "
-                "machine share out its GPUs; set TMPDIR to a folder on a local disk, or "
+                "machine assign its GPUs; set TMPDIR to a folder on a local disk, or "
                 "CUDA_VISIBLE_DEVICES to the GPUs of this job"
             ) from None
         if taken:
             break
-        if not told:
+        if not warned:
             log.info("all of %d GPUs are taken: waiting for %d", len(names), number)
-            told = True
+            warned = True
         time.sleep(wait_s)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     log.info("uses GPU %s", ", ".join(taken))

@@ -77,7 +77,7 @@ def locked(path: str | os.PathLike, wait_s: float, busy: str) -> Iterator[Lock]:
     owner = path.with_name(f"{path.name}.owner")
     end = time.monotonic() + wait_s
     watch = _Watch(owner)
-    told = False
+    warned = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
@@ -97,9 +97,9 @@ def locked(path: str | os.PathLike, wait_s: float, busy: str) -> Iterator[Lock]:
                 f"{path.parent}: {busy} and still did after {wait_s:.0f} s; "
                 f"wait for it or end it, then start again{hint}"
             )
-        if not told:
+        if not warned:
             log.warning("%s is locked by another process: waiting", path.parent)
-            told = True
+            warned = True
         time.sleep(_LOOK_S)
 
 

@@ -1,6 +1,6 @@
 """Resume files: a long run that is killed at any moment goes on where it last saved.
 
-A run's state lies in a folder of its own that no rule declares as its output: Snakemake removes
+A run's state is kept in a folder of its own that no rule declares as its output: Snakemake removes
 the declared outputs of a job that failed, and this folder stays for the next attempt. It stays
 after success too. A job that got SIGTERM counts as failed whatever it does and loses its outputs;
 the next attempt writes them again from the last state. States of other settings stay beside it,

@@ -51,7 +51,7 @@ def read_tensor_file(path: str | os.PathLike, kind: str, remedy: str = REMEDY) -
     """
     path = intact(path)
     try:
-        # torch reads what lies in the archive without a look at the checksums.
+        # torch reads what the archive holds without a look at the checksums.
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()

@@ -21,7 +21,7 @@ def warp(
         sine: (N,).
         shift: (N, 2), along x and y.
         mirror: (N,), -1 to exchange left and right, else 1.
-        padding_mode: what lies outside of an image, as in `torch.nn.functional.grid_sample`.
+        padding_mode: what is outside of an image, as in `torch.nn.functional.grid_sample`.
     """
     rows = [
         torch.stack([mirror * cosine, -sine, shift[:, 0]], dim=1),

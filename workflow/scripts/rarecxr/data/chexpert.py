@@ -1,4 +1,4 @@
-"""CheXpert's CSV files: from what stands in them to one checked row for each image."""
+"""CheXpert's CSV files: from their text to one checked row for each image."""
 
 import logging
 import os
@@ -214,7 +214,7 @@ def _refuse_repeated(path: str | os.PathLike, table: pd.DataFrame) -> None:
         image = repeated["image"].iloc[0]
         rows = repeated.loc[repeated["image"] == image, "row"].tolist()
         raise ValueError(
-            f"{path}: column 'Path': {image} stands in lines {' and '.join(map(str, rows))}; "
+            f"{path}: column 'Path': {image} is in lines {' and '.join(map(str, rows))}; "
             "an image has one row"
         )
 

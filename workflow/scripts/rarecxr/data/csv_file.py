@@ -1,4 +1,4 @@
-"""A CSV file, row by row, with the line that each row stands in. Needs the standard library alone.
+"""A CSV file, row by row, with the number of each row's line. Needs the standard library alone.
 
 A table that a person has had in hand may be anything: a web page saved in its place, another
 encoding, another separator, a quote too many that swallows the rows below it. What cannot be read
@@ -160,7 +160,7 @@ def _refuse_swallowed(
             line += 1
             if is_row(part):
                 raise ValueError(
-                    f"{path}: line {line} looks like a row of its own but lies inside quoted text "
+                    f"{path}: line {line} looks like a row of its own but is inside quoted text "
                     f"that begins in line {first}: a quote is missing or too many. Close the "
                     "quotes where the text ends, or take the column with the text out"
                 )

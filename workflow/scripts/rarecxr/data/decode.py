@@ -62,7 +62,7 @@ def decode(data: bytes, resolution: int, square: str) -> Decoded:
     Samples of 16-bit files are scaled from their own range to 0..255. That range is 0..65535 by the
     PNG standard, but files often hold a detector's samples of 12 to 15 bits as they are, which
     would be all but black. So the range is that of the fewest bits (8, 10, or 12 to 16) that hold
-    99 % of the samples above 0; what lies above it becomes white.
+    99 % of the samples above 0; what is above it becomes white.
 
     Args:
         data: content of the file.

@@ -1,7 +1,7 @@
 """Filters that make further training images out of few: blur, sharpening, minimum.
 
-The follow-up study applied OpenCV's filters to 8-bit images. These give OpenCV's grey levels,
-give or take one, in its arithmetic where that is needed: a Gaussian of 8-bit weights, rounded
+The follow-up study applied OpenCV's filters to 8-bit images. These give OpenCV's grey levels
+to within one, in its arithmetic where that is needed: a Gaussian of 8-bit weights, rounded
 once, and a sharpened image made from the rounded blur.
 """
 

@@ -11,7 +11,7 @@ def of_finding(table: pd.DataFrame, finding: str, target_findings: Sequence[str]
     """The rows of a table of labels that belong to a finding.
 
     Args:
-        table: labels in {0, 1, NaN}, a column a finding.
+        table: labels in {0, 1, NaN}, a column for each finding.
         finding: a target finding: rows labelled 1; `NEGATIVES`: rows labelled 0 for every target
             finding; `ALL`: all rows.
         target_findings: names of columns.

@@ -52,7 +52,7 @@ def known_fingerprint(
         folder: the images' folder.
         keys: their keys.
         record: what `write_record` wrote; may not be there.
-        say: told, in words, that files are about to be read.
+        say: called with a sentence before files are read.
     """
     states = file_states(folder, keys)
     found = _read_record(record)

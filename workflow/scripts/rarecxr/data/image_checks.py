@@ -1,6 +1,6 @@
 """What is odd about images that could be read: copies, and grey levels unlike all others'.
 
-An image file that stands under two patients is refused: one of them could be trained on and the
+An image file that is listed for two patients is refused: one of them could be trained on and the
 other tested on. All else is noted, counted and left in.
 """
 
@@ -49,7 +49,7 @@ def level_percentiles(pixels: np.ndarray) -> np.ndarray:
 
 
 def refuse_shared_files(images: pd.DataFrame, root: str, listed: Path) -> None:
-    """Refuse files that stand under several patients.
+    """Refuse files that are listed for several patients.
 
     Args:
         images: image, row, patient and digest (of the image's file).
@@ -71,7 +71,7 @@ def refuse_shared_files(images: pd.DataFrame, root: str, listed: Path) -> None:
     groups = [list(group) for _, group in shared.groupby("digest", sort=False)["image"]]
     first = "\n  ".join(" and ".join(group[:_NAMED]) for group in groups[:_NAMED])
     raise ValueError(
-        f"{root}: image files that stand under several patients, byte for byte the same: "
+        f"{root}: image files that are listed for several patients, byte for byte the same: "
         f"{len(groups)}. One patient could be trained on and the other tested on: take the wrong "
         f"rows out of the CSV file, or give them to one patient. All are listed in {listed}, the "
         f"first are\n  {first}"

@@ -1,6 +1,6 @@
 """The HDF5 files of real images: pixel cache, training sets and validation sets.
 
-Dataset `images` (N, R, R) uint8 lies in one uncompressed, unbroken stretch of the file, so
+Dataset `images` (N, R, R) uint8 is stored in one uncompressed, unbroken stretch of the file, so
 that it can be mapped into memory as it is: training reads the images that it needs at the
 disk's speed, whatever their number, and nothing is unpacked. The datasets beside it are columns,
 N values or rows each. Nobody but this module opens such a file.
@@ -37,7 +37,7 @@ class ImageFile:
     `len(file)` is the number of images N.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         packed: that images must be unpacked to be read, which they need not.
         resolution: side R of the images in pixels.
         attributes: what the file says about itself; nested values are JSON text.
@@ -97,7 +97,7 @@ class ImageFile:
         return np.flatnonzero(self.columns["filter"] == NO_FILTER)
 
     def rows_of(self, keys: Sequence[str]) -> np.ndarray:
-        """Rows (n,) int64 at which the images of `keys` stand in the file.
+        """Rows (n,) int64 at which the file has the images of `keys`.
 
         Raises:
             ValueError: a key is not in the file, or the file has several images of one key, as
@@ -174,7 +174,7 @@ def write_image_file(
         checked = _as_announced(batches, path, count, resolution)
         checksums = _write(temporary, checked, count, resolution, columns, attributes)
         if len(checksums) < count:
-            # HDF5 cannot take room back from a dataset that lies in one stretch.
+            # HDF5 cannot take room back from a dataset that is stored in one stretch.
             larger = temporary.with_name(f"{temporary.name}.larger")
             os.replace(temporary, larger)
             try:

@@ -16,7 +16,7 @@ SIDES = ("", "Frontal", "Lateral")
 DIRECTIONS = ("", "AP", "PA", "LL", "RL")
 # Frontal: of unknown direction. Unknown: not known to be frontal or lateral.
 VIEWS = ("AP", "PA", "LL", "RL", "Frontal", "Lateral", "Unknown")
-# What may stand in a finding's column: 1, 0, -1 (uncertain) or blank.
+# What a finding's column may hold: 1, 0, -1 (uncertain) or blank.
 LABELS = {"": math.nan, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
 # Columns of a table of CheXpert, not counting the findings.
 PLACE_COLUMNS = ("Path", "Frontal/Lateral", "AP/PA")
@@ -24,7 +24,7 @@ FEWEST_COLUMNS = 19
 
 _NAME = r"[^/\x00-\x1f\x7f]+"
 # What stands above the folder of the patients' folders names the edition of the data set, and says
-# nothing of where it lies.
+# nothing of its folder.
 _LAYOUT = re.compile(
     rf"(?:{_NAME}/)*?(?P<key>(?:{_NAME}/)?(?P<patient>patient[0-9]+)/(?P<study>study[0-9]+)"
     rf"/{_NAME}\.(?:jpg|jpeg|png|JPG|JPEG|PNG))"
@@ -37,7 +37,7 @@ _PATH_FIELD = re.compile(
 
 
 class ImagePath(NamedTuple):
-    """Where a row's image lies.
+    """The path of a row's image.
 
     Attributes:
         key: path from the folder that holds the patients' folders (train, valid, …), unique.
@@ -94,7 +94,7 @@ def named_images(
         columns: further columns.
 
     Yields:
-        The image's key, and what stands in `columns`, without spaces and tabs around it.
+        The image's key, and the text of `columns`, without spaces and tabs around it.
 
     Raises:
         ValueError: the file is no such table or a path is wrong; see `read_rows` and `parse_path`.

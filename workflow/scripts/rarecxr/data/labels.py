@@ -49,7 +49,7 @@ def apply_policies(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: st
     """Labels 1, 0, -1 and NaN (blank) turned into 1, 0 and NaN (masked), column by column.
 
     Args:
-        labels: one column a finding, float32.
+        labels: one column for each finding, float32.
         uncertain: as in `label_images`.
         blank: as in `label_images`.
 

@@ -84,7 +84,7 @@ def _unfiltered(filtered: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     if kinds.max() > 4:
         raise ValueError(f"row filter {kinds.max()} does not exist")
     height, width, size = filtered.shape
-    # One row and one column of zeros stand for what lies outside.
+    # One row and one column of zeros stand for what is outside.
     image = np.zeros((height + 1, width + 1, size), np.uint8)
     for diagonal in range(height + width - 1):
         y = np.arange(max(0, diagonal - width + 1), min(height, diagonal + 1))

@@ -10,7 +10,7 @@ from scipy import sparse
 def coverage(length: int, size: int) -> sparse.csr_array:
     """Weights that average `length` samples into `size`, as a matrix (size, length).
 
-    Row i covers the interval [i, i + 1) * length / size. A sample that lies in it by a part
+    Row i covers the interval [i, i + 1) * length / size. A sample that is in it by a part
     counts by that part, so every row sums to 1 for any two lengths, also when `size` is the
     larger one. (Pillow's `Image.BOX` takes a sample as a whole or not at all: from 320 to 256
     pixels every fourth output pixel would then weigh twice as much of the image as its

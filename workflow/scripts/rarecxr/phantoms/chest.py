@@ -64,7 +64,7 @@ def make_chest(anatomy: Anatomy, sites: Mapping[str, Site], pose: Pose, grades: 
         base + anatomy.left_dome - dome_rise(1, grades, sites),
     )
     if pose.view == "AP":
-        # The heart lies on the diaphragm: it spreads when that stands high.
+        # The heart rests on the diaphragm: it spreads when that is high.
         spread = 1 + 0.4 * (1 - pose.inspiration)
         shaped = replace(shaped, heart=(shaped.heart[0] * spread, *shaped.heart[1:]))
     return Chest(shaped, domes, mediastinal_shift(grades, sites), grades, sites)

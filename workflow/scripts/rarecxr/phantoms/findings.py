@@ -347,7 +347,7 @@ def _pleural_other(view, anatomy, layers, grade, site, domes):
             add_ellipsoid(layers.bone, view, np.array([x, at, z]), axes, factor=0.8 * grade)
 
 
-# Fluid and free air come last: they hide what lies in the lung.
+# Fluid and free air come last: they hide what is in the lung.
 _DRAWN = {
     "Lung Opacity": _lung_opacity,
     "Lung Lesion": _lung_lesion,

@@ -112,7 +112,7 @@ def legend(figure: Figure, names: Sequence[str], styles: ArmStyles, lines: bool 
 
 
 def to_svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as one SVG element to stand in a page, the same text for the same data.
+    """The figure as one SVG element for a page, the same text for the same data.
 
     Left out is what a page does not need: date, metadata, font names, identifiers that nothing
     refers to, and digits beyond a hundredth of a point. The others begin with `name`, so that

@@ -227,7 +227,7 @@ def subgroup_table(subgroups: pd.DataFrame, shown: Sequence[str]) -> Table:
 
     Args:
         subgroups: subgroups.csv.
-        shown: the arms; the others stand in the file alone.
+        shown: the arms; the others are in the file alone.
     """
     subgroups = subgroups[subgroups["arm"].isin(shown)]
     rows = [

@@ -28,7 +28,7 @@ RENAMED = {
     "features.memory_limit_mb": "pixel_memory_mib",
 }
 
-# What stands in the place of a mistake to say which alternative of values by name was looked at.
+# What the place of a mistake holds to say which alternative of values by name was looked at.
 _TAGS = ("one", "several", "list", "ratio")
 
 _KINDS = {

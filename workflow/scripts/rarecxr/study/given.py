@@ -16,7 +16,7 @@ def repeated_keys(path: str | os.PathLike) -> Iterator[str]:
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for key, first, again in _repeated(node, ""):
         yield (
-            f"{path}: {key} stands in line {first} and again in line {again}, and only the last "
+            f"{path}: {key} is in line {first} and again in line {again}, and only the last "
             "one would count; join the two"
         )
 

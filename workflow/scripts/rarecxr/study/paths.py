@@ -1,4 +1,4 @@
-"""Where everything lies: the one place that names files and folders of a study."""
+"""Paths of everything: the one place that names files and folders of a study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,9 +19,9 @@ class Plan:
 
     Attributes:
         configuration: the checked configuration.
-        paths: where everything lies.
-        fractions: as they stand in paths: 1, not 1.0.
-        findings: target findings and those that may become some later: what patients are shared out
+        paths: of everything.
+        fractions: as paths have them: 1, not 1.0.
+        findings: target findings and those that may become some later: what patients are split
             by, and negatives are free of.
         definitions: every arm's definition, those at smaller doses too.
         doses: for each arm with several doses the ratio of each of its names.

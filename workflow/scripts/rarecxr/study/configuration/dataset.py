@@ -44,7 +44,7 @@ class SourceSettings(Section):
     terms: Text | None = None
     """Terms of use of the data set, which hold for what is derived from it, too.
 
-    They stand in the report and in the banks' datasheets. null: the phantoms', or "not stated".
+    The report and the banks' datasheets quote them. null: the phantoms', or "not stated".
     """
     train_csv: FileName = "train.csv"
     """Name of the CSV file with the labels, below the root."""
@@ -93,7 +93,7 @@ class LabelSettings(Section):
 
     zeros: 0, as published. no_finding: 0 where the image's No Finding is 1 (Support Devices aside),
     else masked, so that a finding is compared with healthy chests alone and AUCs are higher.
-    ignore: masked, for labels that say 0 where there is nothing (CheXpert's hardly do).
+    ignore: masked, for labels that say 0 where there is nothing (CheXpert's rarely do).
     """
 
 
