@@ -6,6 +6,7 @@ from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
 from rarecxr.classifier.networks import _load_trunk, build, head_name, network_input
+from rarecxr.study.architectures import wrong_resolution
 
 
 def test_densenet121_has_the_parameters_of_its_paper_but_for_the_last_layer():
@@ -75,6 +76,51 @@ def test_an_unknown_architecture_is_refused_by_name():
 def test_a_resolution_that_the_network_cannot_take_is_refused():
     with pytest.raises(ValueError, match="classifier.resolution: inception_v3 cannot take .* 32"):
         build("inception_v3", 3, 32, 0)
+
+
+def takes(architecture, resolution):
+    """Whether torchvision's network computes with such images, tried without a number."""
+    options = {"image_size": resolution} if architecture.startswith("vit_") else {}
+    if architecture == "maxvit_t":
+        options = {"input_size": (resolution, resolution)}
+    if architecture == "inception_v3":
+        options = {"aux_logits": False, "init_weights": False}
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = torchvision.models.get_model(architecture, weights=None, **options)
+            model.eval()(torch.zeros(1, 3, resolution, resolution))
+            model.train()(torch.zeros(2, 3, resolution, resolution))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("architecture", "smallest"),
+    [
+        ("alexnet", 63),
+        ("convnext_tiny", 32),
+        ("densenet121", 29),
+        ("inception_v3", 75),
+        ("squeezenet1_0", 21),
+        ("squeezenet1_1", 17),
+        ("vgg11", 32),
+        ("resnet18", 16),
+        ("efficientnet_b0", 16),
+        ("mobilenet_v3_small", 16),
+        ("swin_t", 16),
+        ("vit_b_16", 16),
+        ("vit_b_32", 32),
+        ("maxvit_t", 224),
+    ],
+)
+def test_the_configuration_refuses_the_sizes_that_a_network_cannot_take(architecture, smallest):
+    for resolution in {smallest - 1, smallest, smallest + 1} - {15}:
+        refused = wrong_resolution(architecture, resolution) is not None
+        # MaxViT also takes a few sizes just below, which are no use.
+        assert refused or takes(architecture, resolution)
+        assert architecture == "maxvit_t" or refused is not takes(architecture, resolution)
+    assert wrong_resolution(architecture, smallest) is None
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "efficientnet_v2_l"])

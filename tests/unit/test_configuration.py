@@ -576,6 +576,14 @@ CONTRADICTIONS = {
         {"dataset": {"expert_csv": "train.csv"}},
         "dataset.expert_csv: got train.csv, which is train_csv too; takes another file, or null",
     ),
+    "images that are too small for the network": (
+        {"classifier": {"architecture": "inception_v3", "resolution": 64}},
+        "classifier.resolution: got 64; inception_v3 takes 75 or more, or choose another arch",
+    ),
+    "images that no patches fill": (
+        {"features": {"architecture": "vit_b_32", "resolution": 48}},
+        "features.resolution: got 48; vit_b_32 takes a multiple of 32, or choose",
+    ),
     "weights of ImageNet that there are not": (
         {"classifier": {"architecture": "small_resnet10", "weights": "imagenet"}},
         "classifier.weights: got imagenet; there are no such weights of small_resnet10",
@@ -622,6 +630,8 @@ def test_keys_that_do_not_fit_each_other_are_refused(case):
         {"report": {"statistics": {"age_bands": []}}},
         {"recipes": {"plain": []}, "filters": {"nones": {"kind": "minimum", "size_px": 3}}},
         {"container": "docker://example/{x}"},
+        {"classifier": {"architecture": "inception_v3", "resolution": 75}},
+        {"features": {"architecture": "vit_b_32", "resolution": 64}},
     ],
     ids=str,
 )

@@ -3,9 +3,18 @@
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
 from rarecxr.study.configuration.study import Configuration
-from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
+from rarecxr.study.given import (
+    IMAGENET_FEATURES,
+    misread_options,
+    missing_files,
+    refuse,
+    repeated_keys,
+    torch_hub_folder,
+)
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "config/published.csv"
@@ -66,6 +75,55 @@ def test_nothing_is_missing_where_all_is_there(data):
 def test_what_vanished_is_named_with_its_key_and_place(data, sections, words):
     (line,) = missing(data, **sections)
     assert line.startswith(words.format(folder=data.resolve())), line
+
+
+IMAGENET = [
+    ("quality.spaces", {"quality": {"spaces": ["random", "imagenet"]}}),
+    ("gan.evaluation.space", {"gan": {"evaluation": {"space": "imagenet"}}}),
+    ("bank.select.space", {"bank": {"select": {"space": "imagenet"}}}),
+]
+
+
+@pytest.mark.parametrize(("key", "sections"), IMAGENET, ids=[key for key, _ in IMAGENET])
+def test_a_feature_space_without_its_weights_is_named_with_the_file_and_its_places(
+    data, monkeypatch, key, sections
+):
+    monkeypatch.setenv("TORCH_HOME", str(data / "torch"))
+    (line,) = missing(data, **sections)
+    hub = data / "torch/hub/checkpoints" / IMAGENET_FEATURES
+    assert line.startswith(f"{key}: the feature space imagenet needs densenet121-a639ec97.pth")
+    assert f"models/{IMAGENET_FEATURES} to {hub}" in line
+    mine = {"features": {"weights_dir": "data"}}
+    (line,) = missing(data, **sections, **mine)
+    assert f"is not at {data / 'data' / IMAGENET_FEATURES} or {hub}, and" in line
+    for place, more in ((data / "data" / IMAGENET_FEATURES, mine), (hub, {})):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+        assert missing(data, **sections, **more) == []
+        place.unlink()
+    # Nothing is measured where no arm adds synthetic images.
+    real = {"classifier": {"arms": ["none", "oversample"]}}
+    assert missing(data, **sections, **real) == []
+
+
+def test_the_file_behind_the_feature_space_is_torchvisions_and_lies_where_torch_looks(monkeypatch):
+    url = torchvision.models.get_model_weights("densenet121").DEFAULT.url
+    assert url == f"https://download.pytorch.org/models/{IMAGENET_FEATURES}"
+    for changed in ({}, {"XDG_CACHE_HOME": "~/c"}, {"TORCH_HOME": "/t"}):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.delenv("TORCH_HOME", raising=False)
+        for name, value in changed.items():
+            monkeypatch.setenv(name, value)
+        assert torch_hub_folder() == Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def test_a_container_that_is_not_there_is_named(data):
+    (line,) = missing(data, container="images/rarecxr.sif")
+    assert line.startswith(f"container: there is no image images/rarecxr.sif in {data.resolve()}")
+    (line,) = missing(data, container="/nowhere/rarecxr.sif")
+    assert line.startswith("container: there is no image /nowhere/rarecxr.sif; give the path")
+    assert missing(data, container="data/weights.pth") == []
+    assert missing(data, container="docker://ghcr.io/someone/rarecxr:1") == []
 
 
 def test_weights_that_are_a_folder_are_said_to_be_one(data):

@@ -89,3 +89,34 @@ TORCHVISION = (
 )
 
 ARCHITECTURES = (*TORCHVISION, "small_resnet10")
+
+# Smallest side of an image in pixels, by the beginning of the name, where it is above 16: a smaller
+# one leaves some layer of the network with nothing.
+_SMALLEST = {
+    "alexnet": 63,
+    "convnext_": 32,
+    "densenet": 29,
+    "inception_v3": 75,
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "vgg": 32,
+}
+# Sides must be multiples of these: a vision transformer's patch, and MaxViT's window times its
+# strides.
+_MULTIPLES = {
+    "maxvit_t": 224,
+    "vit_b_16": 16,
+    "vit_b_32": 32,
+    "vit_h_14": 14,
+    "vit_l_16": 16,
+    "vit_l_32": 32,
+}
+
+
+def wrong_resolution(architecture: str, resolution: int) -> str | None:
+    """What sides in pixels a network takes, if `resolution` is none of them; else None."""
+    step = _MULTIPLES.get(architecture)
+    if step is not None:
+        return f"a multiple of {step}" if resolution % step else None
+    smallest = next((n for name, n in _SMALLEST.items() if architecture.startswith(name)), 0)
+    return f"{smallest} or more" if resolution < smallest else None

@@ -8,6 +8,10 @@ import yaml
 
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.plan import Plan
+
+# torchvision's file of the network behind the feature space `imagenet`.
+IMAGENET_FEATURES = "densenet121-a639ec97.pth"
 
 
 def repeated_keys(path: str | os.PathLike) -> Iterator[str]:
@@ -76,6 +80,15 @@ def missing_files(
                         f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "
                         f"file in that folder{null}"
                     )
+    if configuration.container is not None and "://" not in configuration.container:
+        image = folder / Path(configuration.container).expanduser()
+        # A folder is one of Apptainer's kinds of images.
+        if not image.exists():
+            yield (
+                f"container: there is no image {_place(configuration.container, folder)}; give the "
+                "path of one (container/ makes it), an address such as docker://…, or null"
+            )
+    yield from _missing_features(configuration, folder)
     for section in ("features", "classifier"):
         chosen = getattr(configuration, section)
         if chosen.weights not in (None, "imagenet") and not (folder / chosen.weights).is_file():
@@ -89,6 +102,37 @@ def missing_files(
                 f"{section}.weights_dir: there is no folder {_place(chosen.weights_dir, folder)}; "
                 "give the folder of torchvision's files, or null for torch.hub's own"
             )
+
+
+def _missing_features(configuration: Configuration, folder: Path) -> Iterator[str]:
+    """The weights behind the feature space `imagenet`, which no job fetches."""
+    plan, space = Plan(configuration), "imagenet"
+    if not plan.banks_of_a_cell():
+        return
+    used = {
+        "gan.evaluation.space": plan.evaluation_spaces(),
+        "bank.select.space": plan.selection_spaces(),
+        "quality.spaces": configuration.quality.spaces,
+    }
+    keys = [key for key, spaces in used.items() if space in spaces]
+    weights_dir = configuration.features.weights_dir
+    places = [torch_hub_folder() / IMAGENET_FEATURES]
+    if weights_dir is not None:
+        places.insert(0, folder / weights_dir / IMAGENET_FEATURES)
+    if keys and not any(place.is_file() for place in places):
+        yield (
+            f"{', '.join(keys)}: the feature space imagenet needs {IMAGENET_FEATURES}, which is "
+            f"not at {' or '.join(map(str, places))}, and no job fetches it; fetch "
+            f"https://download.pytorch.org/models/{IMAGENET_FEATURES} to {places[0]}, or choose "
+            "another space"
+        )
+
+
+def torch_hub_folder() -> Path:
+    """Where torch keeps files of weights; found as `torch.hub.get_dir` does, without torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return Path(os.path.expanduser(home)) / "hub/checkpoints"
 
 
 def _place(path: str, folder: Path) -> str:

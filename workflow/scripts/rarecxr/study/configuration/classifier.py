@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from rarecxr.study.architectures import ARCHITECTURES, TORCHVISION
+from rarecxr.study.architectures import ARCHITECTURES, TORCHVISION, wrong_resolution
 from rarecxr.study.values import (
     DISTINCT,
     NO_EFFECT,
@@ -73,7 +73,14 @@ class NetworkSettings(Section):
     """CPU threads of one job; they change the last bits of a result."""
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Weights of ImageNet for a network that has none."""
+        """A resolution that the architecture cannot take, and weights that it does not have."""
+        takes = wrong_resolution(self.architecture, self.resolution)
+        if takes is not None:
+            yield (
+                "resolution",
+                f"got {self.resolution}; {self.architecture} takes {takes}, or choose another "
+                "architecture",
+            )
         if self.weights == "imagenet" and self.architecture not in TORCHVISION:
             yield (
                 "weights",
