@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import torch
-from classifier_files import TARGETS, make_banks, make_study, run
+from classifier_files import FINDINGS, TARGETS, make_banks, make_study, run
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting
@@ -100,3 +100,54 @@ def test_a_killed_run_goes_on_with_its_average(study, banks, tmp_path, monkeypat
             run(study, tmp_path / "broken", resume_interval_s=0, **settings)
     monkeypatch.setattr(fitting.Fit, "_step", step)
     assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
+
+
+# The weight of added images in the loss
+
+
+def test_added_images_weigh_what_the_arm_says_and_real_ones_1(study, banks, tmp_path, monkeypatch):
+    found, loss = [], fitting.masked_bce
+
+    def watched(logits, labels, weights=None):
+        if logits.requires_grad:
+            found.append((labels, weights))
+        return loss(logits, labels, weights=weights)
+
+    monkeypatch.setattr(fitting, "masked_bce", watched)
+    arm = {"recipe": "plain", "negatives": True, "oversample": True, "loss_weight": 0.25}
+    run(study, tmp_path, arm=arm, epochs=1, epoch_images="all", **banks)
+    labels, weights = (torch.cat(part) for part in zip(*found, strict=True))
+    # All that is added supervises one target finding, a real image both.
+    added = labels[:, [FINDINGS.index(finding) for finding in TARGETS]].isnan().any(1)
+    assert 0 < added.sum() < len(added)
+    assert set(weights[added].tolist()) == {0.25}
+    assert set(weights[~added].tolist()) == {1.0}
+
+
+def test_added_images_of_weight_1_are_those_of_an_arm_without_a_weight(study, banks, tmp_path):
+    arm = {"recipe": "plain", "negatives": True}
+    plain, weighted, half = (
+        contents(run(study, tmp_path / str(place), arm=arm | more, epochs=1, **banks))
+        for place, more in enumerate(({}, {"loss_weight": 1.0}, {"loss_weight": 0.5}))
+    )
+    assert plain == weighted
+    assert plain["predictions"] != half["predictions"]
+
+
+# Repeated and synthetic positives together
+
+
+def test_repeated_and_synthetic_positives_are_added_together(study, banks, tmp_path):
+    arm = {"recipe": "plain", "oversample": True}
+    number = {"Lung Lesion": 7, "Fracture": 20}
+    outputs = run(
+        study, tmp_path, arm=arm, number=number, epochs=1, epoch_images="all", banks=banks["banks"]
+    )
+    attributes = pd.read_parquet(outputs["predictions"]).attrs
+    for finding in TARGETS:
+        added = attributes["added"][finding]
+        assert added["repeated labelled 1"] == added["wanted"] == number[finding]
+        assert added["synthetic positive labelled 1"] == 20
+    # 36 training patients with two images each; 27 repeated and 40 synthetic ones.
+    assert attributes["shown"]["images"] == 144
+    assert 0.9 < attributes["shown"]["real_passes"] <= 2

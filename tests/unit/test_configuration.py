@@ -483,6 +483,10 @@ CONTRADICTIONS = {
         {"arms": {"standard": {"ratio": 1}}},
         "arms.standard.ratio: got a ratio, and the arm adds no positives",
     ),
+    "a weight of what an arm does not add": (
+        {"arms": {"standard": {"loss_weight": 0.5}}},
+        "arms.standard.loss_weight: got 0.5, and the arm adds no images; give a recipe, oversample",
+    ),
     "negatives without a recipe": (
         {"arms": {"standard": {"negatives": True}}},
         "arms.standard.negatives: got true without a recipe; name the arm's recipe too",

@@ -40,12 +40,20 @@ class Phase:
         examples: what is shown.
         epochs: number of epochs at most.
         rate: learning rate at its beginning.
+        loss_weight: what a label of an added image counts; one of the fraction's own counts 1.
     """
 
     name: str
     examples: Examples
     epochs: int
     rate: float
+    loss_weight: float = 1.0
+
+    def weights(self) -> np.ndarray | None:
+        """What each example's labels count, (E,) float32; None where all count the same."""
+        if self.loss_weight == 1:
+            return None
+        return np.where(self.examples.kind == REAL, 1, self.loss_weight).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,10 @@ class Fit:
         if number < len(self.phases):
             phase = self.phases[number]
             self.labels = torch.from_numpy(phase.examples.labels).to(self.procedure.device)
+            weights = phase.weights()
+            self.weights = None
+            if weights is not None:
+                self.weights = torch.from_numpy(weights).to(self.procedure.device)
             self.optimizer = torch.optim.Adam(self.network.parameters(), phase.rate, fused=True)
             self.averaged = _average_of(self.network, self.procedure.settings)
 
@@ -192,7 +204,8 @@ class Fit:
             # Before the step: an epoch whose last step is done has always been judged.
             if self.store.due():
                 self._save()
-            rate = self._step(x, self.labels[chosen])
+            weights = None if self.weights is None else self.weights[chosen]
+            rate = self._step(x, self.labels[chosen], weights)
             bar.update(len(x))
         train_loss = self.loss.item() / (procedure.epoch_length // procedure.settings.batch_size)
         self.loss.zero_()
@@ -226,7 +239,9 @@ class Fit:
         log.info("%s", ", ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "phase"))
         bar.note(f"loss {train_loss:.3f}, validation {criterion:.3f}")
 
-    def _step(self, x: torch.Tensor, labels: torch.Tensor) -> float:
+    def _step(
+        self, x: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> float:
         """One step of the optimizer on images (n, 1, R, R) in [0, 1]; its learning rate."""
         procedure, phase = self.procedure, self.phases[self.number]
         key = (procedure.seed, self.number, self.shown // procedure.settings.batch_size)
@@ -239,7 +254,7 @@ class Fit:
             x = transform(x, procedure.transforms, key)
         with autocast(procedure.precision, procedure.device):
             logits = self.network(network_input(x, procedure.settings.architecture))
-        loss = masked_bce(logits, labels)
+        loss = masked_bce(logits, labels, weights=weights)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -283,9 +283,10 @@ def _phases(examples: Examples, arm: Arm, settings: TrainingSettings) -> list[Ph
     """All epochs on the arm's examples, or all on the real ones after some of pretraining."""
     epochs, rate = settings.epochs, settings.learning_rate
     if not arm.pretrain:
-        return [Phase("train", examples, epochs, rate)]
+        return [Phase("train", examples, epochs, rate, arm.loss_weight)]
+    first = max(round(epochs * settings.pretrain_share), 1)
     return [
-        Phase("pretrain", examples, max(round(epochs * settings.pretrain_share), 1), rate),
+        Phase("pretrain", examples, first, rate, arm.loss_weight),
         Phase("finetune", examples.real(), epochs, rate * settings.finetune_rate),
     ]
 

@@ -29,6 +29,8 @@ class Arm(Section):
 
     See dataset.reserve_percent.
     """
+    loss_weight: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Weight of a label of an added image in the loss; that of a real image is 1."""
     transforms: Name | None = None
     """Random transforms of all images, by their name in the section `transforms`."""
     ratio: ByFinding[Annotated[float, Field(gt=0, le=1000)]] | None = None
@@ -43,6 +45,14 @@ class Arm(Section):
             if getattr(self, key) and self.recipe is None:
                 yield key, "got true without a recipe; name the arm's recipe too"
         adds = self.recipe is not None or self.oversample or self.reserve
+        if self.loss_weight != 1 and not adds:
+            yield (
+                "loss_weight",
+                (
+                    f"got {self.loss_weight:g}, and the arm adds no images; give a recipe, "
+                    "oversample or reserve"
+                ),
+            )
         if self.ratio is not None and not adds:
             yield (
                 "ratio",
