@@ -211,7 +211,7 @@ def test_odd_images_are_counted_and_copies_across_splits_are_a_warning(study, pa
         text = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert (
             "2 images with the same pixels as another patient&#39;s image, saved as another file; "
-            f"{noted} of them with a copy in another split. 1 image with grey levels unlike"
+            f"{noted} of them with a copy in another split. 1 image whose grey levels differ"
         ) in text
         assert ("Copies across splits" in text) is (noted > 0)
 

@@ -123,7 +123,7 @@ def _processor() -> str:
 
 
 def choose_devices(device: str, count: int) -> list[torch.device]:
-    """`count` devices of a setting as in `choose_device`: so many GPUs, or the CPU so many times.
+    """`count` devices of a setting as in `choose_device`: GPUs, or the CPU `count` times.
 
     Raises:
         ValueError: there are fewer GPUs.

@@ -73,7 +73,7 @@ def written_whole(path: str | os.PathLike, noted: bool = True) -> Iterator[Path]
 
     Args:
         path: the file or folder to write.
-        noted: False for files whose digest nobody compares.
+        noted: False for files whose digest is never compared.
 
     Yields:
         The temporary path. It keeps the suffix, so that libraries that choose a format

@@ -104,7 +104,7 @@ def locked(path: str | os.PathLike, wait_s: float, busy: str) -> Iterator[Lock]:
 
 
 def _flocked(file: IO, path: Path) -> bool:
-    """Whether the lock is ours now. A file that was removed meanwhile keeps nobody out.
+    """Whether the lock is ours now. A file that was removed meanwhile excludes no other process.
 
     Raises:
         OSError: the file system has no locks.

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # Percentiles of an image's grey levels that stand for its histogram.
 _PERCENTS = (5, 25, 50, 75, 95)
-# An image is unlike the others if its percentiles differ from the typical ones by so many grey
+# An image is unlike the others if its percentiles differ from the typical ones by this many grey
 # levels on the average, and by so many times what they do in half of the images. In 1,596 X-rays
 # half of the images differ by 21 levels, one by more than 71; a black one would differ by 132.
 _UNLIKE_LEVELS = 48
@@ -155,7 +155,7 @@ def _bits(bits: np.ndarray) -> list[tuple[int, str, str]]:
     if not counts:
         return []
     shares = ", ".join(f"{count} files of {each}" for each, count in sorted(counts.items()))
-    log.info("16-bit files were taken to hold samples of so many bits: %s", shares)
+    log.info("bits of the samples that 16-bit files were taken to hold: %s", shares)
     most = max(counts, key=counts.__getitem__)
     rare = {each for each, count in counts.items() if count < _RARE_BITS * len(deep)}
     return [

@@ -3,7 +3,7 @@
 Dataset `images` (N, R, R) uint8 is stored in one uncompressed, unbroken stretch of the file, so
 that it can be mapped into memory as it is: training reads the images that it needs at the
 disk's speed, whatever their number, and nothing is unpacked. The datasets beside it are columns,
-N values or rows each. Nobody but this module opens such a file.
+N values or rows each. No other module opens such a file.
 
 Damage is noticed. Every image has a checksum, compared when the image is first read. All else
 (columns, checksums, attributes) is sealed by a digest, compared when the file is opened.
@@ -32,7 +32,7 @@ _CHECKSUM = "checksum"
 
 
 class ImageFile:
-    """A file of real images, open for reading; an image is read from the disk when it is asked for.
+    """A file of real images, open for reading; an image is read from the disk when it is needed.
 
     `len(file)` is the number of images N.
 

@@ -97,7 +97,7 @@ def decode_images(
     Raises:
         ValueError: a link leads out of the root and may not, or more images of this share are
             missing or unreadable than of all may be. They are then listed in a file beside
-            `rejected`, `…_all.csv`, which is nobody's output and therefore outlives the job.
+            `rejected`, `…_all.csv`: no rule declares it as an output, so it outlives the job.
     """
     everything = read_parquet(images, columns=["image"])["image"].tolist()
     start, stop = (len(everything) * number // shards for number in (shard, shard + 1))

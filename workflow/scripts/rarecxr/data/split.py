@@ -42,7 +42,7 @@ def split_patients(
 
     The patients of the training CSV are split into train, val, test and reserve, stratified by
     the target findings. Those of the expert CSV are `expert`. Afterwards the training patients
-    that `thin` leaves out become `unused`; nobody else moves.
+    that `thin` leaves out become `unused`; no other patient's split changes.
 
     Args:
         images: the index, `images.parquet`.

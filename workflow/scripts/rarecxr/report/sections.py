@@ -339,7 +339,7 @@ def image_notes(notes: pd.DataFrame, leakage: pd.DataFrame) -> tuple[str, bool]:
             f" saved as another file; {words.count(apart)} of them with a copy in another split"
         )
     if unlike:
-        found.append(f"{words.plural(unlike, 'image')} with grey levels unlike the others'")
+        found.append(f"{words.plural(unlike, 'image')} whose grey levels differ from the others'")
     if bits:
         found.append(f"{words.plural(bits, 'image')} with another number of bits than most")
     if not found:

@@ -52,7 +52,7 @@ def reserve_note(runs: pd.DataFrame) -> str:
     return (
         "The reserve holds fewer positives than the arms with reserve images were to add of "
         + ", ".join(parts)
-        + ": each was added once and none repeated, so the ceiling is that of so many images."
+        + ": each was added once and none repeated, so the ceiling is that of fewer images."
     )
 
 

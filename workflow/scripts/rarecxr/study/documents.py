@@ -16,7 +16,7 @@ from rarecxr.study.values import DEFAULT, Section, Varying
 _WIDTH = 100
 
 _HEAD = """\
-# The demo study, and the reference: every setting stands here with its meaning, range and default.
+# The demo study, and the reference: every setting with its meaning, range and default.
 # Another study's file names only what differs (config/chexpert.yaml, config/cxr-real.yaml):
 #     snakemake --cores all --configfile config/chexpert.yaml
 # YAML reads 1e-3 as text: write 1.0e-3 or 0.001.
@@ -148,7 +148,7 @@ def _comment(paragraphs: list[str], depth: int) -> Iterator[str]:
 
 
 def _listed_keys(schema: dict, kind: type[Section], depth: int) -> Iterator[str]:
-    """The keys of a section that the reference does not show, a comment each."""
+    """The keys of a section that the reference does not show, one comment for each."""
     begin = "  " * depth + "#   "
     names = [name for name in kind.model_fields if name != "kind"]
     wide = max(map(len, names))

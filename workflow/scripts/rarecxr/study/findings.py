@@ -39,7 +39,7 @@ def unslug(name: str, findings: Iterable[str]) -> str:
     """The finding whose name in paths is `name`.
 
     Raises:
-        ValueError: none of `findings` is written so.
+        ValueError: no finding is written in this way.
     """
     by_slug = {slug(finding): finding for finding in findings}
     if name not in by_slug:

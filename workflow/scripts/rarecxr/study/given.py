@@ -15,7 +15,7 @@ IMAGENET_FEATURES = "densenet121-a639ec97.pth"
 
 
 def repeated_keys(path: str | os.PathLike) -> Iterator[str]:
-    """Keys that a YAML file has twice, a sentence each: YAML keeps the last one in silence."""
+    """Keys that a YAML file has twice, one sentence for each: YAML silently keeps the last one."""
     text = Path(path).read_text(encoding="utf-8")
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for key, first, again in _repeated(node, ""):
@@ -41,7 +41,7 @@ def _repeated(node: yaml.Node | None, above: str) -> Iterator[tuple[str, int, in
 
 
 def misread_options(arguments: Sequence[str]) -> Iterator[str]:
-    """Options of Snakemake that are read otherwise than they look, a sentence each."""
+    """Options of Snakemake that are read otherwise than they look, one sentence for each."""
     given = [word for word in arguments if word.split("=")[0] in ("--configfile", "--configfiles")]
     if len(given) > 1:
         yield (
@@ -53,7 +53,7 @@ def misread_options(arguments: Sequence[str]) -> Iterator[str]:
 def missing_files(
     configuration: Configuration, folder: str | os.PathLike, published: str | os.PathLike
 ) -> Iterator[str]:
-    """Files of the user's that are not there, a sentence each with the key that names them.
+    """Files of the user's that are not there, one sentence for each with the key that names them.
 
     Args:
         configuration: the study's.

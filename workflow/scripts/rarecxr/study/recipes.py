@@ -2,7 +2,7 @@
 
 # What all other GANs start from, and the one GAN of all images with their labels.
 BASE, CONDITIONAL = "base", "conditional"
-# The folder among those of recipes that is none.
+# A folder beside those of recipes.
 FILTER_LEAK = "filter_leak"
 # The filter of an image that went through none.
 NO_FILTER = "none"

@@ -17,7 +17,7 @@ class Sizes(Section):
     """Images in all; takes the place of the ratio for every finding that it says something for."""
 
     def images(self, finding: str, positives: int) -> int | None:
-        """How many images go with so many real positives, rounded; None where nothing is said."""
+        """Number of images for a number of real positives, rounded; None where none is given."""
         fixed = None if self.number is None else self.number.get(finding)
         if fixed is not None:
             return fixed

@@ -74,7 +74,7 @@ class Section(BaseModel):
             parts: values by key, as params of a rule have them; together all that has no default.
 
         Raises:
-            pydantic.ValidationError: a key is unknown, or a value is none that the key takes.
+            pydantic.ValidationError: a key is unknown, or a value is not one that the key takes.
         """
         values: dict[str, Any] = {}
         for part in parts:

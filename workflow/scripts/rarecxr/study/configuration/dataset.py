@@ -126,7 +126,7 @@ class SplitSettings(Section):
     min_positive_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     """Patients positive for each target finding that every fraction holds at least.
 
-    Where so many exist.
+    All of them where there are fewer.
     """
     seed: Seed = 1
     """Seed of the split; draws of the fractions add their number to it."""

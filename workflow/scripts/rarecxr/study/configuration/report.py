@@ -20,7 +20,7 @@ class ReportSettings(Section):
     control: ArmName | None = "oversample"
     """The arm that repeats real positives instead of adding synthetic ones; null if there is none.
 
-    What a GAN adds beyond it is owed to the synthetic images rather than to class balance.
+    What a GAN adds beyond it is due to the synthetic images rather than to class balance.
     """
     headline_arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
         "balanced_gan",
@@ -28,9 +28,9 @@ class ReportSettings(Section):
         "filtered_gan",
         "gan",
     ]
-    """Arms of which the first one that the study runs stands for the GAN in the answer.
+    """Arms in order of preference: the answer is about the first one that the study runs.
 
-    And beside the published values.
+    It is also the arm beside the published values.
     """
     images_per_sheet: Annotated[int, Field(ge=2, le=16)] = 8
     """Images in a row of the sheets of real and synthetic images."""

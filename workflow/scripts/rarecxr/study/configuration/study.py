@@ -97,8 +97,8 @@ class Configuration(Section):
     jobs: JobSettings = JobSettings()
 
 
-# Each takes the sections that it looks at by their names; it is asked if all of them are right by
-# themselves.
+# Each takes the sections that it looks at by their names; it is called if each of them is valid by
+# itself.
 
 
 def _reserved_names(filters, recipes, arms, transforms) -> Iterator[tuple[str, str]]:
@@ -260,7 +260,7 @@ def disagreements(sections: dict) -> Iterator[tuple[str, str]]:
 
 
 def doubts(configuration: Configuration) -> Iterator[str]:
-    """What a study can do without being what was probably meant, a sentence each."""
+    """What a study can do without being what was probably meant, one sentence for each."""
     c = configuration
     running = {name: c.arms[name] for name in c.classifier.arms}
     synthetic = [name for name, arm in running.items() if arm.recipe is not None]
@@ -279,5 +279,5 @@ def doubts(configuration: Configuration) -> Iterator[str]:
     if synthetic and c.report.control is not None and c.report.control not in running:
         yield (
             f"classifier.arms leaves out the control {c.report.control}: the report cannot tell "
-            "what is owed to synthetic images and what to more positives"
+            "what is due to synthetic images and what to more positives"
         )
