@@ -267,7 +267,7 @@ def subset(work, size, seed):
 def run(plan, name, images, seed, loss, longer, base, ada, what):
     import torch
 
-    from rarecxr.gan.training import GanInputs, GanOutputs, train
+    from rarecxr.gan.training import GanInputs, GanOutputs, train_gan
     from rarecxr.study.configuration.gan import GanSettings
     from rarecxr.study.place import Place
 
@@ -290,7 +290,7 @@ def run(plan, name, images, seed, loss, longer, base, ada, what):
         **GAN,
     )
     names = ("generator.pt", "training.csv", "samples.png", "generator.json")
-    train(
+    train_gan(
         GanInputs(work / images, base, work / f"validation_{kind}.h5", work / "features.pt"),
         GanOutputs(*(folder / name for name in names)),
         folder / "state",

@@ -28,7 +28,7 @@ from rarecxr.data.validation_set import make_validation_set
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
-from rarecxr.gan.training import GanInputs, GanOutputs, train
+from rarecxr.gan.training import GanInputs, GanOutputs, train_gan
 from rarecxr.phantoms.dataset import make_phantoms
 from rarecxr.study.configuration.classifier import FeatureSettings
 from rarecxr.study.configuration.gan import GanSettings
@@ -222,7 +222,7 @@ def run(asked, work, name, base, threads, settings):
 
     evaluation = {"space": "classifier", "images": 50 if asked.tiny else 500, "min_reference": 20}
     names = ("generator.pt", "training.csv", "samples.png", "generator.json")
-    train(
+    train_gan(
         GanInputs(work / f"{name}.h5", base, work / f"validation_{name}.h5", work / "features.pt"),
         GanOutputs(*(folder / name for name in names)),
         folder / "state",

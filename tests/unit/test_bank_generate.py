@@ -11,7 +11,7 @@ from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import LATENT_BLOCK, bank_latents, bank_size, make_bank
 from rarecxr.core.files import sha256
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.study.configuration.bank import BankSettings
 
 FILTERS = ["none"] * 6 + ["gaussian"] * 6
@@ -22,7 +22,7 @@ def study(tmp_path_factory):
     """A folder with a training set of six real positives and a generator."""
     folder = tmp_path_factory.mktemp("study")
     images = write_training_set(folder / "training_set.h5", count=12, filters=FILTERS)
-    train(**arguments(images, folder, final_kimg=0.012))
+    train_gan(**arguments(images, folder, final_kimg=0.012))
     return folder
 
 

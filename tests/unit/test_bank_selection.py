@@ -22,7 +22,7 @@ from rarecxr.bank.selection import (
 )
 from rarecxr.classifier.prediction import predict
 from rarecxr.data.image_file import ImageFile, write_image_file
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 
 SELECT = {"space": "pixels", "copies": 1.0, "implausible": 0.0, "max_candidates": 4}
 
@@ -114,7 +114,7 @@ def study(tmp_path_factory):
     columns = {"patient": [f"patient{n % 10}" for n in range(20)], "filter": ["none"] * 20}
     path = folder / "training_set.h5"
     write_image_file(path, [images], 20, 32, columns, {"finding": "Lung Lesion"})
-    train(**arguments(path, folder, resolution=32, final_kimg=0.02))
+    train_gan(**arguments(path, folder, resolution=32, final_kimg=0.02))
     return folder
 
 

@@ -32,7 +32,7 @@ from rarecxr.gan.images import training_images
 from rarecxr.gan.losses import critic_terms, generator_loss, r1_penalty, wgan_penalty
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.gan import AdaSettings, GanSettings
@@ -251,11 +251,11 @@ def test_a_run_on_the_gpu_goes_on_where_it_was_stopped(training_set, tmp_path):
             raise Stopped
 
     settings = {"device": "cuda", "resume_interval_s": 0.0}
-    train(**arguments(training_set, tmp_path / "whole", **settings))
+    train_gan(**arguments(training_set, tmp_path / "whole", **settings))
     with pytest.raises(Stopped):
-        train(**arguments(training_set, tmp_path / "part", **settings, on_tick=stop))
+        train_gan(**arguments(training_set, tmp_path / "part", **settings, on_tick=stop))
     assert not (tmp_path / "part" / "generator.pt").exists()
-    train(**arguments(training_set, tmp_path / "part", **settings))
+    train_gan(**arguments(training_set, tmp_path / "part", **settings))
     states = [read_checkpoint(tmp_path / name / "generator.pt") for name in ("whole", "part")]
     for name, wanted in states[0]["generator"].items():
         assert wanted.device == CPU
@@ -275,7 +275,7 @@ def test_bf16_is_chosen_and_stays_near_float32(training_set, tmp_path):
 
 
 def test_a_bank_drawn_on_the_gpu_is_that_of_the_cpu(training_set, tmp_path):
-    train(**arguments(training_set, tmp_path, device="cuda"))
+    train_gan(**arguments(training_set, tmp_path, device="cuda"))
     images = []
     for device in ("cpu", "cuda"):
         files = (tmp_path / "generator.pt", training_set, tmp_path / f"{device}.h5")

@@ -9,7 +9,7 @@ from gan_files import arguments, write_training_set
 from scipy import ndimage
 
 from rarecxr.gan.augment import AdaptiveAugment
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.study.configuration.gan import AdaSettings
 
 CPU = torch.device("cpu")
@@ -165,12 +165,12 @@ def test_training_with_augmentation_logs_p_and_goes_on_to_the_byte(tmp_path, los
             raise KeyboardInterrupt
 
     settings = {"ada": ada, "loss": loss}
-    train(**arguments(images, tmp_path / "whole", **settings))
+    train_gan(**arguments(images, tmp_path / "whole", **settings))
     with pytest.raises(KeyboardInterrupt):
-        train(
+        train_gan(
             **arguments(images, tmp_path / "cut", **settings, resume_interval_s=0, on_tick=on_tick)
         )
-    train(**arguments(images, tmp_path / "cut", **settings))
+    train_gan(**arguments(images, tmp_path / "cut", **settings))
     assert len(set(rows)) > 1
     assert all(0 <= p <= 0.8 + 1e-6 for p in rows)
     whole, cut = ((tmp_path / name / "generator.pt").read_bytes() for name in ("whole", "cut"))

@@ -17,7 +17,7 @@ from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.layers import minibatch_stddev
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.gan.workers import (
     WorkerError,
     WorkerTask,
@@ -140,7 +140,7 @@ def keywords(images, folder, **changes):
 def whole(images, tmp_path_factory):
     """The bytes that an uninterrupted run on two devices gives."""
     folder = tmp_path_factory.mktemp("whole")
-    train(**keywords(images, folder))
+    train_gan(**keywords(images, folder))
     return (folder / "generator.pt").read_bytes()
 
 
@@ -174,7 +174,7 @@ def is_over(process_id, within_s=20.0):
 
 def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together.pt"
-    train(**arguments(images, alone, batch_size=8))
+    train_gan(**arguments(images, alone, batch_size=8))
     together.write_bytes(whole)
     wanted, found = read_checkpoint(alone / "generator.pt"), read_checkpoint(together)
     for name, weight in wanted["generator"].items():
@@ -184,7 +184,7 @@ def test_two_devices_give_nearly_the_generator_of_one(images, whole, tmp_path):
 
 def test_a_killed_run_leaves_no_worker_and_goes_on_to_the_byte(images, whole, tmp_path):
     run = keywords(images, tmp_path, resume_interval_s=0)
-    process = child(train, **run, on_tick=lambda trainer, row: time.sleep(0.3))
+    process = child(train_gan, **run, on_tick=lambda trainer, row: time.sleep(0.3))
     while not list((tmp_path / "state").glob("resume_*.pt")):
         assert process.is_alive()
         time.sleep(0.01)
@@ -201,7 +201,7 @@ def test_a_killed_run_leaves_no_worker_and_goes_on_to_the_byte(images, whole, tm
         for number in (signal.SIGTERM, signal.SIGURG, signal.SIGINT):
             os.kill(*workers, number)
 
-    train(**run, on_tick=signal_all)
+    train_gan(**run, on_tick=signal_all)
     assert (tmp_path / "generator.pt").read_bytes() == whole
     assert is_over(*workers)
 
@@ -213,9 +213,9 @@ def test_a_dead_worker_ends_the_run_with_an_error_and_a_good_state(images, whole
 
     run = keywords(images, tmp_path, resume_interval_s=0)
     with pytest.raises(WorkerError, match=r"device 1 has died \(SIGKILL\)"):
-        train(**run, on_tick=kill)
+        train_gan(**run, on_tick=kill)
     ticks = []
-    train(**run, on_tick=lambda trainer, row: ticks.append(row["kimg"]))
+    train_gan(**run, on_tick=lambda trainer, row: ticks.append(row["kimg"]))
     assert ticks[0] > 0.04
     assert (tmp_path / "generator.pt").read_bytes() == whole
 
@@ -228,7 +228,7 @@ def test_an_error_of_the_first_process_ends_the_worker(images, tmp_path):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        train(**keywords(images, tmp_path), on_tick=fail)
+        train_gan(**keywords(images, tmp_path), on_tick=fail)
     assert is_over(*workers, within_s=1)
 
 

@@ -11,7 +11,7 @@ from gan_files import arguments, write_training_set
 from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.evaluation import BestNetworks, Evaluator
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.quality import metrics
 from rarecxr.study.configuration.gan import EvaluationSettings
 
@@ -106,7 +106,7 @@ def train_and_read(folder, **changes):
     def remember(trainer, row):
         weights.append({k: v.clone() for k, v in trainer.generator_ema.state_dict().items()})
 
-    train(**arguments(images, folder, final_kimg=0.1, on_tick=remember, **changes))
+    train_gan(**arguments(images, folder, final_kimg=0.1, on_tick=remember, **changes))
     rows = pd.read_csv(folder / "training.csv")
     about = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
     return rows, about, weights, read_checkpoint(folder / "generator.pt")

@@ -10,7 +10,7 @@ from rarecxr.bank.bank_file import Bank
 from rarecxr.bank.generate import make_bank
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.labels import read_labels
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 
 FINDINGS = ["Edema", "Fracture"]
 
@@ -34,7 +34,7 @@ def study(tmp_path_factory):
     settings = {"recipe": "conditional", "start_resolution": 16, "learning_rate": 0.01}
     settings |= {"final_kimg": 0.8, "ema_half_life_kimg": 0.03, "label_weight": 3.0}
     settings |= {"evaluation": None}
-    train(**arguments(images, folder, **settings))
+    train_gan(**arguments(images, folder, **settings))
     return folder
 
 
@@ -86,11 +86,11 @@ def test_a_bank_holds_the_label_vectors_of_real_positives(study, tmp_path):
 def test_a_conditional_gan_needs_labels(tmp_path):
     images = write_training_set(tmp_path / "set.h5")
     with pytest.raises(ValueError, match="conditional needs labels, and the file has none"):
-        train(**arguments(images, tmp_path, recipe="conditional"))
+        train_gan(**arguments(images, tmp_path, recipe="conditional"))
 
 
 def test_labels_of_other_recipes_are_left_out(study, tmp_path):
-    train(**arguments(study / "training_set.h5", tmp_path, final_kimg=0.008))
+    train_gan(**arguments(study / "training_set.h5", tmp_path, final_kimg=0.008))
     content = read_checkpoint(tmp_path / "generator.pt")
     assert content["settings"]["label_names"] == []
 

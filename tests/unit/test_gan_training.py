@@ -17,7 +17,7 @@ from PIL import Image
 from rarecxr.core.json_file import write_json
 from rarecxr.core.resume import SLOTS
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.gan.training_log import NotFiniteError
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.values import NO_EFFECT
@@ -32,7 +32,7 @@ def images(tmp_path_factory):
 def whole(images, tmp_path_factory):
     """An uninterrupted run's folder."""
     folder = tmp_path_factory.mktemp("whole")
-    train(**arguments(images, folder))
+    train_gan(**arguments(images, folder))
     return folder
 
 
@@ -69,13 +69,13 @@ def test_a_run_leaves_its_four_files_and_its_last_state(whole):
 
 
 def test_the_same_run_gives_the_same_bytes(images, whole, tmp_path):
-    train(**arguments(images, tmp_path))
+    train_gan(**arguments(images, tmp_path))
     for name in ("generator.pt", "samples.png", "generator.json"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def test_another_seed_gives_another_generator(images, whole, tmp_path):
-    train(**arguments(images, tmp_path, seed=2))
+    train_gan(**arguments(images, tmp_path, seed=2))
     assert generator_bytes(tmp_path) != generator_bytes(whole)
 
 
@@ -110,7 +110,7 @@ def test_the_generator_file_holds_the_average_of_the_weights(images, tmp_path):
     def keep(trainer, row):
         kept["last"] = [weight.detach().clone() for weight in trainer.generator.parameters()]
 
-    train(**arguments(images, tmp_path, ema_decay=0.0, evaluation=None, on_tick=keep))
+    train_gan(**arguments(images, tmp_path, ema_decay=0.0, evaluation=None, on_tick=keep))
     generator, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))
     for found, wanted in zip(generator.parameters(), kept["last"], strict=True):
         assert torch.equal(found, wanted)
@@ -133,7 +133,7 @@ def test_a_gan_learns_the_grey_level_of_its_images(tmp_path):
     with amended(path) as file:
         file["images"][:] = pictures
     settings = {"stabilise_kimg": 0.4, "ema_half_life_kimg": 0.1, "learning_rate": 0.003}
-    train(**arguments(path, tmp_path, final_kimg=0.8, **settings))
+    train_gan(**arguments(path, tmp_path, final_kimg=0.8, **settings))
     generator, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))
     with torch.no_grad():
         fakes = generator(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
@@ -150,9 +150,9 @@ def test_a_gan_learns_the_grey_level_of_its_images(tmp_path):
     ],
 )
 def test_each_way_of_training_runs_and_goes_on_to_the_byte(images, tmp_path, changes):
-    train(**arguments(images, tmp_path / "whole", **changes))
+    train_gan(**arguments(images, tmp_path / "whole", **changes))
     with pytest.raises(Stopped):
-        train(
+        train_gan(
             **arguments(
                 images,
                 tmp_path / "cut",
@@ -161,7 +161,7 @@ def test_each_way_of_training_runs_and_goes_on_to_the_byte(images, tmp_path, cha
                 **changes,
             )
         )
-    train(**arguments(images, tmp_path / "cut", **changes))
+    train_gan(**arguments(images, tmp_path / "cut", **changes))
     assert generator_bytes(tmp_path / "cut") == generator_bytes(tmp_path / "whole")
 
 
@@ -176,7 +176,7 @@ def test_fine_tuning_starts_from_the_bases_images(images, whole, tmp_path):
 
     # One step of almost no length: what comes out is what went in.
     settings = {"base": whole / "generator.pt", "finetune_kimg": 0.004, "learning_rate": 1e-12}
-    train(**arguments(images, tmp_path, on_tick=keep, **settings))
+    train_gan(**arguments(images, tmp_path, on_tick=keep, **settings))
     before, _ = networks_from(read_checkpoint(whole / "generator.pt"))
     after, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))
     latents = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
@@ -186,7 +186,7 @@ def test_fine_tuning_starts_from_the_bases_images(images, whole, tmp_path):
 
 
 def test_frozen_critic_layers_stay_those_of_the_base(images, whole, tmp_path):
-    train(**arguments(images, tmp_path, base=whole / "generator.pt", freeze_d=1))
+    train_gan(**arguments(images, tmp_path, base=whole / "generator.pt", freeze_d=1))
     before = read_checkpoint(whole / "generator.pt")["critic"]
     after = read_checkpoint(tmp_path / "generator.pt")["critic"]
     same = {name for name in before if torch.equal(before[name], after[name])}
@@ -196,18 +196,18 @@ def test_frozen_critic_layers_stay_those_of_the_base(images, whole, tmp_path):
 
 def test_more_frozen_layers_than_there_are_is_an_error(images, whole, tmp_path):
     with pytest.raises(ValueError, match="freeze_d: got 3; takes at most 2, the blocks"):
-        train(**arguments(images, tmp_path, base=whole / "generator.pt", freeze_d=3))
+        train_gan(**arguments(images, tmp_path, base=whole / "generator.pt", freeze_d=3))
 
 
 def test_a_base_of_another_form_is_refused(images, whole, tmp_path):
     with pytest.raises(ValueError, match="has fmap_max 8, the settings ask for 4"):
-        train(**arguments(images, tmp_path, base=whole / "generator.pt", fmap_max=4))
+        train_gan(**arguments(images, tmp_path, base=whole / "generator.pt", fmap_max=4))
 
 
 def test_a_base_that_is_no_generator_file_is_refused(images, tmp_path):
     write_json(tmp_path / "generator.pt", {"no": "weights"})
     with pytest.raises(ValueError, match="not a generator file"):
-        train(**arguments(images, tmp_path / "run", base=tmp_path / "generator.pt"))
+        train_gan(**arguments(images, tmp_path / "run", base=tmp_path / "generator.pt"))
 
 
 # Small and odd training sets
@@ -215,7 +215,7 @@ def test_a_base_that_is_no_generator_file_is_refused(images, tmp_path):
 
 def test_fewer_images_than_a_minibatch_are_shown_more_than_once_with_a_warning(tmp_path, caplog):
     few = write_training_set(tmp_path / "set.h5", count=3)
-    train(**arguments(few, tmp_path))
+    train_gan(**arguments(few, tmp_path))
     assert "3 images, fewer than a minibatch of 4" in caplog.text
     assert (tmp_path / "generator.pt").exists()
 
@@ -223,7 +223,7 @@ def test_fewer_images_than_a_minibatch_are_shown_more_than_once_with_a_warning(t
 def test_one_image_is_an_error(tmp_path):
     one = write_training_set(tmp_path / "set.h5", count=1)
     with pytest.raises(ValueError, match="holds 1 image"):
-        train(**arguments(one, tmp_path))
+        train_gan(**arguments(one, tmp_path))
 
 
 # Interruptions
@@ -232,8 +232,8 @@ def test_one_image_is_an_error(tmp_path):
 def test_a_run_stopped_between_saves_goes_on_to_the_byte(images, whole, tmp_path, caplog):
     caplog.set_level("INFO")
     with pytest.raises(Stopped):
-        train(**arguments(images, tmp_path, resume_interval_s=0, on_tick=stop_at(0.04, stop)))
-    train(**arguments(images, tmp_path))
+        train_gan(**arguments(images, tmp_path, resume_interval_s=0, on_tick=stop_at(0.04, stop)))
+    train_gan(**arguments(images, tmp_path))
     assert "going on at 0.044 kimg" in caplog.text
     for name in ("generator.pt", "samples.png", "generator.json"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
@@ -246,17 +246,17 @@ def test_a_run_stopped_between_saves_goes_on_to_the_byte(images, whole, tmp_path
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(images, whole, tmp_path):
     """It saves after every step, so many of the kills hit the writing."""
     keywords = arguments(images, tmp_path, resume_interval_s=0)
-    run_under_kills(tmp_path / "state", lambda: child(train, **keywords))
+    run_under_kills(tmp_path / "state", lambda: child(train_gan, **keywords))
     assert generator_bytes(tmp_path) == generator_bytes(whole)
 
 
 def test_a_second_process_may_not_train_in_the_same_folder(images, tmp_path):
     keywords = arguments(images, tmp_path, final_kimg=50)
-    process = child(train, **keywords)
+    process = child(train_gan, **keywords)
     try:
         wait_until_locked(tmp_path / "state", process)
         with pytest.raises(TimeoutError, match="another process trains here"):
-            train(**keywords, lock_wait_s=0.1)
+            train_gan(**keywords, lock_wait_s=0.1)
     finally:
         process.kill()
         process.join()
@@ -272,7 +272,7 @@ def test_a_warning_signal_saves_and_goes_on(images, whole, tmp_path, number):
         if row["kimg"] == 0.024:
             os.kill(os.getpid(), number)
 
-    train(**arguments(images, tmp_path, on_tick=on_tick))
+    train_gan(**arguments(images, tmp_path, on_tick=on_tick))
     assert seen == [0, 0, 1, 1, 1, 1, 1]
     assert generator_bytes(tmp_path) == generator_bytes(whole)
 
@@ -280,20 +280,20 @@ def test_a_warning_signal_saves_and_goes_on(images, whole, tmp_path, number):
 def test_an_interrupt_saves_and_ends(images, whole, tmp_path):
     interrupt = stop_at(0.04, lambda trainer: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(**arguments(images, tmp_path, on_tick=interrupt))
+        train_gan(**arguments(images, tmp_path, on_tick=interrupt))
     assert not (tmp_path / "generator.pt").exists()
     ticks = []
-    train(**arguments(images, tmp_path, on_tick=lambda trainer, row: ticks.append(row["kimg"])))
+    train_gan(**arguments(images, tmp_path, on_tick=lambda trainer, row: ticks.append(row["kimg"])))
     assert ticks[0] > 0.04
     assert generator_bytes(tmp_path) == generator_bytes(whole)
 
 
 def test_a_finished_run_writes_its_outputs_again_without_training(images, tmp_path):
-    train(**arguments(images, tmp_path))
+    train_gan(**arguments(images, tmp_path))
     before = generator_bytes(tmp_path)
     for name in OUTPUTS:
         (tmp_path / name).unlink()
-    train(**arguments(images, tmp_path, on_tick=stop_at(0, stop)))
+    train_gan(**arguments(images, tmp_path, on_tick=stop_at(0, stop)))
     assert generator_bytes(tmp_path) == before
     assert all((tmp_path / name).exists() for name in OUTPUTS)
 
@@ -304,18 +304,18 @@ def test_a_finished_run_writes_its_outputs_again_without_training(images, tmp_pa
 def test_a_state_of_other_settings_or_code_is_refused_with_a_warning(
     images, tmp_path, change, caplog
 ):
-    train(**arguments(images, tmp_path))
+    train_gan(**arguments(images, tmp_path))
     ticks = []
     keep = lambda trainer, row: ticks.append(row["kimg"])  # noqa: E731
-    train(**arguments(images, tmp_path, on_tick=keep, **change))
+    train_gan(**arguments(images, tmp_path, on_tick=keep, **change))
     assert "other settings, code or data" in caplog.text
     assert ticks[0] == 0.012
 
 
 def test_a_state_of_other_data_is_refused_with_a_warning(tmp_path, caplog):
-    train(**arguments(write_training_set(tmp_path / "set.h5"), tmp_path))
+    train_gan(**arguments(write_training_set(tmp_path / "set.h5"), tmp_path))
     changed = write_training_set(tmp_path / "set.h5", count=11)
-    train(**arguments(changed, tmp_path))
+    train_gan(**arguments(changed, tmp_path))
     assert "other settings, code or data" in caplog.text
 
 
@@ -334,20 +334,20 @@ class WithOneMoreConvenience(GanSettings):
 def test_a_new_setting_refuses_a_state_unless_it_has_no_effect(images, tmp_path, caplog):
     """Whatever the section holds is in the identity: nothing lists its settings once more."""
     done = {"on_tick": stop_at(0, stop)}
-    train(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=0))
-    train(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=1, **done))
+    train_gan(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=0))
+    train_gan(**arguments(images, tmp_path, of=WithOneMoreConvenience, more=1, **done))
     assert not caplog.records
-    train(**arguments(images, tmp_path, of=WithOneMore, more=0))
+    train_gan(**arguments(images, tmp_path, of=WithOneMore, more=0))
     assert "other settings, code or data" in caplog.text
     caplog.clear()
     with pytest.raises(Stopped):
-        train(**arguments(images, tmp_path, of=WithOneMore, more=1, **done))
+        train_gan(**arguments(images, tmp_path, of=WithOneMore, more=1, **done))
     assert "other settings, code or data" in caplog.text
 
 
 def test_settings_without_effect_do_not_refuse_a_state(images, tmp_path, caplog):
-    train(**arguments(images, tmp_path))
-    train(
+    train_gan(**arguments(images, tmp_path))
+    train_gan(
         **arguments(
             images, tmp_path, resume_interval_s=7, study="renamed", on_tick=stop_at(0, stop)
         )
@@ -363,10 +363,12 @@ def test_a_weight_that_is_not_finite_stops_the_run_and_keeps_the_good_state(imag
     with pytest.raises(
         NotFiniteError, match=r"critic.*kimg.*Try a smaller gan.learning_rate"
     ) as error:
-        train(**arguments(images, tmp_path, resume_interval_s=0, on_tick=stop_at(0.024, poison)))
+        train_gan(
+            **arguments(images, tmp_path, resume_interval_s=0, on_tick=stop_at(0.024, poison))
+        )
     assert "0.02" in str(error.value)
     assert not (tmp_path / "generator.pt").exists()
-    train(**arguments(images, tmp_path))
+    train_gan(**arguments(images, tmp_path))
     generator, _ = networks_from(read_checkpoint(tmp_path / "generator.pt"))
     assert all(torch.isfinite(weight).all() for weight in generator.parameters())
 
@@ -379,4 +381,4 @@ def test_a_loss_that_is_not_finite_is_named_with_its_kimg(images, tmp_path):
 
     words = r"(loss|score|penalty) was not finite at 0\.0\d+ kimg"
     with pytest.raises(NotFiniteError, match=words):
-        train(**arguments(images, tmp_path, on_tick=stop_at(0.012, blow_up)))
+        train_gan(**arguments(images, tmp_path, on_tick=stop_at(0.012, blow_up)))

@@ -8,7 +8,7 @@ import torch
 from gan_files import arguments, write_training_set
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rarecxr.gan.training import train
+from rarecxr.gan.training import train_gan
 from rarecxr.gan.training_log import COLUMNS, NotFiniteError, RunningMeans, write_rows
 
 
@@ -63,7 +63,7 @@ def test_rows_are_written_with_all_columns_and_gaps_where_there_is_nothing(tmp_p
 
 def test_scalars_are_the_rows_of_training_csv(tmp_path):
     images = write_training_set(tmp_path / "set.h5")
-    train(**arguments(images, tmp_path, tensorboard=True))
+    train_gan(**arguments(images, tmp_path, tensorboard=True))
     events = EventAccumulator(str(tmp_path / "state" / "tensorboard"))
     events.Reload()
     rows = pd.read_csv(tmp_path / "training.csv")

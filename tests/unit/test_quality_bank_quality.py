@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.data.image_file import write_image_file
-from rarecxr.quality.bank_quality import QualityInputs, measure
+from rarecxr.quality.bank_quality import QualityInputs, measure_bank
 from rarecxr.study.configuration.bank import QualitySettings
 
 SIDE = 32
@@ -41,7 +41,7 @@ def measured(tmp_path):
         bank = tmp_path / "bank.h5"
         write_bank(bank, len(images), SIDE, [images], attributes)
         validation_set = write_set(tmp_path / "validation.h5", draw(validation, 2))
-        measure(
+        measure_bank(
             QualityInputs(bank, positives, positives, validation_set),
             tmp_path / "quality.json",
             QualitySettings(

@@ -13,7 +13,7 @@ from rarecxr.bank.selection import CopyFilter
 from rarecxr.data.filters import apply
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.gan.evaluation import Evaluator
-from rarecxr.quality.bank_quality import QualityInputs, measure
+from rarecxr.quality.bank_quality import QualityInputs, measure_bank
 from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.quality.near_copies import NearCopies, training_features
 from rarecxr.study.configuration.bank import QualitySettings
@@ -80,7 +80,7 @@ def shares(tmp_path, recipe, images):
     )
     columns = {"patient": [f"other{number // 2}" for number in range(60)]}
     write_image_file(tmp_path / "validation.h5", [draw(60, 5)], 60, SIDE, columns)
-    measure(
+    measure_bank(
         QualityInputs(tmp_path / "bank.h5", path, path, tmp_path / "validation.h5"),
         tmp_path / "quality.json",
         QualitySettings(spaces=["pixels"], max_images=1000, min_reference=50, device="cpu"),

@@ -86,7 +86,7 @@ def called(script):
 
 
 # Whose functions have another name so far.
-RENAMED = {"describe_bank", "measure_bank", "train_classifier", "train_gan"}
+RENAMED = {"train_classifier"}
 
 
 @pytest.mark.parametrize("name", sorted({rule[0] for rule in RULES} - RENAMED))

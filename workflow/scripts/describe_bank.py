@@ -4,10 +4,13 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.bank.datasheet import DatasheetInputs, DataSource, write_datasheet
-from rarecxr.bank.sample_sheet import write_sheet
+from rarecxr.bank.datasheet import DatasheetInputs, DataSource, describe_bank
 
-files, params = DatasheetInputs(**dict(snakemake.input.items())), snakemake.params
-write_sheet(files.positives, files.training_set, files.bank, snakemake.output.sheet)
-source = DataSource(params.source, params.terms, params.phantom)
-write_datasheet(files, snakemake.output.datasheet, params.filters, source)
+params = snakemake.params
+describe_bank(
+    files=DatasheetInputs(**dict(snakemake.input.items())),
+    datasheet=snakemake.output.datasheet,
+    sheet=snakemake.output.sheet,
+    filters=params.filters,
+    source=DataSource(params.source, params.terms, params.phantom),
+)

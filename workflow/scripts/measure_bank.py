@@ -4,11 +4,11 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.quality.bank_quality import QualityInputs, measure
+from rarecxr.quality.bank_quality import QualityInputs, measure_bank
 from rarecxr.study.configuration.bank import QualitySettings
 
 params = snakemake.params
-measure(
+measure_bank(
     QualityInputs(
         bank=snakemake.input.bank,
         training_set=snakemake.input.training_set,

@@ -4,12 +4,12 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.gan.training import GanInputs, GanOutputs, train
+from rarecxr.gan.training import GanInputs, GanOutputs, train_gan
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.place import Place
 
 params = snakemake.params
-train(
+train_gan(
     GanInputs(
         images=snakemake.input.images,
         base=snakemake.input.base or None,

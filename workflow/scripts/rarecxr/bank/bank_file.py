@@ -16,6 +16,7 @@ import numpy as np
 from rarecxr.core.files import written_whole
 from rarecxr.core.hdf5 import create_hdf5, open_hdf5, read_attributes
 from rarecxr.core.provenance import write_attributes
+from rarecxr.data.image_file import as_announced
 
 FORMAT = 1
 NOTICE = (
@@ -71,7 +72,7 @@ def write_bank(
             compression="gzip",
             compression_opts=_LEVEL,
         )
-        checked = _as_announced(batches, path, number, resolution)
+        checked = _exactly(as_announced(batches, path, number, resolution), path, number)
         _write_compressed(images, checked, threads)
         if labels is not None:
             file["labels"] = labels
@@ -81,20 +82,13 @@ def write_bank(
         write_attributes(file, attributes, format=FORMAT, notice=NOTICE)
 
 
-def _as_announced(
-    batches: Iterable[np.ndarray], path: str | os.PathLike, number: int, resolution: int
+def _exactly(
+    batches: Iterable[np.ndarray], path: str | os.PathLike, number: int
 ) -> Iterator[np.ndarray]:
-    """The batches, each looked at before it is passed on, and their number at the end."""
+    """The batches, and their number checked at the end."""
     done = 0
     for batch in batches:
-        if batch.dtype != np.uint8 or batch.shape[1:] != (resolution, resolution):
-            raise ValueError(
-                f"{path}: a batch is {batch.dtype} of shape {batch.shape}; "
-                f"uint8 of (n, {resolution}, {resolution}) is wanted"
-            )
         done += len(batch)
-        if done > number:
-            raise ValueError(f"{path}: more than the {number} images that were announced")
         yield batch
     if done != number:
         raise ValueError(f"{path}: {done} images instead of the {number} announced")

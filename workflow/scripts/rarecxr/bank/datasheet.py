@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.bank.sample_sheet import write_sheet
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.json_file import read_json
 from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINING_DIGEST
@@ -75,6 +76,26 @@ class DataSource:
         unstated = _PHANTOM_TERMS if self.phantom else _NOT_STATED
         name = _as_text(self.name) if self.name else unnamed
         return name, _as_text(self.terms) if self.terms else unstated
+
+
+def describe_bank(
+    files: DatasheetInputs,
+    datasheet: str | os.PathLike,
+    sheet: str | os.PathLike,
+    filters: Mapping[str, Mapping[str, Any]],
+    source: DataSource,
+) -> None:
+    """Write a bank's datasheet, and a sheet of its images beside real ones.
+
+    Args:
+        files: what it is described from.
+        datasheet: as `output` of `write_datasheet`.
+        sheet: as `output` of `rarecxr.bank.sample_sheet.write_sheet`.
+        filters: the filters of the bank's recipe, by name.
+        source: where the training images come from.
+    """
+    write_sheet(files.positives, files.training_set, files.bank, sheet)
+    write_datasheet(files, datasheet, filters, source)
 
 
 def write_datasheet(

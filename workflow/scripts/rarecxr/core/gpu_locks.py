@@ -1,8 +1,8 @@
 """GPUs of this machine for one job: its own ones, which no other job of ours has.
 
 A scheduler such as SLURM shows a job the GPUs that it was given. Where there is no scheduler
-(Snakemake on one machine counts the GPUs of all jobs together, but assigns none), a job takes as many as it asks
-for by a lock for each GPU, and sees no others.
+(Snakemake on one machine counts the GPUs of all jobs together, but assigns none), a job takes as
+many as it asks for by a lock for each GPU, and sees no others.
 """
 
 import contextlib

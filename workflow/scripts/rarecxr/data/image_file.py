@@ -171,7 +171,7 @@ def write_image_file(
         ValueError: more images come than announced, other ones, or a column has another length.
     """
     with written_whole(path) as temporary:
-        checked = _as_announced(batches, path, count, resolution)
+        checked = as_announced(batches, path, count, resolution)
         checksums = _write(temporary, checked, count, resolution, columns, attributes)
         if len(checksums) < count:
             # HDF5 cannot take room back from a dataset that is stored in one stretch.
@@ -193,10 +193,20 @@ def blocks(count: int, image_bytes: int) -> Iterator[slice]:
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
-def _as_announced(
+def as_announced(
     batches: Iterable[np.ndarray], path: str | os.PathLike, count: int, resolution: int
 ) -> Iterator[np.ndarray]:
-    """The batches, each looked at before it is passed on."""
+    """The batches, each checked before it is passed on.
+
+    Args:
+        batches: images as (n, resolution, resolution) uint8.
+        path: the file that they are for, for messages.
+        count: number of images at most.
+        resolution: side of the images in pixels.
+
+    Raises:
+        ValueError: a batch is of another type or shape, or there are more images.
+    """
     done = 0
     for batch in batches:
         if batch.dtype != np.uint8 or batch.shape[1:] != (resolution, resolution):

@@ -76,7 +76,7 @@ class GanOutputs:
     metadata: str | os.PathLike
 
 
-def train(
+def train_gan(
     inputs: GanInputs,
     outputs: GanOutputs,
     state: str | os.PathLike,

@@ -50,7 +50,7 @@ class QualityInputs:
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
-def measure(
+def measure_bank(
     inputs: QualityInputs,
     quality: str | os.PathLike,
     settings: QualitySettings,
