@@ -7,7 +7,9 @@ from classifier_files import FINDINGS, TARGETS, make_banks, make_study, run
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting
+from rarecxr.classifier.examples import NEGATIVE, POSITIVE
 from rarecxr.classifier.prediction import read_model
+from rarecxr.core.provenance import digest_of_images
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +153,50 @@ def test_repeated_and_synthetic_positives_are_added_together(study, banks, tmp_p
     # 36 training patients with two images each; 27 repeated and 40 synthetic ones.
     assert attributes["shown"]["images"] == 144
     assert 0.9 < attributes["shown"]["real_passes"] <= 2
+
+
+# Synthetic images alone
+
+
+def test_an_arm_without_real_images_is_shown_none(study, banks, tmp_path, monkeypatch):
+    shown, epoch = [], fitting.Fit._epoch
+
+    def watched(self, bar):
+        shown.append(self.phases[0].examples)
+        epoch(self, bar)
+
+    monkeypatch.setattr(fitting.Fit, "_epoch", watched)
+    arm = {"real": False, "recipe": "plain", "negatives": True}
+    outputs = run(study, tmp_path, arm=arm, epochs=1, epoch_images="all", **banks)
+    # 72 real training images come first in the list of images; 40 positives and 40 negatives.
+    assert len(shown[0]) == 80
+    assert shown[0].image.min() == 72
+    assert set(shown[0].kind) == {POSITIVE, NEGATIVE}
+    attributes = pd.read_parquet(outputs["predictions"]).attrs
+    assert attributes["trained_on"] == digest_of_images(())
+    assert attributes["shown"] == {"images": 80, "real_passes": 0}
+    for finding in TARGETS:
+        added = attributes["added"][finding]
+        assert added["real labelled 1"] == added["real labelled 0"] == 0
+        assert added["synthetic positive labelled 1"] == 20
+        assert added["synthetic negative labelled 0"] == 20
+
+
+def test_real_images_can_be_judged_by_synthetic_ones_alone(tmp_path):
+    study = make_study(tmp_path / "study", patients=150)
+    banks = make_banks(tmp_path / "banks", number=150)
+    arm = {"real": False, "recipe": "plain", "negatives": True}
+    outputs = run(
+        study,
+        tmp_path / "run",
+        arm=arm,
+        epochs=6,
+        epoch_images="all",
+        architecture="small_resnet10",
+        **banks,
+    )
+    predictions = pd.read_parquet(outputs["predictions"])
+    truth = pd.read_parquet(study["labels"]).set_index("image")
+    test = predictions[predictions["split"] == "test"]
+    for finding in TARGETS:
+        assert roc_auc_score(truth.loc[test["image"], finding], test[finding]) > 0.8

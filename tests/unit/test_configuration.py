@@ -487,6 +487,26 @@ CONTRADICTIONS = {
         {"arms": {"standard": {"loss_weight": 0.5}}},
         "arms.standard.loss_weight: got 0.5, and the arm adds no images; give a recipe, oversample",
     ),
+    "no real images and no synthetic negatives": (
+        {"arms": {"gan": {"real": False}}},
+        "arms.gan.real: got false without a recipe and negatives; synthetic images alone take both",
+    ),
+    "repeated real images without real ones": (
+        {"arms": {"balanced_gan": {"real": False, "oversample": True}}},
+        "arms.balanced_gan.oversample: got true beside real: false, and it needs real images",
+    ),
+    "the reserve's images without real ones": (
+        {"arms": {"balanced_gan": {"real": False, "reserve": True}}},
+        "arms.balanced_gan.reserve: got true beside real: false",
+    ),
+    "a phase on real images without real ones": (
+        {"arms": {"pretrained_gan": {"real": False}}},
+        "arms.pretrained_gan.pretrain: got true beside real: false",
+    ),
+    "a weight beside none": (
+        {"arms": {"balanced_gan": {"real": False, "loss_weight": 2}}},
+        "arms.balanced_gan.loss_weight: got 2 beside real: false, where all images count the same",
+    ),
     "negatives without a recipe": (
         {"arms": {"standard": {"negatives": True}}},
         "arms.standard.negatives: got true without a recipe; name the arm's recipe too",
@@ -538,6 +558,10 @@ CONTRADICTIONS = {
     "a control with synthetic images": (
         {"arms": {"oversample": {"recipe": "plain"}}},
         "report.control: got 'oversample'; takes an arm with oversample and without a recipe",
+    ),
+    "an answer about synthetic images alone": (
+        {"arms": {"gan": {"real": False, "negatives": True}}, "report": {"headline_arms": ["gan"]}},
+        "report.headline_arms[0]: got 'gan', which adds synthetic images to no real ones; takes",
     ),
     "a recipe that there is not": (
         {"arms": {"gan": {"recipe": "sharpened"}}},

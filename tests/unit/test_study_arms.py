@@ -45,6 +45,13 @@ def test_an_arm_that_is_not_larger_changes_nothing():
         assert largest({**ARMS, "another": smaller}) == before
 
 
+def test_how_long_others_are_trained_does_not_depend_on_an_arm_without_real_images():
+    many = {"real": False, "recipe": "plain", "negatives": True, "ratio": 9.0}
+    assert largest({**ARMS, "synthetic": many}) == largest(ARMS)
+    assert len(largest({**ARMS, "mixed": {**many, "real": True}})) == 1
+    assert largest({**ARMS, "mixed": {**many, "real": True}}) != largest(ARMS)
+
+
 def test_a_smaller_dose_changes_nothing():
     definitions, doses = at_doses({name: Arm.of(arm) for name, arm in ARMS.items()}, [0.5, 2.0])
     assert set(doses) == {"oversample", "gan", "balanced_gan", "more_real"}

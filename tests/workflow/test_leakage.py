@@ -14,7 +14,7 @@ from rarecxr.core.files import digest_file
 from rarecxr.data.study_files import StudyFiles
 from rarecxr.leakage import check_leakage
 
-REAL = {"recipe": None, "negatives": False, "reserve": False}
+REAL = {"real": True, "recipe": None, "negatives": False, "reserve": False}
 ARMS = {
     "none": REAL,
     "oversample": REAL,

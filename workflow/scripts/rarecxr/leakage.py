@@ -57,9 +57,9 @@ def check_leakage(
         banks: for each bank the same four and its path, `bank`.
         features: for each network that chose among checkpoints or images its fraction, draw and
             path, `model`.
-        runs: for each classifier run its arm, fraction, draw, seed, the recipe of its banks (None
-            without), whether it uses negatives, whether it uses reserve patients' images, and the
-            path of its predictions.
+        runs: for each classifier run its arm, fraction, draw, seed, whether it is trained on the
+            fraction's real images, the recipe of its banks (None without), whether it uses
+            negatives, whether it uses reserve patients' images, and the path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
             that were noted, which are no proof of a leak.
 
@@ -290,7 +290,8 @@ class _Study:
         for run in self._runs:
             look = _Look(run["predictions"])
             about = read_parquet(run["predictions"], columns=["image"]).attrs
-            look.same(about.get(TRAINED_ON), self._expected(_cell(run)), "what it was trained on")
+            real = self._expected(_cell(run)) if run["real"] else digest_of_images(())
+            look.same(about.get(TRAINED_ON), real, "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             wanted |= {

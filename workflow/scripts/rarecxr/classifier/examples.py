@@ -130,6 +130,7 @@ def assemble(
     dose: Mapping[str, int] | None,
     seed: int,
     reserve: Mapping[str, int] | None = None,
+    real: bool = True,
 ) -> Examples:
     """The examples of one arm.
 
@@ -153,6 +154,7 @@ def assemble(
             ones are taken, so a smaller dose lies inside a larger one.
         seed: seed of what is drawn.
         reserve: how many real positives of reserve patients are added, by target finding.
+        real: whether the fraction's real images are among the examples.
 
     Raises:
         ValueError: a bank is missing, or holds fewer images than are to be used.
@@ -165,7 +167,8 @@ def assemble(
 
     count, width = labels.shape
     findings = list(findings)
-    image, added, kind = [np.arange(count)], [labels], [np.full(count, REAL)]
+    shown = count if real else 0
+    image, added, kind = [np.arange(shown)], [labels[:shown]], [np.full(shown, REAL)]
     blocks: list[Block] = []
     begin = count
 

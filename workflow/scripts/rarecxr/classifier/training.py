@@ -34,7 +34,7 @@ from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.weights import find_weights
 from rarecxr.core.devices import choose_device, choose_precision
 from rarecxr.core.files import written_whole
-from rarecxr.core.provenance import digest, digest_of_images, provenance
+from rarecxr.core.provenance import TRAINED_ON, digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.core.tensors import to_bytes
 from rarecxr.data.image_file import ImageFile
@@ -63,9 +63,10 @@ def train(
     """Train one classifier on what an arm adds to a fraction's real images, and let it predict.
 
     Network and predictions say with the settings where they come from: `provenance`; `trained_on`,
-    number and digest of the fraction's real images; `reserve`, the images of reserve patients
-    that were added, by finding; `added`, how many images of each kind were, by finding; and
-    `shown`, how many images were shown in all and how often each real one of the fraction was.
+    number and digest of the fraction's real images, or of none for an arm without; `reserve`, the
+    images of reserve patients that were added, by finding; `added`, how many images of each kind
+    were, by finding; and `shown`, how many images were shown in all and how often each real one of
+    the fraction was.
 
     Args:
         inputs: the files that the run is made from.
@@ -141,7 +142,7 @@ def train(
 
         about = {
             "provenance": origin,
-            "trained_on": digest_of_images(cohort.train["image"]),
+            TRAINED_ON: digest_of_images(cohort.train["image"] if arm.real else ()),
             **material.about(run),
             "shown": {
                 "images": len(history) * procedure.epoch_length,
@@ -227,6 +228,7 @@ def _gather(cohort: Cohort, inputs: Inputs, run: Run, arm: Arm, sizes: Sizes | N
         dose=None if arm.ratio is None else wanted,
         seed=run.seed,
         reserve={finding: len(rows) for finding, rows in reserve.items()},
+        real=arm.real,
     )
     return _Material(examples, banks, reserve, wanted)
 

@@ -113,7 +113,9 @@ def read_inputs(
     arms = list(dict.fromkeys(read["summary"]["arm"]))
     recipes = recipes_of(arms, settings["arms"])
     references = References(settings["report"]["baseline"], settings["report"]["control"])
-    headline = headline_arm(settings["report"]["headline_arms"], recipes, references.baseline)
+    # What synthetic images add is not seen where there are no real ones.
+    mixed = {arm: one for arm, one in recipes.items() if settings["arms"][arm].get("real", True)}
+    headline = headline_arm(settings["report"]["headline_arms"], mixed, references.baseline)
     ours = comparison(read["summary"], read_published(published), headline, references.baseline)
     return Inputs(
         study=study,

@@ -58,7 +58,8 @@ def largest_additions(
     here never is, so that an arm of that kind can come and go without any change.
 
     Args:
-        arms: definitions of the arms.
+        arms: definitions of the arms. Those without real images do not count: how long the others
+            are trained does not depend on them.
         bank: the sizes that banks are generated for.
         target_findings: the findings that are added to.
 
@@ -67,7 +68,7 @@ def largest_additions(
     """
     every: list[Addition] = []
     for arm in arms:
-        if not times(arm):
+        if not times(arm) or not arm.real:
             continue
         sizes = bank if arm.ratio is None else Sizes(ratio=arm.ratio)
         addition = Addition(times=times(arm), ratio=sizes.ratio, number=sizes.number)

@@ -63,10 +63,11 @@ class Plan:
         ]
 
     def runs_with_additions(self) -> list[Values]:
-        """Every classifier run, with the recipe, negatives and reserve that its arm adds."""
+        """Every classifier run, with whether it sees real images and what its arm adds."""
         return [
             {
                 **run,
+                "real": self.arms[run["arm"]].real,
                 "recipe": self.arms[run["arm"]].recipe,
                 "negatives": self.arms[run["arm"]].negatives,
                 "reserve": self.arms[run["arm"]].reserve,

@@ -181,6 +181,14 @@ def _roles_of_arms(report, arms) -> Iterator[tuple[str, str]]:
     for place, name in enumerate(report.headline_arms):
         if name not in arms:
             yield f"report.headline_arms[{place}]", f"got '{name}'; {known}"
+        elif not arms[name].real:
+            yield (
+                f"report.headline_arms[{place}]",
+                (
+                    f"got '{name}', which adds synthetic images to no real ones; takes an arm "
+                    "without real: false"
+                ),
+            )
         elif arms[name].recipe is None:
             yield (
                 f"report.headline_arms[{place}]",

@@ -16,6 +16,11 @@ Recipe = Annotated[list[Name], DISTINCT]
 class Arm(Section):
     """What one arm adds to the real images."""
 
+    real: bool = True
+    """Whether the fraction's real images are trained on.
+
+    false: the synthetic ones alone, which takes a recipe and negatives.
+    """
     recipe: Name | None = None
     """Adds the synthetic positives of this recipe's banks."""
     negatives: bool = False
@@ -44,6 +49,7 @@ class Arm(Section):
         for key in ("negatives", "pretrain"):
             if getattr(self, key) and self.recipe is None:
                 yield key, "got true without a recipe; name the arm's recipe too"
+        yield from self._without_real_images()
         adds = self.recipe is not None or self.oversample or self.reserve
         if self.loss_weight != 1 and not adds:
             yield (
@@ -57,6 +63,30 @@ class Arm(Section):
             yield (
                 "ratio",
                 "got a ratio, and the arm adds no positives; give a recipe, oversample or reserve",
+            )
+
+    def _without_real_images(self) -> Iterator[tuple[str, str]]:
+        """Keys that do not fit an arm of synthetic images alone."""
+        if self.real:
+            return
+        if self.recipe is None or not self.negatives:
+            yield (
+                "real",
+                (
+                    "got false without a recipe and negatives; synthetic images alone take both, "
+                    "so that there are images with and without a finding"
+                ),
+            )
+        for key in ("oversample", "reserve", "pretrain"):
+            if getattr(self, key):
+                yield key, "got true beside real: false, and it needs real images; leave one out"
+        if self.loss_weight != 1:
+            yield (
+                "loss_weight",
+                (
+                    f"got {self.loss_weight:g} beside real: false, where all images count the "
+                    "same; leave it out"
+                ),
             )
 
 
