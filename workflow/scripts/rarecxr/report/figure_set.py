@@ -42,7 +42,7 @@ def _forest(inputs, styles) -> Figures:
         return {}
     columns = ["finding", "fraction", "arm"]
     columns += [change_column(BASELINE, part) for part in ("", "low", "high")]
-    margin = inputs.statistics["margin"]
+    margin = inputs.statistics.margin
     svg = figures.forest(inputs.summary, styles, margin, inputs.published)
     return {"forest": (svg, changed[[*columns, verdict_column(BASELINE)]])}
 

@@ -16,6 +16,8 @@ from rarecxr.report.filters import read_filter_leaks
 from rarecxr.report.published import comparison, read_published
 from rarecxr.report.tables import read_summary
 from rarecxr.statistics.comparisons import References
+from rarecxr.study.configuration.report import ReportSettings
+from rarecxr.study.configuration.statistics import StatisticsSettings
 from rarecxr.study.findings import NEGATIVES
 
 # What rules evaluate and check_leakage write.
@@ -31,7 +33,8 @@ class Inputs:
 
     Attributes:
         study: its name.
-        settings: sections of the configuration, by name, `report` among them.
+        settings: sections of the configuration as plain values, by name, for the methods.
+        report: what the page says and how.
         references: the arms that the others are compared with.
         tables: the tables of `TABLES` by name.
         table_paths: their files.
@@ -51,6 +54,7 @@ class Inputs:
 
     study: str
     settings: Mapping[str, Mapping[str, Any]]
+    report: ReportSettings
     references: References
     tables: Mapping[str, pd.DataFrame]
     table_paths: Mapping[str, Path]
@@ -88,9 +92,9 @@ class Inputs:
         return self.settings["dataset"]["root"] is None
 
     @property
-    def statistics(self) -> Mapping[str, Any]:
+    def statistics(self) -> StatisticsSettings:
         """Settings of the statistics."""
-        return self.settings["report"]["statistics"]
+        return self.report.statistics
 
 
 def read_inputs(
@@ -112,14 +116,16 @@ def read_inputs(
     measures, warnings = read_qualities(contents)
     arms = list(dict.fromkeys(read["summary"]["arm"]))
     recipes = recipes_of(arms, settings["arms"])
-    references = References(settings["report"]["baseline"], settings["report"]["control"])
+    report = ReportSettings.of(settings["report"])
+    references = References(report.baseline, report.control)
     # What synthetic images add is not seen where there are no real ones.
     mixed = {arm: one for arm, one in recipes.items() if settings["arms"][arm].get("real", True)}
-    headline = headline_arm(settings["report"]["headline_arms"], mixed, references.baseline)
+    headline = headline_arm(report.headline_arms, mixed, references.baseline)
     ours = comparison(read["summary"], read_published(published), headline, references.baseline)
     return Inputs(
         study=study,
         settings=settings,
+        report=report,
         references=references,
         tables=read,
         table_paths=paths,

@@ -100,10 +100,10 @@ def _template():
 
 def _context(inputs: Inputs, figures: Figures, made: Mapping[str, Path]) -> dict[str, Any]:
     """What the template shows."""
-    report = inputs.settings["report"]
+    report = inputs.report
     return {
-        "title": report["title"],
-        "introduction": report["introduction"],
+        "title": report.title,
+        "introduction": report.introduction,
         "study": inputs.study,
         "phantom": inputs.phantom,
         "arm": inputs.headline,
@@ -118,7 +118,7 @@ def _context(inputs: Inputs, figures: Figures, made: Mapping[str, Path]) -> dict
         "words": words,
         **_answer_context(inputs),
         **_results_context(inputs),
-        **_banks_context(inputs, report["images_per_sheet"]),
+        **_banks_context(inputs, report.images_per_sheet),
         **_origin_context(inputs, made),
     }
 
@@ -126,7 +126,7 @@ def _context(inputs: Inputs, figures: Figures, made: Mapping[str, Path]) -> dict
 def _answer_context(inputs: Inputs) -> dict[str, Any]:
     """What the study found, and how far it can be trusted."""
     tables, summary, references = inputs.tables, inputs.summary, inputs.references
-    overall, arm, margin = tables["overall"], inputs.headline, inputs.statistics["margin"]
+    overall, arm, margin = tables["overall"], inputs.headline, inputs.statistics.margin
     sources = {*inputs.published["source_real"], *inputs.published["source_synthetic"]} - {""}
     return {
         "answer": answer(summary, overall, arm, references, inputs.settings["arms"]),
