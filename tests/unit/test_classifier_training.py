@@ -13,6 +13,7 @@ from classifier_files import (
     SETTINGS,
     TARGETS,
     draw_images,
+    make_bank,
     make_banks,
     make_study,
     outputs_in,
@@ -29,6 +30,7 @@ from rarecxr.core.files import sha256
 from rarecxr.core.provenance import digest_of_images
 from rarecxr.data.image_file import ImageFile
 from rarecxr.study.configuration.classifier import FeatureSettings, TrainingSettings
+from rarecxr.study.findings import NEGATIVES
 from rarecxr.study.values import NO_EFFECT
 
 
@@ -401,6 +403,51 @@ def test_transforms_change_what_is_trained_on_and_nothing_else(study, tmp_path):
     turned = run(study, tmp_path / "turned", epochs=1, transforms=transforms | {"rotation_deg": 20})
     assert scores_of(plain).equals(scores_of(idle))
     assert not scores_of(plain).equals(scores_of(turned))
+
+
+@pytest.fixture
+def pairs(banks, tmp_path):
+    """Negatives in pairs with the banks of positives, one bank for each finding."""
+    return {
+        finding: make_bank(
+            tmp_path / f"{place}.h5",
+            NEGATIVES,
+            20,
+            recipe="paired_plain",
+            paired_with={"bank_digest": sha256(banks["banks"][finding])},
+        )
+        for place, finding in enumerate(TARGETS)
+    }
+
+
+def test_negatives_in_pairs_are_those_of_the_positives_that_are_used(
+    study, banks, pairs, tmp_path, monkeypatch
+):
+    """At a dose of a few images: the same rows of both banks of a finding, and no other bank."""
+    used, original = [], training.load_images
+
+    def watched(parts, *settings):
+        used.extend((part.source.path.name, part.rows.tolist()) for part in parts[1:-1])
+        return original(parts, *settings)
+
+    monkeypatch.setattr(training, "load_images", watched)
+    arm = {"recipe": "plain", "negatives": "paired", "ratio": 0.1}
+    outputs = run(study, tmp_path, arm=arm, epochs=1, **banks | {"negatives": pairs})
+    files = [banks["banks"][finding].name for finding in TARGETS]
+    assert [name for name, _ in used] == [*files, "0.h5", "1.h5"]
+    rows = [rows for _, rows in used]
+    assert rows[:2] == rows[2:]
+    assert 0 < len(rows[0]) < 20
+    inputs = read_model(outputs["model"])[1]["provenance"]["inputs"]
+    for finding, path in pairs.items():
+        assert inputs[f"bank negatives {finding}"] == sha256(path)
+
+
+def test_pairs_of_another_bank_are_refused(study, banks, pairs, tmp_path):
+    swapped = dict(zip(pairs, reversed(pairs.values()), strict=True))
+    arm = {"recipe": "plain", "negatives": "paired"}
+    with pytest.raises(ValueError, match=r"1\.h5: does not hold the pairs of .*lung_lesion"):
+        run(study, tmp_path, arm=arm, epochs=1, **banks | {"negatives": swapped})
 
 
 def test_where_pixels_lie_changes_no_weight(study, banks, tmp_path):

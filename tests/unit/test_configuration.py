@@ -507,6 +507,22 @@ CONTRADICTIONS = {
         {"arms": {"balanced_gan": {"real": False, "loss_weight": 2}}},
         "arms.balanced_gan.loss_weight: got 2 beside real: false, where all images count the same",
     ),
+    "negatives in pairs without a recipe": (
+        {"arms": {"standard": {"negatives": "paired"}}},
+        "arms.standard.negatives: got paired without a recipe; name the arm's recipe too",
+    ),
+    "negatives in pairs with a GAN that has no base": (
+        {"arms": {"standard": {"recipe": "conditional", "negatives": "paired"}}},
+        "arms.standard.negatives: got paired with the recipe conditional, whose GAN does not start",
+    ),
+    "negatives of an unknown kind": (
+        {"arms": {"standard": {"recipe": "plain", "negatives": "shared"}}},
+        "arms.standard.negatives: got 'shared'; takes true or false, or paired (Adds as many",
+    ),
+    "a recipe that is called as pairs": (
+        {"recipes": {"paired_plain": []}},
+        "recipes.paired_plain: a name that begins so means negatives in pairs with plain; takes",
+    ),
     "negatives without a recipe": (
         {"arms": {"standard": {"negatives": True}}},
         "arms.standard.negatives: got true without a recipe; name the arm's recipe too",

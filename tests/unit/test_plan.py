@@ -9,6 +9,7 @@ from rarecxr.study.plan import Plan, gan_of
 
 CELL = {"fraction": "12.5", "draw": 3}
 PATHS = Paths("lungs")
+TWO = ["Fracture", "Edema"]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,18 @@ def test_a_recipe_needs_the_base_and_negatives_a_bank_of_their_own():
         ["none", "balanced_gan"], dataset={"fractions": [100], "target_findings": ["Fracture"]}
     )
     assert with_negatives.banks() == [fracture, base]
+
+
+def test_negatives_in_pairs_have_a_bank_for_each_finding_from_the_base():
+    study = plan(["none", "paired_gan"], dataset={"fractions": [100], "target_findings": TWO})
+    cell = {"fraction": "100", "draw": 0}
+    banks = [(bank["recipe"], bank["finding"]) for bank in study.banks()]
+    assert banks == [(recipe, f) for recipe in ("plain", "paired_plain") for f in TWO]
+    base = {"recipe": "base", "finding": None, **cell}
+    assert [gan_of(bank) for bank in study.banks()][2:] == [base] * 2
+    assert len(study.gans()) == 3
+    both = plan(["none", "paired_gan", "balanced_gan"], dataset={"target_findings": TWO})
+    assert {bank["recipe"] for bank in both.banks()} == {"plain", "paired_plain", "base"}
 
 
 def test_the_banks_of_all_findings_have_one_conditional_gan():

@@ -55,6 +55,29 @@ def measured(tmp_path):
     return of
 
 
+def test_negatives_in_pairs_are_measured_beside_their_positives(tmp_path):
+    """Half of each pair is common; in pixels and in every feature space asked for."""
+    common, parts = draw(60, 1).astype(float), [draw(60, seed).astype(float) for seed in (5, 6)]
+    banks = []
+    for name, part in zip(("positives", "negatives"), parts, strict=True):
+        images = ((common + part) / 2).astype(np.uint8)
+        banks.append(tmp_path / f"{name}.h5")
+        write_bank(banks[-1], 60, SIDE, [images], {"finding": name, "study": "test"})
+    real = write_set(tmp_path / "set.h5", draw(60, 2))
+    settings = QualitySettings(spaces=["pixels"], max_images=50, device="cpu")
+    for paired_with, told in ((banks[0], True), (None, False)):
+        inputs = QualityInputs(banks[1], real, real, real, paired_with=paired_with)
+        measure_bank(inputs, tmp_path / "quality.json", settings, "test", "digest")
+        quality = json.loads((tmp_path / "quality.json").read_text(encoding="utf-8"))
+        assert ("alignment" in quality) == ("paired_with" in quality["provenance"]["inputs"])
+        assert ("alignment" in quality) == told
+        for space in ("pixels",) if told else ():
+            found = quality["alignment"][space]
+            assert found["pairs"] == pytest.approx(0.5, abs=0.1)
+            assert found["others"] == pytest.approx(0, abs=0.05)
+            assert found["images"] == 50
+
+
 def test_a_bank_like_the_real_images_reaches_the_floor(measured):
     told = measured(draw(80, 3))
     assert told["reference"] == "validation"

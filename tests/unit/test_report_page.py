@@ -356,6 +356,14 @@ def test_one_conditional_gan_is_not_said_to_be_one_for_each_finding(study, tmp_p
     assert "was fine-tuned from a base GAN" not in page
 
 
+def test_negatives_in_pairs_are_described(study, tmp_path):
+    settings = study.make_report()["settings"]
+    sentence = "In arm balanced_gan each synthetic positive has a synthetic negative from the same"
+    assert sentence not in page_of(study, tmp_path, settings=settings)
+    settings["arms"]["balanced_gan"]["negatives"] = "paired"
+    assert sentence in page_of(study, tmp_path, settings=settings)
+
+
 def test_a_large_study_has_a_page_below_3_mb(tmp_path):
     """With 4 fractions, 6 arms and 24 banks, of images that compress about as well as X-rays."""
     large = SimulatedStudy(tmp_path / "large", patients=500, seeds=2, fractions=(1, 10, 50, 100))

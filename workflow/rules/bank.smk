@@ -9,6 +9,7 @@ rule make_bank:
         sizes_from=bank_sizes,
         labels_from=bank_labels,
         features=selection_features,
+        paired_with=bank_pairs,
     output:
         bank="<bank>.h5",
     log:
@@ -38,8 +39,9 @@ rule measure_bank:
         bank="<bank>.h5",
         training_set=bank_training_set,
         positives=bank_positives,
-        validation_set="<dataset>/validation/{finding}.h5",
+        validation_set=bank_reference,
         features=quality_features,
+        paired_with=paired_positives,
     output:
         quality="<bank>_quality.json",
     log:

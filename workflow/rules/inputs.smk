@@ -190,7 +190,30 @@ def bank_positives(wildcards):
     """The real training images of a bank's finding."""
     if wildcards.recipe == CONDITIONAL:
         return positives(wildcards)
+    if paired_with(wildcards.recipe) is not None:
+        return base_training_set(wildcards)
     return PATHS.fill("gan", wildcards, "training_set.h5")
+
+
+def paired_positives(wildcards):
+    """The bank of positives that a bank of negatives is paired with, where it is."""
+    recipe = paired_with(wildcards.recipe)
+    return [] if recipe is None else PATHS.fill("bank", wildcards, ".h5", recipe=recipe)
+
+
+def bank_pairs(wildcards):
+    """The same bank, and the generator that drew it."""
+    recipe = paired_with(wildcards.recipe)
+    if recipe is None:
+        return []
+    generator = PATHS.fill("gan", wildcards, "generator.pt", recipe=recipe)
+    return [paired_positives(wildcards), generator]
+
+
+def bank_reference(wildcards):
+    """The real validation images that a bank is measured against."""
+    pair = paired_with(wildcards.recipe)
+    return PLAN.validation_set(wildcards.finding if pair is None else NEGATIVES)
 
 
 def bank_labels(wildcards):
@@ -199,7 +222,12 @@ def bank_labels(wildcards):
 
 
 def bank_sizes(wildcards):
-    """Training sets that say how large a bank is: its finding's, or for the negatives those of all."""
+    """Training sets that say how large a bank is: its finding's, or for the negatives those of all.
+
+    Negatives in pairs are as many as the positives.
+    """
+    if paired_with(wildcards.recipe) is not None:
+        return []
     if wildcards.recipe != BASE:
         return [bank_positives(wildcards)]
     return [positives(wildcards, finding=finding) for finding in PLAN.targets]
@@ -207,7 +235,8 @@ def bank_sizes(wildcards):
 
 def selection_features(wildcards):
     """The network that a bank's images are selected with, where one is needed."""
-    return features_model(wildcards, PLAN.selection_spaces())
+    pair = paired_with(wildcards.recipe)
+    return features_model(wildcards, PLAN.selection_spaces() if pair is None else [])
 
 
 def quality_features(wildcards):
@@ -250,9 +279,16 @@ def arm_banks(wildcards):
 
 
 def arm_negatives(wildcards):
-    """The bank of synthetic negatives, where an arm adds them."""
-    if not PLAN.definitions[wildcards.arm].negatives:
+    """The bank of synthetic negatives, where an arm adds them; by finding where they are in pairs."""
+    arm = PLAN.definitions[wildcards.arm]
+    if not arm.negatives:
         return []
+    if arm.negatives == PAIRED:
+        recipe = paired(arm.recipe)
+        return [
+            PATHS.fill("bank", wildcards, ".h5", recipe=recipe, finding=finding)
+            for finding in PLAN.targets
+        ]
     return PATHS.fill("bank", wildcards, ".h5", recipe=BASE, finding=None)
 
 

@@ -16,6 +16,7 @@ measure_bank(
         validation_set=snakemake.input.validation_set,
         features=snakemake.input.features or None,
         weights_dir=params.features.weights_dir,
+        paired_with=snakemake.input.paired_with or None,
     ),
     quality=snakemake.output.quality,
     settings=QualitySettings.of(params.quality, params.without_effect),

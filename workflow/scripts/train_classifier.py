@@ -8,9 +8,14 @@ from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.training import train
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import Arm, TransformSettings
+from rarecxr.study.recipes import PAIRED
 from rarecxr.study.sizes import Addition, Sizes
 
 files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+arm = Arm.of(params.arm)
+negatives = files.negatives or None
+if arm.negatives == PAIRED:
+    negatives = dict(zip(params.target_findings, negatives, strict=True))
 train(
     inputs=Inputs(
         pixels=files.pixels,
@@ -18,7 +23,7 @@ train(
         split=files.split,
         draw_csv=files.draw_csv,
         banks=dict(zip(params.target_findings, files.banks, strict=False)),
-        negatives=files.negatives or None,
+        negatives=negatives,
     ),
     outputs=Outputs(
         model=snakemake.output.model,
@@ -35,7 +40,7 @@ train(
         target_findings=params.target_findings,
     ),
     settings=TrainingSettings.of(params.classifier, params.without_effect),
-    arm=Arm.of(params.arm),
+    arm=arm,
     transforms=TransformSettings.of(params.transforms) if params.transforms else None,
     sizes=Sizes.of(params.sizes) if params.sizes else None,
     largest=[Addition.of(addition) for addition in params.largest],

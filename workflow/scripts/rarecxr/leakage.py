@@ -24,7 +24,7 @@ from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patien
 from rarecxr.data.study_files import StudyFiles
 from rarecxr.mixtures import Origin, compare, from_attributes
 from rarecxr.study.findings import ALL, NEGATIVES
-from rarecxr.study.recipes import BASE, CONDITIONAL
+from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,9 @@ def check_leakage(
         features: for each network that chose among checkpoints or images its fraction, draw and
             path, `model`.
         runs: for each classifier run its arm, fraction, draw, seed, whether it is trained on the
-            fraction's real images, the recipe of its banks (None without), whether it uses
-            negatives, whether it uses reserve patients' images, and the path of its predictions.
+            fraction's real images, the recipe of its banks (None without), which negatives it uses
+            (True, `PAIRED` or False), whether it uses reserve patients' images, and the path of its
+            predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
             that were noted, which are no proof of a leak.
 
@@ -224,8 +225,17 @@ class _Study:
             look.same(about.get(GENERATOR_DIGEST), self._sha(gan["generator"]), "its generator")
             digest = self._sha(gan["training_set"])
             look.same(about.get(TRAINING_DIGEST), digest, "its generator's training set")
-            _belongs(look, about, {**gan, "finding": place[-1]})
-            self._chosen_by(look, json.loads(about["inputs"]), place[1:3])
+            recipe, *cell, finding = place
+            pair = paired_with(recipe)
+            shown = finding if pair is None else None
+            _belongs(look, about, {**gan, "recipe": recipe, "finding": shown})
+            if pair is not None:
+                wanted = self._sha(self._banks[pair, *cell, finding])
+                told = json.loads(about.get("paired_with", "{}"))
+                look.same(
+                    told.get("bank_digest"), wanted, "the bank of positives it is paired with"
+                )
+            self._chosen_by(look, json.loads(about["inputs"]), tuple(cell))
             yield look
 
     def features(self) -> Iterator[_Look]:
@@ -249,8 +259,10 @@ class _Study:
             look.same(inputs["features"], wanted, "the network that chose")
 
     def _origin(self, place) -> Mapping[str, Any]:
-        """The GAN of a bank: of the same place, or the one that draws all findings."""
+        """The GAN of a bank: of the same place, the base, or the one that draws all findings."""
         *cell, _ = place
+        if paired_with(place[0]) is not None:
+            return self._gans[BASE, *place[1:3], None]
         return self._gans.get(place) or self._gans[(*cell, ALL)]
 
     def reserve(self) -> Iterator[_Look]:
@@ -294,12 +306,7 @@ class _Study:
             look.same(about.get(TRAINED_ON), real, "what it was trained on")
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
-            wanted |= {
-                f"bank {finding or NEGATIVES}": path
-                for (recipe, fraction, number, finding), path in self._banks.items()
-                if (fraction, number) == (float(run["fraction"]), int(run["draw"]))
-                and (run["negatives"] if finding is None else run["recipe"] == recipe)
-            }
+            wanted |= self._banks_of(run)
             inputs = about.get("provenance", {}).get("inputs", {})
             for name, path in wanted.items():
                 look.same(inputs.get(name), self._sha(path), f"its {name}")
@@ -308,6 +315,28 @@ class _Study:
             )
             look.none_of(more, 0, "banks do not belong to this arm")
             yield look
+
+    def _banks_of(self, run) -> dict[str, Any]:
+        """The banks that a run adds, by what its provenance calls them."""
+        here = {
+            (recipe, finding): path
+            for (recipe, *cell, finding), path in self._banks.items()
+            if tuple(cell) == _cell(run)
+        }
+        wanted = {
+            f"bank {finding}": path
+            for (recipe, finding), path in here.items()
+            if finding is not None and recipe == run["recipe"]
+        }
+        if run["negatives"] == PAIRED:
+            wanted |= {
+                f"bank {NEGATIVES} {finding}": path
+                for (recipe, finding), path in here.items()
+                if recipe == paired(run["recipe"])
+            }
+        elif run["negatives"]:
+            wanted[f"bank {NEGATIVES}"] = here[BASE, None]
+        return wanted
 
     def predictions(self) -> Iterator[_Look]:
         for run in self._runs:

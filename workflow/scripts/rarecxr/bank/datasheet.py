@@ -222,6 +222,15 @@ def _in_words(values):
 
 def _selection(about):
     """How many candidates were rejected, and why (`rarecxr.bank.selection`)."""
+    if "paired_with" in about:
+        pair = json.loads(about["paired_with"])
+        return (
+            "In pairs: each image comes from the latent vector of the same row of the bank of"
+            f" {_as_text(pair['finding'])}, recipe `{pair['recipe']}` (SHA-256"
+            f" {pair['bank_digest']}), whose selection decided which latent vectors are used. That"
+            " bank's GAN started from this one's, so that a pair has about the same anatomy, there"
+            " with the finding and here without."
+        )
     if "selection" not in about:
         return "None: all images, in the order in which they were generated."
     counts = json.loads(about["selection"])

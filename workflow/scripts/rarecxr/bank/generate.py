@@ -87,15 +87,12 @@ def make_bank(
     size = sum(bank_size(path, settings) for path in inputs.sizes_from or [inputs.training_set])
     if size < 1:
         raise ValueError(f"{bank}: the bank would be empty; raise bank.ratio or bank.number")
-    content = read_checkpoint(inputs.generator)
-    training_digest = sha256(inputs.training_set)
-    if content["provenance"]["inputs"].get("images") != training_digest:
-        raise ValueError(
-            f"{inputs.generator}: was not trained on {inputs.training_set}; train it again"
-        )
+    content, training_digest = read_generator(inputs.generator, inputs.training_set)
     select = settings.select
     most = size if select is None else int(size * select.max_candidates)
-    source = _Source(content, inputs, settings, seed_for(settings.seed, *place.for_seed()), most)
+    own_seed = seed_for(settings.seed, *place.for_seed())
+    labels_from = inputs.labels_from or inputs.training_set
+    source = Candidates(content, labels_from, settings, own_seed, most)
     selection = None
     if select is not None:
         # Images are generated twice, first to be chosen from, so that none need be held in memory.
@@ -118,13 +115,27 @@ def make_bank(
             bank,
             size,
             source.network.resolution,
-            _only(source.batches(), kept, progress),
+            chosen_images(source.batches(), kept, progress),
             attributes,
             None if source.labels is None else source.labels[kept],
             source.label_names,
             None if selection is None else selection.columns(),
             settings.threads,
         )
+
+
+def read_generator(
+    generator: str | os.PathLike, training_set: str | os.PathLike
+) -> tuple[dict[str, Any], str]:
+    """The content of a generator.pt, and the SHA-256 of the training set that it was trained on.
+
+    Raises:
+        ValueError: it was trained on another one.
+    """
+    content, digest = read_checkpoint(generator), sha256(training_set)
+    if content["provenance"]["inputs"].get("images") != digest:
+        raise ValueError(f"{generator}: was not trained on {training_set}; train it again")
+    return content, digest
 
 
 def bank_size(training_set: str | os.PathLike, settings: BankSettings) -> int:
@@ -165,12 +176,12 @@ def _latent_block(seed: int, block: int, latent_size: int) -> torch.Tensor:
     return torch.randn(LATENT_BLOCK, latent_size, generator=random)
 
 
-class _Source:
+class Candidates:
     """All images that a generator may draw for one bank, in a fixed order.
 
     Args:
         content: of the generator.pt.
-        inputs: of the bank.
+        labels_from: training set of the label vectors of a conditional GAN's images.
         settings: the section `bank`.
         seed: the bank's own.
         count: number of images.
@@ -186,7 +197,7 @@ class _Source:
     def __init__(
         self,
         content: dict[str, Any],
-        inputs: BankInputs,
+        labels_from: str | os.PathLike,
         settings: BankSettings,
         seed: int,
         count: int,
@@ -196,7 +207,7 @@ class _Source:
         self.network, self.seed = network.eval(), seed
         self.labels, self.label_names = None, content["settings"]["label_names"]
         if self.label_names:
-            real, _ = read_labels(inputs.labels_from or inputs.training_set, self.label_names)
+            real, _ = read_labels(labels_from, self.label_names)
             own = np.random.default_rng(seed_for(seed, "labels"))
             self.labels = np.nan_to_num(real[own.integers(len(real), size=count)])
         self._count, self._batch_size = count, settings.batch_size
@@ -226,7 +237,7 @@ class _Source:
 
 
 def _select(
-    source: _Source, size: int, settings: SelectionSettings, inputs: BankInputs, finding: str
+    source: Candidates, size: int, settings: SelectionSettings, inputs: BankInputs, finding: str
 ) -> Selection:
     copies = plausibility = None
     if settings.copies is not None:
@@ -237,7 +248,7 @@ def _select(
     return select_images(source.batches(), size, copies, plausibility, settings.implausible)
 
 
-def _only(batches, kept, progress):
+def chosen_images(batches, kept, progress):
     """The images of numbers `kept`, which rise, in batches as they come."""
     first = 0
     for images in batches:

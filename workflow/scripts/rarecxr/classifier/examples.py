@@ -1,5 +1,6 @@
 """What an arm trains on: real images, and the images of each kind that it adds to them."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.core.files import sha256
 from rarecxr.study.sizes import Addition
 
 REAL, REPEATED, POSITIVE, NEGATIVE, RESERVE = range(5)
@@ -88,7 +90,10 @@ class Examples:
 
 
 def open_bank(
-    path: str | os.PathLike, findings: Sequence[str], expected: Mapping[str, Any]
+    path: str | os.PathLike,
+    findings: Sequence[str],
+    expected: Mapping[str, Any],
+    pair: str | os.PathLike | None = None,
 ) -> Synthetic:
     """A bank's size and labels, once its attributes are seen to be the expected ones.
 
@@ -97,9 +102,10 @@ def open_bank(
         findings: the classifier's outputs, the columns of `labels`.
         expected: attributes with the values that they must have. A bank of another fraction or
             draw was made from other patients, which would leak into this run.
+        pair: for negatives in pairs, the bank of positives whose pairs they must be.
 
     Raises:
-        ValueError: an attribute is missing or differs.
+        ValueError: an attribute is missing or differs, or it holds pairs of another bank.
     """
     with Bank(path) as bank:
         count, attributes = len(bank), bank.attributes
@@ -110,6 +116,12 @@ def open_bank(
             raise ValueError(
                 f"{path}: its {name} is {found!r}, this run needs {value!r}; "
                 "remove the file and run the workflow again"
+            )
+    if pair is not None:
+        told = json.loads(attributes.get("paired_with", "{}"))
+        if told.get("bank_digest") != sha256(pair):
+            raise ValueError(
+                f"{path}: does not hold the pairs of {pair}; remove it and run the workflow again"
             )
     if stored is None:
         return Synthetic(Path(path), count)

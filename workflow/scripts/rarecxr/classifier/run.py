@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rarecxr.study.findings import NEGATIVES
+
 PathLike = str | os.PathLike
 
 
@@ -43,7 +45,8 @@ class Inputs:
         split: `split.csv`.
         draw_csv: `draw{draw}.csv`, which orders the training patients.
         banks: files of synthetic positives by target finding; empty for none.
-        negatives: file of synthetic negatives, or None.
+        negatives: file of synthetic negatives; files by target finding where they are in pairs
+            with the positives; or None.
     """
 
     pixels: PathLike
@@ -51,13 +54,15 @@ class Inputs:
     split: PathLike
     draw_csv: PathLike
     banks: Mapping[str, PathLike] = field(default_factory=dict)
-    negatives: PathLike | None = None
+    negatives: PathLike | Mapping[str, PathLike] | None = None
 
     def digested(self) -> dict[str, PathLike]:
         """The files whose digests say what a run was made from: all but the pixel cache."""
         files = {"labels": self.labels, "split": self.split, "draw": self.draw_csv}
         files |= {f"bank {finding}": path for finding, path in self.banks.items()}
-        return files | ({"bank negatives": self.negatives} if self.negatives else {})
+        if isinstance(self.negatives, Mapping):
+            return files | {f"bank {NEGATIVES} {name}": p for name, p in self.negatives.items()}
+        return files | ({f"bank {NEGATIVES}": self.negatives} if self.negatives else {})
 
 
 @dataclass(frozen=True)

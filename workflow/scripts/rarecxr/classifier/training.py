@@ -41,6 +41,7 @@ from rarecxr.data.image_file import ImageFile
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import Arm, TransformSettings
 from rarecxr.study.findings import NEGATIVES
+from rarecxr.study.recipes import BASE, paired
 from rarecxr.study.sizes import Addition, Sizes
 
 log = logging.getLogger(__name__)
@@ -164,14 +165,12 @@ class _Material:
 
     Attributes:
         examples: images with labels.
-        banks: the banks of synthetic positives by target finding.
         reserve: the reserve patients' images that are added, by finding.
         wanted: how many positives the arm was to add, by target finding; empty where it adds all
             that the banks hold.
     """
 
     examples: Examples
-    banks: Mapping[str, Synthetic]
     reserve: Mapping[str, pd.DataFrame]
     wanted: Mapping[str, int]
 
@@ -209,10 +208,16 @@ def _gather(cohort: Cohort, inputs: Inputs, run: Run, arm: Arm, sizes: Sizes | N
         )
         for finding, path in inputs.banks.items()
     }
-    negatives = None
-    if inputs.negatives:
-        expected = {"finding": NEGATIVES, "recipe": "base", **run.cell()}
-        negatives = open_bank(inputs.negatives, run.findings, expected)
+    negatives: Synthetic | dict[str, Synthetic] | None = None
+    expected = {"finding": NEGATIVES, **run.cell()}
+    if isinstance(inputs.negatives, Mapping):
+        expected["recipe"] = paired(arm.recipe)
+        negatives = {
+            finding: open_bank(path, run.findings, expected, inputs.banks[finding])
+            for finding, path in inputs.negatives.items()
+        }
+    elif inputs.negatives:
+        negatives = open_bank(inputs.negatives, run.findings, expected | {"recipe": BASE})
     wanted: dict[str, int] = {}
     if arm.ratio is not None or arm.oversample or arm.reserve:
         own = sizes or Sizes() if arm.ratio is None else Sizes(ratio=arm.ratio)
@@ -230,7 +235,7 @@ def _gather(cohort: Cohort, inputs: Inputs, run: Run, arm: Arm, sizes: Sizes | N
         reserve={finding: len(rows) for finding, rows in reserve.items()},
         real=arm.real,
     )
-    return _Material(examples, banks, reserve, wanted)
+    return _Material(examples, reserve, wanted)
 
 
 def _starting_network(settings: TrainingSettings, run: Run) -> tuple[nn.Module, dict[str, Any]]:
@@ -255,8 +260,8 @@ def _load(
             if block.kind == RESERVE:
                 parts.append(Part(cache, material.reserve[block.finding]["place"].to_numpy()))
                 continue
-            of_finding = block.kind == POSITIVE
-            path = material.banks[block.finding].path if of_finding else inputs.negatives
+            files = inputs.banks if block.kind == POSITIVE else inputs.negatives
+            path = files[block.finding] if isinstance(files, Mapping) else files
             bank = banks_read.enter_context(Bank(path))
             parts.append(Part(bank, np.arange(block.count)))
         parts.append(Part(cache, cohort.val["place"].to_numpy()))

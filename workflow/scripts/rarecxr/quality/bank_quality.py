@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rarecxr.core.json_file import write_json
 from rarecxr.core.order import evenly
 from rarecxr.core.provenance import provenance
 from rarecxr.data.image_file import ImageFile
+from rarecxr.quality.alignment import measure_alignment
 from rarecxr.quality.bank_faults import appearance, find_faults
 from rarecxr.quality.evaluation import FEWEST, RealImages
 from rarecxr.quality.feature_spaces import FeatureSpace, Space
@@ -35,6 +36,7 @@ class QualityInputs:
         validation_set: the finding's validation images (HDF5).
         features: model.pt of the space `classifier`, or None.
         weights_dir: folder of the weights of the space `imagenet`, or None.
+        paired_with: for negatives in pairs the bank of positives, or None.
     """
 
     bank: str | os.PathLike
@@ -43,10 +45,11 @@ class QualityInputs:
     validation_set: str | os.PathLike
     features: str | os.PathLike | None = None
     weights_dir: str | os.PathLike | None = None
+    paired_with: str | os.PathLike | None = None
 
     def files(self) -> dict[str, str | os.PathLike]:
         """The files that there are, by name."""
-        names = ("bank", "training_set", "positives", "validation_set", "features")
+        names = ("bank", "training_set", "positives", "validation_set", "features", "paired_with")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -62,10 +65,12 @@ def measure_bank(
     The reference are the validation images of the finding where there are
     `quality.min_reference` of them, the real training images otherwise; never test images. Of each
     kind `quality.max_images` are taken at most: the first ones of the bank, an even choice of the
-    real ones. Beside each measure
-    stands its floor, what real images reach (`rarecxr.quality.evaluation`). Near-copies are
-    looked for among the generator's real training images, `MOST_TRAINING_IMAGES` at most. What
-    makes the bank useless (`rarecxr.quality.bank_faults`) is written as `warnings`, and printed.
+    real ones. Beside each measure stands its floor, what real images reach
+    (`rarecxr.quality.evaluation`). Near-copies are looked for among the generator's real training
+    images, `MOST_TRAINING_IMAGES` at most. Of negatives in pairs the `alignment` with their
+    positives is measured too, in pixels and in each feature space (`rarecxr.quality.alignment`).
+    What makes the bank useless (`rarecxr.quality.bank_faults`) is written as `warnings`, and
+    printed.
 
     Args:
         inputs: what it is measured from.
@@ -96,11 +101,21 @@ def measure_bank(
         },
         "spaces": {},
     }
-    for space_name in settings.spaces:
-        space = FeatureSpace(space_name, device, inputs.features, inputs.weights_dir)
+    spaces = {
+        space_name: FeatureSpace(space_name, device, inputs.features, inputs.weights_dir)
+        for space_name in settings.spaces
+    }
+    for space_name, space in spaces.items():
         measures = _in_space(space, real, patients, synthetic, training, unseen=enough)
         found["spaces"][space_name] = measures
         logger.info("%s: %s", space_name, measures)
+    if inputs.paired_with is not None and len(synthetic) > 1:
+        with Bank(inputs.paired_with) as source:
+            pairs = source.read(0, len(synthetic)), synthetic
+        found["alignment"] = {
+            space_name: asdict(measure_alignment(*pairs, space))
+            for space_name, space in [("pixels", None), *spaces.items()]
+        }
     found["warnings"] = find_faults(found)
     for warning in found["warnings"]:
         warn_loudly(f"the bank {name} ({inputs.bank}): {warning}")

@@ -20,6 +20,7 @@ MEASURES = {
     "c2st": "C2ST AUROC",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
+    "alignment": "alignment",
 }
 _SHOWN = {name: heading for name, heading in MEASURES.items() if name != "nearest_ratio"}
 _COLUMNS = [
@@ -56,6 +57,9 @@ def read_qualities(
             for name in MEASURES:
                 for part, ending in (("bank", ""), ("floor", "_floor")):
                     row[f"{name}{ending}"] = found.get(part, {}).get(name)
+            # Of negatives in pairs with positives; in the place of a floor, images of other pairs.
+            aligned = quality.get("alignment", {}).get(space, {})
+            row |= {"alignment": aligned.get("pairs"), "alignment_floor": aligned.get("others")}
             rows.append(row)
     table = pd.DataFrame(rows, columns=_COLUMNS)
     numbers = _COLUMNS[_COLUMNS.index("images") :]

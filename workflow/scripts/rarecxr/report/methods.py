@@ -10,7 +10,7 @@ from rarecxr.core.provenance import digest
 from rarecxr.report import wording as words
 from rarecxr.report.answer import recipes_of
 from rarecxr.statistics.comparisons import References
-from rarecxr.study.recipes import CONDITIONAL
+from rarecxr.study.recipes import CONDITIONAL, PAIRED
 
 
 def methods(
@@ -120,6 +120,13 @@ def _gans(settings, recipes):
         parts.append(
             f"In {_listed('arm', arms)} the images of all findings come from one GAN per fraction"
             " and draw, which was trained on all images and conditioned on their labels."
+        )
+    pairs = [name for name in own if settings["arms"].get(name, {}).get("negatives") == PAIRED]
+    if pairs:
+        parts.append(
+            f"In {_listed('arm', pairs)} each synthetic positive has a synthetic negative from the"
+            " same latent vector, drawn by the base GAN: about the same anatomy without the"
+            " finding (Wu et al. 2022)."
         )
     selected = _selected(settings["bank"])
     return " ".join([*parts, _kept(settings["gan"]), _bank_size(settings["bank"])]) + selected

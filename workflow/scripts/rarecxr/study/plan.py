@@ -7,7 +7,7 @@ from rarecxr.study.arms import at_doses
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.findings import ALL
 from rarecxr.study.paths import Paths, in_paths
-from rarecxr.study.recipes import BASE, CONDITIONAL
+from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
 
 # Values of wildcards: recipe, finding, fraction, draw, arm and seed, as far as they apply. A
 # finding stands by its name, the negatives as None.
@@ -88,7 +88,10 @@ class Plan:
             for recipe in self.recipes()
             for finding in self.targets
         ]
-        if any(arm.negatives for arm in self.arms.values()):
+        wanted = [arm for arm in self.arms.values() if arm.negatives]
+        pairs = dict.fromkeys(paired(arm.recipe) for arm in wanted if arm.negatives == PAIRED)
+        banks += [{"recipe": recipe, "finding": f} for recipe in pairs for f in self.targets]
+        if any(arm.negatives != PAIRED for arm in wanted):
             banks.append({"recipe": BASE, "finding": None})
         return banks
 
@@ -165,7 +168,12 @@ class Plan:
 
 
 def gan_of(bank: Values) -> Values:
-    """The GAN that a bank is drawn from: of the same recipe and finding, or the conditional one."""
+    """The GAN that a bank is drawn from: of the same recipe and finding, or the one of all.
+
+    That is the conditional one, and the base for negatives that are paired with positives.
+    """
+    if paired_with(bank["recipe"]) is not None:
+        return {**bank, "recipe": BASE, "finding": None}
     return {**bank, "finding": ALL} if bank["recipe"] == CONDITIONAL else bank
 
 

@@ -15,7 +15,7 @@ from rarecxr.study.configuration.jobs import JobSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.configuration.report import ReportSettings
 from rarecxr.study.configuration.training import Arm, Recipe, TransformSettings
-from rarecxr.study.recipes import BASE, CONDITIONAL, FILTER_LEAK, NO_FILTER
+from rarecxr.study.recipes import BASE, CONDITIONAL, FILTER_LEAK, NO_FILTER, paired_with
 from rarecxr.study.values import ArmName, Name, Section, Text, near
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
@@ -77,6 +77,9 @@ class Configuration(Section):
         # would tell the label.
         "balanced_gan": Arm(recipe="plain", negatives=True),
         "pretrained_gan": Arm(recipe="plain", negatives=True, pretrain=True),
+        # The same anatomy with and without the finding: a fine-tuned GAN stays aligned with its
+        # base (Wu et al. 2022, arXiv 2110.11323).
+        "paired_gan": Arm(recipe="plain", negatives="paired"),
         "conditional_gan": Arm(recipe=CONDITIONAL),
         "more_real": Arm(reserve=True),
     }
@@ -108,6 +111,13 @@ def _reserved_names(filters, recipes, arms, transforms) -> Iterator[tuple[str, s
         for name in names:
             if name in reserved:
                 yield f"{section}.{name}", f"this name {reserved[name]}; takes another"
+    for name in recipes:
+        if paired_with(name) is not None:
+            yield (
+                f"recipes.{name}",
+                f"a name that begins so means negatives in pairs with {paired_with(name)}; "
+                "takes another",
+            )
 
 
 def _filters_of_recipes(filters, recipes) -> Iterator[tuple[str, str]]:

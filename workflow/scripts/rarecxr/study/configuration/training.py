@@ -1,10 +1,11 @@
 """What GANs and classifiers are trained on: recipes, arms and transforms."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from rarecxr.study.recipes import CONDITIONAL, PAIRED
 from rarecxr.study.values import DISTINCT, ByFinding, Name, Section, Share
 
 HalfShare = Annotated[float, Field(ge=0, le=0.5)]
@@ -23,8 +24,15 @@ class Arm(Section):
     """
     recipe: Name | None = None
     """Adds the synthetic positives of this recipe's banks."""
-    negatives: bool = False
-    """Adds as many synthetic negatives, so that "looks generated" carries no label."""
+    negatives: Annotated[
+        Annotated[bool, Tag("flag")] | Annotated[Literal["paired"], Tag("word")],
+        Discriminator(lambda value: "word" if isinstance(value, str) else "flag"),
+    ] = False
+    """Adds as many synthetic negatives, so that "looks generated" carries no label.
+
+    true: images of the base GAN; paired: its images from the very latent vectors of the recipe's
+    positives, so that each pair has about the same anatomy, with and without the finding.
+    """
     pretrain: bool = False
     """First real and synthetic images, then the real ones alone."""
     oversample: bool = False
@@ -47,8 +55,18 @@ class Arm(Section):
     def contradictions(self) -> Iterator[tuple[str, str]]:
         """Keys that need another one."""
         for key in ("negatives", "pretrain"):
-            if getattr(self, key) and self.recipe is None:
-                yield key, "got true without a recipe; name the arm's recipe too"
+            value = getattr(self, key)
+            if value and self.recipe is None:
+                got = value if isinstance(value, str) else "true"
+                yield key, f"got {got} without a recipe; name the arm's recipe too"
+        if self.negatives == PAIRED and self.recipe == CONDITIONAL:
+            yield (
+                "negatives",
+                (
+                    f"got {PAIRED} with the recipe {CONDITIONAL}, whose GAN does not start from "
+                    "the base, so that equal latents mean nothing; takes true, or another recipe"
+                ),
+            )
         yield from self._without_real_images()
         adds = self.recipe is not None or self.oversample or self.reserve
         if self.loss_weight != 1 and not adds:
