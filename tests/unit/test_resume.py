@@ -1,5 +1,6 @@
 """Resume files: whole, of this run, and in one process's hands."""
 
+import io
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ import pytest
 import torch
 from interruptions import child
 
-from rarecxr.core import resume
+from rarecxr.core import job_log, resume
 from rarecxr.core.resume import SLOTS, ResumeStore, clean_states
 
 
@@ -82,6 +83,24 @@ def test_another_identity_is_refused_with_a_warning_and_kept(tmp_path, caplog):
     assert "other settings, code or data" in caplog.text
     saved(tmp_path, [1], identity="b")
     assert loaded(tmp_path, identity="b") == 1
+
+
+def test_what_is_not_used_is_said_at_the_terminal_too(tmp_path, monkeypatch):
+    """Days of work begin anew: nobody looks for that in a job's log."""
+    screen = io.StringIO()
+    monkeypatch.setattr(job_log, "_screen", screen)
+    saved(tmp_path, [1], identity="a")
+    assert loaded(tmp_path, identity="b") is None
+    (line,) = screen.getvalue().splitlines()
+    assert f"WARNING: {tmp_path / SLOTS[0]} belongs to other settings, code or data: not" in line
+    assert line.endswith(".pt; this training begins anew")
+    # With a state of its own nothing is lost, and it does not say so.
+    saved(tmp_path, [1], identity="b")
+    loaded(tmp_path, identity="a")
+    assert "begins anew" not in screen.getvalue().splitlines()[-1]
+    (tmp_path / SLOTS[0]).write_bytes(b"damaged")
+    loaded(tmp_path, identity="a")
+    assert "is damaged (its first line is no header): not used" in screen.getvalue()
 
 
 @pytest.mark.parametrize("numbers", [[1], [1, 2], [1, 2, 3]])

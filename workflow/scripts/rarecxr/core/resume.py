@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rarecxr.core.job_log import warn_loudly
 from rarecxr.core.locks import Lock, locked
 
 _log = logging.getLogger(__name__)
@@ -151,10 +152,9 @@ class ResumeStore:
         for path, header in sorted(others, key=lambda entry: entry[1]["progress"]):
             if path.name in SLOTS:
                 aside = path.with_name(f"refused_{header['identity'][:16]}.pt")
-                _log.warning(
-                    "%s belongs to other settings, code or data: not used, kept as %s",
-                    path,
-                    aside.name,
+                warn_loudly(
+                    f"{path} belongs to other settings, code or data: not used, kept as "
+                    f"{aside.name}{'' if own else '; this training begins anew'}"
                 )
                 os.replace(path, aside)
         if refused := _refused(self.folder):
@@ -294,10 +294,10 @@ def _whole_files(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         except _OtherFormat as error:
             if path.name in SLOTS:
                 aside = path.with_name(f"refused_{_name(path)}.pt")
-                _log.warning("%s: %s: not used, kept as %s", path, error, aside.name)
+                warn_loudly(f"{path}: {error}: not used, kept as {aside.name}")
                 os.replace(path, aside)
         except ValueError as error:
-            _log.warning("%s is damaged (%s): not used", path, error)
+            warn_loudly(f"{path} is damaged ({error}): not used")
             path.unlink()
     return found
 
