@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit demo doctor test test-offline test-slurm setup wheels
+.PHONY: audit check demo doctor test test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -25,6 +25,10 @@ test: setup
 test-slurm: setup
 	$(PYTHON) tests/slurm/cluster.py install
 	$(BIN)/pytest -rs tests/slurm
+
+# Whether a study's folder is what its manifest lists: make check STUDY=results/demo
+check:
+	$(PYTHON) workflow/scripts/check_study.py $(STUDY)
 
 # Security: a static check of the code, and known vulnerabilities of the locked packages.
 audit: setup

@@ -30,7 +30,7 @@ HEAVY = {
     "jinja2": {"make_report"},
 }
 # They need nothing but Python: whoever brings Snakemake alone can run them.
-PLAIN = {"clean_states", "disk_usage"}
+PLAIN = {"check_study", "clean_states", "disk_usage"}
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 

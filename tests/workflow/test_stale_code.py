@@ -211,6 +211,7 @@ REACH = {
     "rarecxr.study.seeds": {*GAN, *CLASSIFIERS},
     "rarecxr.bank.generate": {"make_bank"},
     "rarecxr.leakage": {"check_leakage"},
+    "rarecxr.manifest": set(),
     "rarecxr.mixtures": {"check_leakage"},
     "rarecxr.quality.": MEASURED,
     "rarecxr.quality.alignment": {"measure_bank"},
