@@ -7,7 +7,7 @@ import pandas as pd
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.classifier.run import Inputs, Outputs, Run
-from rarecxr.classifier.training import train
+from rarecxr.classifier.training import train_classifier
 from rarecxr.data.image_file import write_image_file
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import Arm, TransformSettings
@@ -161,7 +161,7 @@ def run(study: dict, folder: Path, section=TrainingSettings, **changes) -> dict[
     def made(kind, value):
         return None if value is None else kind.of(value)
 
-    train(
+    train_classifier(
         inputs=taken(Inputs),
         outputs=Outputs(**outputs),
         state=folder / "state",

@@ -85,11 +85,7 @@ def called(script):
     return {imported.get(func.id) for func in calls if isinstance(func, ast.Name)}
 
 
-# Whose functions have another name so far.
-RENAMED = {"train_classifier"}
-
-
-@pytest.mark.parametrize("name", sorted({rule[0] for rule in RULES} - RENAMED))
+@pytest.mark.parametrize("name", [rule[0] for rule in RULES])
 def test_a_script_calls_the_function_that_is_named_like_its_rule(name):
     assert name in called(ROOT / f"workflow/scripts/{name}.py")
 

@@ -5,7 +5,7 @@ from rarecxr.core.job_log import log_to
 log_to(snakemake.log[0])
 
 from rarecxr.classifier.run import Inputs, Outputs, Run
-from rarecxr.classifier.training import train
+from rarecxr.classifier.training import train_classifier
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import Arm, TransformSettings
 from rarecxr.study.recipes import PAIRED
@@ -16,7 +16,7 @@ arm = Arm.of(params.arm)
 negatives = files.negatives or None
 if arm.negatives == PAIRED:
     negatives = dict(zip(params.target_findings, negatives, strict=True))
-train(
+train_classifier(
     inputs=Inputs(
         pixels=files.pixels,
         labels=files.labels,

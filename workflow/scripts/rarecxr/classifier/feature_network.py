@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from rarecxr.classifier.run import Inputs, Outputs, Run
-from rarecxr.classifier.training import train
+from rarecxr.classifier.training import train_classifier
 from rarecxr.study.configuration.classifier import FeatureSettings
 from rarecxr.study.configuration.training import Arm
 
@@ -42,7 +42,7 @@ def train_features(
     Raises:
         The errors of `train`.
     """
-    train(
+    train_classifier(
         inputs=inputs,
         outputs=outputs,
         state=state,

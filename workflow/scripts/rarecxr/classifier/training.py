@@ -47,7 +47,7 @@ from rarecxr.study.sizes import Addition, Sizes
 log = logging.getLogger(__name__)
 
 
-def train(
+def train_classifier(
     *,
     inputs: Inputs,
     outputs: Outputs,
