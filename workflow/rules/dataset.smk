@@ -65,8 +65,7 @@ rule label_images:
     resources:
         **asked("label_images"),
     params:
-        uncertain=DATASET.uncertain.mapping(),
-        blank=DATASET.blank,
+        policies={"blank": DATASET.blank, "uncertain": DATASET.uncertain.mapping()},
         code=code("label_images.py"),
     script:
         "../scripts/label_images.py"

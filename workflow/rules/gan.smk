@@ -29,9 +29,7 @@ rule make_training_set:
 rule make_validation_set:
     """Gather one finding's validation images, which synthetic ones are measured against."""
     input:
-        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
-        labels="<dataset>/labels.parquet",
-        split="<dataset>/split.csv",
+        **images_of_study(),
     output:
         validation_set="<dataset>/validation/{finding}.h5",
     log:

@@ -101,14 +101,18 @@ def recipe_filters(wildcards):
     return filter_settings(CONFIG.recipes.get(wildcards.recipe, []))
 
 
-def images_of_draw():
-    """The images, their labels, and the patients of every fraction of a draw."""
+def images_of_study():
+    """The images, their labels, and the split of the patients."""
     return {
         "pixels": f"<dataset>/pixels_{DATASET.resolution}.h5",
         "labels": "<dataset>/labels.parquet",
         "split": "<dataset>/split.csv",
-        "draw_csv": "<dataset>/draw{draw}.csv",
     }
+
+
+def images_of_draw():
+    """The same, and the patients of every fraction of a draw."""
+    return images_of_study() | {"draw_csv": "<dataset>/draw{draw}.csv"}
 
 
 def validation_set_settings():

@@ -8,7 +8,6 @@ from rarecxr.data.labels import label_images
 
 label_images(
     images=snakemake.input.images,
-    uncertain=snakemake.params.uncertain,
-    blank=snakemake.params.blank,
     output=snakemake.output.labels,
+    **snakemake.params.policies,
 )
