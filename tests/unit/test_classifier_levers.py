@@ -1,5 +1,6 @@
 """What changes how a classifier learns from what an arm adds, each beside a run without it."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -8,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting
 from rarecxr.classifier.examples import NEGATIVE, POSITIVE
+from rarecxr.classifier.networks import network_input
 from rarecxr.classifier.prediction import read_model
 from rarecxr.core.provenance import digest_of_images
+from rarecxr.data.image_file import ImageFile
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +203,61 @@ def test_real_images_can_be_judged_by_synthetic_ones_alone(tmp_path):
     test = predictions[predictions["split"] == "test"]
     for finding in TARGETS:
         assert roc_auc_score(truth.loc[test["image"], finding], test[finding]) > 0.8
+
+
+# Statistics of batch normalization
+
+
+def test_statistics_of_real_images_are_their_mean_over_whole_batches(study, banks, tmp_path):
+    arm = {"recipe": "plain", "negatives": True}
+    shared, real = (
+        state_of(run(study, tmp_path / kind, arm=arm, epochs=1, batch_norm=kind, **banks))
+        for kind in ("shared", "real")
+    )
+    changed = {name for name in shared if not torch.equal(shared[name], real[name])}
+    of_statistics = {name for name in shared if "running" in name or "num_batches" in name}
+    # The weights are those of the same training.
+    assert changed == of_statistics
+    # The first layer's input does not depend on any statistics: a mean that can be taken here. Of
+    # 72 real images four batches of 16 were used: the mean of 64 drawn without replacement.
+    network = read_model(tmp_path / "real/model.pt")[0]
+    pixels = ImageFile(study["pixels"])
+    order = pd.read_csv(study["draw_csv"])["patient"]
+    labels = pd.read_parquet(study["labels"])
+    places = pixels.rows_of(labels.loc[labels["patient"].isin(order), "image"])
+    images = torch.from_numpy(pixels.read(places)).unsqueeze(1).float() / 255
+    with torch.no_grad():
+        found = network.conv1[0](network_input(images, "shufflenet_v2_x0_5"))
+    means = found.mean((0, 2, 3))
+    spread = found.mean((2, 3)).std(0) / np.sqrt(64)
+    away = (real["conv1.1.running_mean"] - means).abs() / spread
+    assert away.max() < 3 * np.sqrt(1 - 64 / 72)
+    assert real["conv1.1.num_batches_tracked"] == 4
+
+
+def test_statistics_of_all_images_are_not_those_of_the_real_ones(study, banks, tmp_path):
+    """What is predicted changes with them, and a repeated run takes the same ones."""
+    arm = {"recipe": "plain", "negatives": True}
+    shared, real, again = (
+        contents(run(study, tmp_path / str(place), arm=arm, epochs=1, batch_norm=kind, **banks))
+        for place, kind in enumerate(("shared", "real", "real"))
+    )
+    assert real == again
+    assert shared["predictions"] != real["predictions"]
+    assert shared["history"] == real["history"]
+
+
+def test_averaged_weights_get_statistics_of_real_images_too(study, banks, tmp_path):
+    arm = {"recipe": "plain", "negatives": True}
+    settings = {"arm": arm, "epochs": 1, "weight_ema": 60, **banks}
+    shared, real = (
+        state_of(run(study, tmp_path / kind, batch_norm=kind, **settings))
+        for kind in ("shared", "real")
+    )
+    assert torch.equal(shared["fc.weight"], real["fc.weight"])
+    assert not torch.equal(shared["conv1.1.running_mean"], real["conv1.1.running_mean"])
+
+
+def test_a_network_without_batch_normalization_has_no_statistics_to_take(study, tmp_path):
+    with pytest.raises(ValueError, match="batch_norm: got real, and squeezenet1_1 has no batch"):
+        run(study, tmp_path, architecture="squeezenet1_1", epochs=1, batch_norm="real")

@@ -575,6 +575,13 @@ CONTRADICTIONS = {
         {"arms": {"oversample": {"recipe": "plain"}}},
         "report.control: got 'oversample'; takes an arm with oversample and without a recipe",
     ),
+    "statistics of real images that an arm does not see": (
+        {
+            "arms": {"alone": {"real": False, "recipe": "plain", "negatives": True}},
+            "classifier": {"arms": ["none", "alone"], "batch_norm": "real"},
+        },
+        "classifier.batch_norm: got real, and the arm alone sees no real images; takes shared, or",
+    ),
     "an answer about synthetic images alone": (
         {"arms": {"gan": {"real": False, "negatives": True}}, "report": {"headline_arms": ["gan"]}},
         "report.headline_arms[0]: got 'gan', which adds synthetic images to no real ones; takes",

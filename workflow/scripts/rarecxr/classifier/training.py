@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from rarecxr.bank.bank_file import Bank
+from rarecxr.classifier.batch_norm import has_statistics, take_statistics
 from rarecxr.classifier.cohort import Cohort, read_cohort
 from rarecxr.classifier.examples import (
     POSITIVE,
@@ -139,6 +140,8 @@ def train_classifier(
         fit = Fit(network, phases, images, validation, procedure, store)
         fit.run()
         history = fit.history
+        if settings.batch_norm == "real":
+            take_statistics(network, images, len(cohort.train), procedure)
         del images, fit
 
         about = {
@@ -246,6 +249,11 @@ def _starting_network(settings: TrainingSettings, run: Run) -> tuple[nn.Module, 
         path, sha256 = find_weights(settings.architecture, settings.weights, settings.weights_dir)
     outputs = len(run.findings)
     network = build(settings.architecture, outputs, settings.resolution, run.seed, path)
+    if settings.batch_norm == "real" and not has_statistics(network):
+        raise ValueError(
+            f"classifier.batch_norm: got real, and {settings.architecture} has no batch "
+            "normalization; takes shared"
+        )
     return network, {"weights": path.name if path else None, "weights_sha256": sha256}
 
 

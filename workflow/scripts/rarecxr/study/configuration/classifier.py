@@ -118,6 +118,12 @@ class TrainingSettings(NetworkSettings):
 
     With one, the averaged network is what is validated, kept and predicts.
     """
+    batch_norm: Literal["shared", "real"] = "shared"
+    """Running statistics of batch normalization: shared, or of real images alone.
+
+    shared: of all images that were trained on, as they come. real: once training has ended they are
+    taken anew from the fraction's real images.
+    """
     pretrain_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """An arm that pretrains: epochs of pretraining at most, as a multiple of `epochs`.
 

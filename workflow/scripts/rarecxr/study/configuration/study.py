@@ -163,6 +163,18 @@ def _arms_that_run(classifier, arms) -> Iterator[tuple[str, str]]:
             yield f"classifier.arms[{place}]", f"got '{name}'; takes one of arms: {', '.join(arms)}"
 
 
+def _statistics_of_arms(classifier, arms) -> Iterator[tuple[str, str]]:
+    for name in classifier.arms:
+        if classifier.batch_norm == "real" and name in arms and not arms[name].real:
+            yield (
+                "classifier.batch_norm",
+                (
+                    f"got real, and the arm {name} sees no real images; takes shared, or leave the "
+                    "arm out of classifier.arms"
+                ),
+            )
+
+
 def _roles_of_arms(report, arms) -> Iterator[tuple[str, str]]:
     known = f"takes one of arms: {', '.join(arms)}"
     baseline = arms.get(report.baseline)
@@ -258,6 +270,7 @@ CHECKS = (
     _parts_of_arms,
     _arms_that_run,
     _reserve_of_arms,
+    _statistics_of_arms,
     _roles_of_arms,
     _cache_and_gan,
     _sizes_of_banks,
