@@ -126,6 +126,22 @@ def test_a_container_that_is_not_there_is_named(data):
     assert missing(data, container="docker://ghcr.io/someone/rarecxr:1") == []
 
 
+@pytest.mark.parametrize(
+    ("key", "sections"),
+    [
+        ("container", {"container": "x" * 300}),
+        ("dataset.root", {"dataset": {"root": "x" * 300}}),
+        ("dataset.train_csv", {"dataset": {"root": "data", "train_csv": "x" * 300}}),
+        ("classifier.weights", {"classifier": {"weights": "x" * 300}}),
+        ("features.weights_dir", {"features": {"weights_dir": "x/" * 3000}}),
+        ("container", {"container": "~nobody-of-this-name/rarecxr.sif"}),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_not_there(data, key, sections):
+    (line,) = missing(data, **sections)
+    assert line.startswith(f"{key}: ")
+
+
 def test_weights_that_are_a_folder_are_said_to_be_one(data):
     (line,) = missing(data, classifier={"weights": "data"})
     assert "is a folder" in line

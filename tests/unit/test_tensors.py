@@ -63,6 +63,17 @@ def test_a_damaged_classifier_names_itself_and_what_to_do(tmp_path):
         read_model(path)
 
 
+@pytest.mark.parametrize("state", [{}, {"conv1.weight": torch.ones(2)}, None, [1]], ids=str)
+def test_a_classifier_whose_weights_do_not_fit_names_itself(tmp_path, state):
+    content = {"format": 1, "architecture": "small_resnet10", "findings": ["Edema"]}
+    path = tmp_path / "model.pt"
+    path.write_bytes(to_bytes(content | {"settings": {"resolution": 32}, "state_dict": state}))
+    with pytest.raises(
+        ValueError, match=r"model\.pt: .*do not fit its settings .*run the workflow"
+    ):
+        read_model(path)
+
+
 def test_every_part_of_an_archive_is_compared_with_its_checksum(tmp_path):
     path = tmp_path / "model.pt"
     path.write_bytes(to_bytes({"weights": torch.arange(1000.0)}))

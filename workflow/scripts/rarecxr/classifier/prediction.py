@@ -38,7 +38,13 @@ def read_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     network = build(
         file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0
     )
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        problem = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path}: a classifier file whose weights do not fit its settings ({problem}); {REMEDY}"
+        ) from None
     return network.to(memory_format=torch.channels_last).eval(), file
 
 

@@ -60,13 +60,14 @@ def missing_files(
         folder: what relative paths are relative to.
         published: published.csv, which the report quotes.
     """
+    # Asked of os.path, for which names that no file can have (too long, say) are not there either.
     folder = Path(folder)
-    if not Path(published).is_file():
+    if not os.path.isfile(published):
         yield f"{published}: there is no such file; the report quotes it, so fetch it again"
     dataset = configuration.dataset
     if dataset.root is not None:
         root = folder / dataset.root
-        if not root.is_dir():
+        if not os.path.isdir(root):
             yield (
                 f"dataset.root: there is no folder {_place(dataset.root, folder)}; give the folder "
                 f"that holds {dataset.train_csv}, or null for the embedded phantoms"
@@ -74,16 +75,16 @@ def missing_files(
         else:
             for key in ("train_csv", "expert_csv"):
                 name = getattr(dataset, key)
-                if name is not None and not Path(ImageFolder(root).table(name)).is_file():
+                if name is not None and not os.path.isfile(ImageFolder(root).table(name)):
                     null = ", or null if there is none" if key == "expert_csv" else ""
                     yield (
                         f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "
                         f"file in that folder{null}"
                     )
     if configuration.container is not None and "://" not in configuration.container:
-        image = folder / Path(configuration.container).expanduser()
+        image = folder / os.path.expanduser(configuration.container)
         # A folder is one of Apptainer's kinds of images.
-        if not image.exists():
+        if not os.path.exists(image):
             yield (
                 f"container: there is no image {_place(configuration.container, folder)}; give the "
                 "path of one (container/ makes it), an address such as docker://…, or null"
@@ -91,13 +92,15 @@ def missing_files(
     yield from _missing_features(configuration, folder)
     for section in ("features", "classifier"):
         chosen = getattr(configuration, section)
-        if chosen.weights not in (None, "imagenet") and not (folder / chosen.weights).is_file():
-            kind = "is a folder" if (folder / chosen.weights).is_dir() else "there is no such file"
+        if chosen.weights not in (None, "imagenet") and not os.path.isfile(folder / chosen.weights):
+            kind = (
+                "is a folder" if os.path.isdir(folder / chosen.weights) else "there is no such file"
+            )
             yield (
                 f"{section}.weights: {_place(chosen.weights, folder)}: {kind}; give the path of a "
                 "file of weights, imagenet for torchvision's, or null for random ones"
             )
-        if chosen.weights_dir is not None and not (folder / chosen.weights_dir).is_dir():
+        if chosen.weights_dir is not None and not os.path.isdir(folder / chosen.weights_dir):
             yield (
                 f"{section}.weights_dir: there is no folder {_place(chosen.weights_dir, folder)}; "
                 "give the folder of torchvision's files, or null for torch.hub's own"
@@ -119,7 +122,7 @@ def _missing_features(configuration: Configuration, folder: Path) -> Iterator[st
     places = [torch_hub_folder() / IMAGENET_FEATURES]
     if weights_dir is not None:
         places.insert(0, folder / weights_dir / IMAGENET_FEATURES)
-    if keys and not any(place.is_file() for place in places):
+    if keys and not any(os.path.isfile(place) for place in places):
         yield (
             f"{', '.join(keys)}: the feature space imagenet needs {IMAGENET_FEATURES}, which is "
             f"not at {' or '.join(map(str, places))}, and no job fetches it; fetch "
