@@ -154,21 +154,10 @@ def parse():
 
 def prepare(arguments, work):
     """From a data set to training, validation and test images, and the network that judges them."""
-    from rarecxr.classifier.feature_network import train_features
-    from rarecxr.classifier.run import Inputs, Outputs
-    from rarecxr.data.chexpert import index_images
-    from rarecxr.data.labels import label_images
-    from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
-    from rarecxr.data.split import draw_patients, split_patients
-    from rarecxr.data.training_set import make_training_set
-    from rarecxr.data.validation_set import make_validation_set
+    from image_sets import Stages
+
     from rarecxr.phantoms.dataset import make_phantoms
-    from rarecxr.study.configuration.classifier import FeatureSettings
-    from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
     from rarecxr.study.configuration.phantom import PhantomSettings
-    from rarecxr.study.configuration.pixels import PixelSettings
-    from rarecxr.study.findings import FINDINGS
-    from rarecxr.study.place import Place
 
     if (work / "features.pt").exists():
         return
@@ -186,53 +175,17 @@ def prepare(arguments, work):
             ),
             arguments.jobs,
         )
-    images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
-    draw, pixels = work / "draw0.csv", work / "pixels.h5"
-    index_images(Path(root) / "train.csv", None, ["AP", "PA"], images)
-    label_images(images, {"default": "ones"}, "zeros", labels)
-    split_patients(images, 20, 10, [finding], 1, split)
-    draw_patients(images, split, [finding], 10, 1, 0, draw)
-    shard, rejected = work / "shard.h5", work / "shard.csv"
-    decoding = PixelSettings(resolution=RESOLUTION)
-    decode_images(images, root, shard, rejected, decoding, arguments.jobs)
-    files = CacheFiles(pixels, work / "rejected.csv", work / "readable.parquet", work / "notes.csv")
-    cache_pixels(images, [shard], [rejected], root, files, decoding, "gan_evidence")
-    common = {"pixels": pixels, "labels": labels}
-    settings = {"target_findings": [finding], "resolution": RESOLUTION}
-    for name, what in (("positives", finding), ("base", NEGATIVES)):
-        make_training_set(
-            split=split, draw_csv=draw, output=work / f"{name}.h5",
-            place=Place("evidence", what, "plain", 100.0, 0),
-            settings=TrainingSetSettings(findings=list(FINDINGS), **settings), **common,
-        )  # fmt: skip
+    stages = Stages("evidence", work, finding, RESOLUTION, arguments.jobs)
+    stages.read(root, test_percent=20, validation_percent=10, min_positive_patients=10)
     # The test patients as a set of their own: what `make_validation_set` makes of a swapped split.
-    swapped = pd.read_csv(split)
+    swapped = pd.read_csv(work / "split.csv")
     swapped["split"] = swapped["split"].map({"train": "train", "val": "test", "test": "val"})
     swapped.to_csv(work / "swapped.csv", index=False)
-    for name, which in (("validation", split), ("test", work / "swapped.csv")):
-        for kind, what in (("positives", finding), ("base", NEGATIVES)):
-            make_validation_set(
-                split=which, output=work / f"{name}_{kind}.h5", finding=what, study="evidence",
-                settings=ValidationSetSettings(**settings), **common,
-            )  # fmt: skip
-    train_features(
-        inputs=Inputs(pixels=pixels, labels=labels, split=split, draw_csv=draw),
-        outputs=Outputs(model=work / "features.pt", history=work / "features.csv"),
-        state=work / "state_features",
-        study="evidence",
-        fraction=100.0,
-        draw=0,
-        findings=FINDINGS,
-        target_findings=[finding],
-        settings=FeatureSettings(
-            architecture="resnet18",
-            resolution=RESOLUTION,
-            epochs=6,
-            epoch_images="real",
-            device="cpu",
-            threads=1,
-        ),
-    )
+    for name, what in (("positives", finding), ("base", NEGATIVES)):
+        stages.training_set(name, what)
+        stages.validation_set(f"validation_{name}", what)
+        stages.validation_set(f"test_{name}", what, "swapped.csv")
+    stages.features(epochs=6, device="cpu", threads=1)
 
 
 def train_base(plan, loss, longer, seed):

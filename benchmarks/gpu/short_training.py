@@ -15,27 +15,16 @@ import time
 import h5py
 import numpy as np
 import torch
+from benchmarks.image_sets import Stages
 from shared import Results, options, seconds_each, seconds_left
 
-from rarecxr.classifier.feature_network import train_features
-from rarecxr.classifier.run import Inputs, Outputs
-from rarecxr.data.chexpert import index_images
-from rarecxr.data.labels import label_images
-from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
-from rarecxr.data.split import draw_patients, split_patients
-from rarecxr.data.training_set import make_training_set
-from rarecxr.data.validation_set import make_validation_set
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import GanInputs, GanOutputs, train_gan
 from rarecxr.phantoms.dataset import make_phantoms
-from rarecxr.study.configuration.classifier import FeatureSettings
 from rarecxr.study.configuration.gan import GanSettings
-from rarecxr.study.configuration.image_sets import TrainingSetSettings, ValidationSetSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
-from rarecxr.study.configuration.pixels import PixelSettings
-from rarecxr.study.findings import FINDINGS
 from rarecxr.study.place import Place
 
 FINDING = "Lung Lesion"
@@ -94,47 +83,12 @@ def prepare(asked, work, side, threads):
             ),
             threads,
         )
-    images, labels, split = work / "images.parquet", work / "labels.parquet", work / "split.csv"
-    draw, pixels = work / "draw0.csv", work / "pixels.h5"
-    index_images(root / "train.csv", None, ["AP", "PA"], images)
-    label_images(images, {"default": "ones"}, "zeros", labels)
-    split_patients(images, 5, 20, [FINDING], 1, split)
-    draw_patients(images, split, [FINDING], 4, 1, 0, draw)
-    shard, rejected = work / "shard.h5", work / "shard.csv"
-    decoding = PixelSettings(resolution=side)
-    decode_images(images, root, shard, rejected, decoding, threads)
-    files = CacheFiles(pixels, work / "rejected.csv", work / "readable.parquet", work / "notes.csv")
-    cache_pixels(images, [shard], [rejected], root, files, decoding, "gpu")
-    common = {"pixels": pixels, "labels": labels}
-    settings = {"target_findings": [FINDING], "resolution": side}
+    stages = Stages("gpu", work, FINDING, side, threads)
+    stages.read(root, test_percent=5, validation_percent=20, min_positive_patients=4)
     for name, finding in (("base", NEGATIVES), ("lesion", FINDING)):
-        make_training_set(
-            split=split, draw_csv=draw, output=work / f"{name}.h5",
-            place=Place("gpu", finding, "plain", 100.0, 0),
-            settings=TrainingSetSettings(findings=list(FINDINGS), **settings), **common,
-        )  # fmt: skip
-        make_validation_set(
-            split=split, output=work / f"validation_{name}.h5", finding=finding, study="gpu",
-            settings=ValidationSetSettings(**settings), **common,
-        )  # fmt: skip
-    train_features(
-        inputs=Inputs(pixels=pixels, labels=labels, split=split, draw_csv=draw),
-        outputs=Outputs(model=work / "features.pt", history=work / "features.csv"),
-        state=work / "state_features",
-        study="gpu",
-        fraction=100.0,
-        draw=0,
-        findings=FINDINGS,
-        target_findings=[FINDING],
-        settings=FeatureSettings(
-            architecture="resnet18",
-            resolution=side,
-            epochs=1 if asked.tiny else 6,
-            epoch_images="real",
-            device=asked.device.type,
-            threads=threads,
-        ),
-    )
+        stages.training_set(name, finding)
+        stages.validation_set(f"validation_{name}", finding)
+    stages.features(1 if asked.tiny else 6, asked.device.type, threads)
 
 
 def chosen_settings(asked, side, seconds):
