@@ -137,8 +137,8 @@ def work(results: Path, rule: str, place: Path) -> tuple[float, int]:
         with h5py.File(sets) as file:
             return len(file["images"]), file["images"].shape[1]
     if rule == "train_gan":
-        told = json.loads((results / "gan" / place / "generator.json").read_text(encoding="utf-8"))
-        return told["kimg"], told["settings"]["resolution"]
+        about = json.loads((results / "gan" / place / "generator.json").read_text(encoding="utf-8"))
+        return about["kimg"], about["settings"]["resolution"]
     if rule in ("make_bank", "measure_bank"):
         with h5py.File(results / "bank" / f"{place}.h5") as file:
             return len(file["images"]), file["images"].shape[1]

@@ -209,13 +209,13 @@ def draw_curve(results, path):
 
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     for name, colour in (("base", "tab:blue"), ("lesion", "tab:orange")):
-        told = results.content.get(name)
-        if told is None:
+        result = results.content.get(name)
+        if result is None:
             continue
-        points = [(p["kimg"], p["kid"]) for p in told["curve"] if p["kid"] is not None]
+        points = [(p["kimg"], p["kid"]) for p in result["curve"] if p["kid"] is not None]
         if points:
             axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
-        floor = (told["watch"] or {}).get("floor")
+        floor = (result["watch"] or {}).get("floor")
         if floor:
             axes.axhline(floor["kid"], color=colour, ls=":", label=f"{name}: real against real")
     axes.set(xlabel="thousands of images shown", ylabel="KID (classifier's features)")

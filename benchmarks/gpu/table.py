@@ -94,18 +94,18 @@ def short_training(part):
     for name in ("base", "lesion"):
         if name not in part:
             continue
-        told = part[name]
-        watch = told["watch"] or {}
+        training = part[name]
+        watch = training["watch"] or {}
         floor = (watch.get("floor") or {}).get("kid", float("nan"))
-        kid = float("nan") if told["kept_kid"] is None else told["kept_kid"]
+        kid = float("nan") if training["kept_kid"] is None else training["kept_kid"]
         yield (
-            f"{name}: {told['training_images']} images, {told['kimg']:.0f} kimg in "
-            f"{told['seconds']:.0f} s; KID {kid:.4f} at {told['kept_kimg']:.0f} kimg, "
+            f"{name}: {training['training_images']} images, {training['kimg']:.0f} kimg in "
+            f"{training['seconds']:.0f} s; KID {kid:.4f} at {training['kept_kimg']:.0f} kimg, "
             f"real against real {floor:.4f} ({watch.get('reference_images')} "
             f"{watch.get('reference')} images)"
         )
         yield "  kimg:KID " + " ".join(
-            f"{p['kimg']:.0f}:{p['kid']:.3f}" for p in told["curve"] if p["kid"] is not None
+            f"{p['kimg']:.0f}:{p['kid']:.3f}" for p in training["curve"] if p["kid"] is not None
         )
     yield from failed(part)
 

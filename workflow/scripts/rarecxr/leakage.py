@@ -231,9 +231,9 @@ class _Study:
             _belongs(look, about, {**gan, "recipe": recipe, "finding": shown})
             if pair is not None:
                 wanted = self._sha(self._banks[pair, *cell, finding])
-                told = json.loads(about.get("paired_with", "{}"))
+                pairing = json.loads(about.get("paired_with", "{}"))
                 look.same(
-                    told.get("bank_digest"), wanted, "the bank of positives it is paired with"
+                    pairing.get("bank_digest"), wanted, "the bank of positives it is paired with"
                 )
             self._chosen_by(look, json.loads(about["inputs"]), tuple(cell))
             yield look

@@ -95,8 +95,11 @@ def recorded_rules(study: str | os.PathLike) -> dict[str, dict[str, Any]]:
         name = "".join(part.removeprefix("@") for part in record.relative_to(records).parts)
         try:
             path = base64.urlsafe_b64decode(name).decode()
-            told = read_json(record, ["rule", "input"])
-            made = {"rule": str(told["rule"]), "inputs": sorted(map(within, told["input"] or ()))}
+            stated = read_json(record, ["rule", "input"])
+            made = {
+                "rule": str(stated["rule"]),
+                "inputs": sorted(map(within, stated["input"] or ())),
+            }
         except (binascii.Error, ValueError, TypeError):
             continue
         found[within(path)] = made

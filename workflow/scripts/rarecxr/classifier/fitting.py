@@ -111,7 +111,7 @@ class Fit:
         store: holds what is saved and says when.
 
     Attributes:
-        history: one row an epoch: phase, epoch, images (shown since the phase began),
+        history: one row for each epoch: phase, epoch, images (shown since the phase began),
             real_passes (how often each real image of the fraction was shown since the run began,
             on average, repetitions among an arm's examples apart), learning_rate (of its last
             step), train_loss, val_loss, criterion (what chooses, higher is better), the AUROC of

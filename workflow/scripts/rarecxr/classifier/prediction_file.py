@@ -49,7 +49,7 @@ def write_predictions(
 
 
 def read_predictions(path: str | os.PathLike) -> pd.DataFrame:
-    """The table of one run; `attrs` has what the writer was told about it.
+    """The table of one run; `attrs` has what the writer was given about it.
 
     Raises:
         ValueError: the values are not logits.

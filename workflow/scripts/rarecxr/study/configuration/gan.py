@@ -220,7 +220,7 @@ class GanSettings(Section):
     """
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Resolutions without a value, and batches that cannot be shared out."""
+        """Resolutions without a value, and batches that cannot be divided."""
         if self.start_resolution > self.resolution:
             yield (
                 "start_resolution",
