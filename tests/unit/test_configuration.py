@@ -348,6 +348,18 @@ def test_a_wrong_setting_is_named_with_what_it_got_and_takes(key, value, message
     assert message in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({1: 2}, "the configuration: got the key 1; keys are text"),
+        ({"gan": {1: 2}}, "gan: got the key 1; keys are text"),
+    ],
+)
+def test_a_key_that_is_no_text_is_named(config, line):
+    with pytest.raises(ValueError, match=line):
+        check(config)
+
+
 def test_all_mistakes_are_told_at_once():
     """Those of the sections, of keys that do not fit each other, and between sections."""
     wrong = {

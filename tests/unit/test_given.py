@@ -1,5 +1,6 @@
 """What vanished, stands twice or is misread is said before a run starts."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def missing(folder, **sections):
 def data(tmp_path):
     (tmp_path / "data").mkdir()
     for name in ("train.csv", "valid.csv", "weights.pth"):
-        (tmp_path / "data" / name).touch()
+        (tmp_path / "data" / name).write_text("Path\n", encoding="utf-8")
     return tmp_path
 
 
@@ -142,6 +143,18 @@ def test_a_name_that_no_file_can_have_is_not_there(data, key, sections):
     assert line.startswith(f"{key}: ")
 
 
+def test_tables_that_are_empty_or_closed_are_named(data, monkeypatch):
+    table = data / "data/train.csv"
+    table.write_bytes(b"")
+    (line,) = missing(data, dataset={"root": "data"})
+    assert line == f"dataset.train_csv: {table} is empty; copy it again"
+    table.write_text("Path\n", encoding="utf-8")
+    # Root, as in containers, may read everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: "train" not in str(path))
+    (line,) = missing(data, dataset={"root": "data"})
+    assert line == f"dataset.train_csv: {table} may not be read; change its permissions"
+
+
 def test_weights_that_are_a_folder_are_said_to_be_one(data):
     (line,) = missing(data, classifier={"weights": "data"})
     assert "is a folder" in line
@@ -162,6 +175,17 @@ def test_a_section_that_stands_twice_is_named_with_both_lines(tmp_path):
             "gan is in line 1 and again in line 6,",
         )
     ]
+
+
+def test_anchors_that_hold_themselves_or_multiply_are_looked_at_once(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("a: &x [*x]\nb: &y {c: *y}\n", encoding="utf-8")
+    assert list(repeated_keys(path)) == []
+    lines = ["a0: &a0 [1]"]
+    lines += [f"a{n}: &a{n} [{', '.join(9 * [f'*a{n - 1}'])}]" for n in range(1, 30)]
+    path.write_text("\n".join([*lines, "a3: 1"]), encoding="utf-8")
+    (line,) = repeated_keys(path)
+    assert "a3 is in line 4 and again in line 31" in line
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "chexpert.yaml", "evidence.yaml"])

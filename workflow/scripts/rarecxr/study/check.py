@@ -126,6 +126,10 @@ def _explain(config: Mapping[str, Any], schema: dict, error: dict) -> Iterator[s
                 node = {"$ref": kinds[place[-2]]}
             known = [key for part in _alternatives(schema, node, "properties") for key in part]
             yield f"{key}: {near(name, known, 'key')}"
+    elif kind == "invalid_key":
+        section = dotted(path[:-1]) if path[:-1] else "the configuration"
+        got = shown(place[-1])
+        yield f"{section}: got the key {got}; keys are text, named in config/schema.yaml"
     elif kind == "missing":
         yield f"{key}: missing; takes {_takes(schema, node)}"
     elif kind in ("union_tag_not_found", "union_tag_invalid") and isinstance(got, Mapping):

@@ -18,17 +18,21 @@ def repeated_keys(path: str | os.PathLike) -> Iterator[str]:
     """Keys that a YAML file has twice, one sentence for each: YAML silently keeps the last one."""
     text = Path(path).read_text(encoding="utf-8")
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    for key, first, again in _repeated(node, ""):
+    for key, first, again in _repeated(node, "", set()):
         yield (
             f"{path}: {key} is in line {first} and again in line {again}, and only the last "
             "one would count; join the two"
         )
 
 
-def _repeated(node: yaml.Node | None, above: str) -> Iterator[tuple[str, int, int]]:
+def _repeated(node: yaml.Node | None, above: str, seen: set[int]) -> Iterator[tuple[str, int, int]]:
+    # Each once: by anchors a part may stand in many places, and within itself.
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _repeated(item, above)
+            yield from _repeated(item, above, seen)
     if not isinstance(node, yaml.MappingNode):
         return
     lines: dict[str, int] = {}
@@ -37,7 +41,7 @@ def _repeated(node: yaml.Node | None, above: str) -> Iterator[tuple[str, int, in
         if name in lines and name != "<<":
             yield f"{above}{name}", lines[name], line
         lines.setdefault(name, line)
-        yield from _repeated(value, f"{above}{name}.")
+        yield from _repeated(value, f"{above}{name}.", seen)
 
 
 def misread_options(arguments: Sequence[str]) -> Iterator[str]:
@@ -75,12 +79,19 @@ def missing_files(
         else:
             for key in ("train_csv", "expert_csv"):
                 name = getattr(dataset, key)
-                if name is not None and not os.path.isfile(ImageFolder(root).table(name)):
-                    null = ", or null if there is none" if key == "expert_csv" else ""
+                if name is None:
+                    continue
+                null = ", or null if there is none" if key == "expert_csv" else ""
+                table = ImageFolder(root).table(name)
+                if not os.path.isfile(table):
                     yield (
                         f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "
                         f"file in that folder{null}"
                     )
+                elif not os.access(table, os.R_OK):
+                    yield f"dataset.{key}: {table} may not be read; change its permissions"
+                elif os.path.getsize(table) == 0:
+                    yield f"dataset.{key}: {table} is empty; copy it again{null}"
     if configuration.container is not None and "://" not in configuration.container:
         image = folder / os.path.expanduser(configuration.container)
         # A folder is one of Apptainer's kinds of images.
