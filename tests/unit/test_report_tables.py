@@ -208,3 +208,21 @@ def test_quality_files_become_rows_with_floors_beside_the_change():
     beside = banks.quality_and_change(qualities, summary, {"gan": "plain"})
     assert beside.loc[beside["space"] == "random", "change"].tolist() == [pytest.approx(0.02)]
     assert banks.quality_table(qualities.iloc[:0], summary, {}) is None
+
+
+def test_the_alignment_of_pairs_stands_beside_that_of_other_images():
+    quality = make_quality(0.8)
+    quality["alignment"] = {
+        "pixels": {"pairs": 0.9, "others": 0.1, "images": 60},
+        "random": {"pairs": 0.75, "others": -0.01, "images": 60},
+    }
+    identity = {"recipe": "paired_plain", "finding": "Fracture", "fraction": "1", "draw": 0}
+    qualities, _ = banks.read_qualities([(identity, quality)])
+    by_space = qualities.set_index("space")
+    assert by_space.loc["random", ["alignment", "alignment_floor"]].tolist() == [0.75, -0.01]
+    assert by_space.loc["pixels", ["alignment", "alignment_floor"]].tolist() == [0.9, 0.1]
+    table = banks.quality_table(qualities, make_summary(["better"]), {"gan": "plain"})
+    shown = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (shown["alignment"].text, shown["alignment"].note) == ("0.750", "−0.010")
+    plain, _ = banks.read_qualities([(identity | {"recipe": "plain"}, make_quality(0.8))])
+    assert "alignment" not in banks.quality_table(plain, make_summary(["better"]), {}).columns
