@@ -115,7 +115,7 @@ def test_a_study_without_an_arm_that_uses_a_gan_has_its_page(tmp_path, arms):
     evaluate(**small.evaluate(resamples=200, subgroup_resamples=100))
     page = page_of(small, tmp_path)
     assert "Not asked" in page
-    assert "No arm of this study uses synthetic images." in page
+    assert "No arm of this study adds synthetic images to real ones." in page
 
 
 def test_every_link_inside_the_page_has_its_target(page):
@@ -225,6 +225,22 @@ def test_where_nothing_was_published_there_is_no_table_of_dashes(study, page, tm
     assert '<table id="published"' not in other
     assert "No published results are known for these findings" in other
     assert "Dotted: the published change" not in other
+
+
+def test_the_methods_say_in_what_ways_classifiers_were_trained(study, page, tmp_path):
+    for word in ("moving averages", "statistics of batch", "weight in the loss", "images alone"):
+        assert word not in page
+    settings = study.make_report()["settings"]
+    settings["arms"]["oversample"]["loss_weight"] = 0.5
+    settings["arms"]["balanced_gan"] |= {"negatives": True, "real": False}
+    settings["classifier"] |= {"weight_ema": 3000.0, "batch_norm": "real"}
+    changed = page_of(study, tmp_path, settings=settings)
+    assert "moving averages of the weights, with a half-life of 3\u202f000 images" in changed
+    assert "statistics of batch normalization were estimated anew from the real" in changed
+    assert "had a weight in the loss of 0.5 in arm oversample." in changed
+    assert "In arm balanced_gan synthetic images alone were trained on." in changed
+    # The answer is about what synthetic images add to real ones.
+    assert "No arm of this study adds synthetic images to real ones." in changed
 
 
 def test_the_methods_name_versions_seeds_and_digests(study, page):

@@ -86,7 +86,7 @@ def answer(
         )
         return Answer("Not answered", [sentence])
     if arm is None:
-        return Answer("Not asked", ["No arm of this study uses synthetic images."])
+        return Answer("Not asked", ["No arm of this study adds synthetic images to real ones."])
     rows = summary[summary["arm"] == arm]
     if baseline in set(summary["arm"]):
         word = _word(rows[verdict_column(BASELINE)])

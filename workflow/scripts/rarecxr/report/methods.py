@@ -35,7 +35,8 @@ def methods(
     statistics = settings["report"]["statistics"]
     paragraphs = [
         _data(settings["dataset"], summary, tables, draws),
-        _classifiers(settings["classifier"], arms, seeds),
+        _classifiers(settings["classifier"], arms, seeds)
+        + "".join(_ways_of_training(settings["classifier"], settings["arms"], arms)),
     ]
     recipes = recipes_of(arms, settings["arms"])
     if recipes:
@@ -99,6 +100,27 @@ def _classifiers(classifier, arms, seeds):
         f" ({', '.join(arms)}). The epoch with the highest mean AUROC of the target findings on the"
         " validation patients was kept."
     )
+
+
+def _ways_of_training(classifier, definitions, arms):
+    """A sentence on each way of training that is not the usual one."""
+    if classifier["weight_ema"] is not None:
+        yield (
+            " Validated, kept and tested were exponential moving averages of the weights, with a"
+            f" half-life of {words.count(classifier['weight_ema'])} images."
+        )
+    if classifier["batch_norm"] == "real":
+        yield (
+            " After training the running statistics of batch normalization were estimated anew from"
+            " the real training images."
+        )
+    weights = {arm: definitions[arm].get("loss_weight", 1) for arm in arms if arm in definitions}
+    weighted = [f"{weight:g} in arm {arm}" for arm, weight in weights.items() if weight != 1]
+    if weighted:
+        yield f" Labels of added images had a weight in the loss of {', '.join(weighted)}."
+    alone = [arm for arm in weights if not definitions[arm].get("real", True)]
+    if alone:
+        yield f" In {_listed('arm', alone)} synthetic images alone were trained on."
 
 
 def _gans(settings, recipes):
