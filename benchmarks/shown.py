@@ -1,6 +1,6 @@
 """Do a study's banks show their findings? Judged by the networks of the section `features`.
 
-    python benchmarks/shown.py results/evidence-small
+    python benchmarks/shown.py results/evidence
 
 For each finding and fraction: the AUROC of the score that the largest fraction's network gives the
 finding, the bank's images against the bank of negatives; and, of real validation images with the

@@ -42,7 +42,7 @@ def test_nothing_is_missing_where_all_is_there(data):
     weights = {"weights": "data/weights.pth", "weights_dir": "data"}
     assert missing(data, dataset={"root": "data"}, classifier=weights, features=weights) == []
     assert missing(data, dataset={"root": str(data / "data"), "expert_csv": None}) == []
-    assert missing(data, classifier={"weights": "imagenet"}) == []
+    assert missing(data, classifier={"weights": "imagenet", "architecture": "resnet18"}) == []
 
 
 @pytest.mark.parametrize(

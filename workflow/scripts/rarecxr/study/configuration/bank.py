@@ -72,7 +72,7 @@ class BankSettings(Section):
             Discriminator(_kind_of_ratio),
         ]
         | None
-    ) = ByFinding(2.0)
+    ) = ByFinding(1.0)
     """Images for each real positive of the fraction; null where `number` gives them.
 
     One number, or numbers by finding, as in {default: 2.0, Fracture: 3.0}. Or a list of ratios, as
@@ -122,7 +122,7 @@ class BankSettings(Section):
 class QualitySettings(Section):
     """How close each bank is to real images: …_quality.json beside the bank."""
 
-    spaces: Annotated[list[FeatureSpace], Field(min_length=1), DISTINCT] = ["classifier", "random"]
+    spaces: Annotated[list[FeatureSpace], Field(min_length=1), DISTINCT] = ["classifier"]
     """Feature spaces in which distances are measured; see gan.evaluation.
 
     None of them has seen a test image, and none is downloaded.

@@ -28,7 +28,7 @@ def _kind_of_length(value: Any) -> str:
 class NetworkSettings(Section):
     """What the classifiers and the feature networks have in common."""
 
-    architecture: Literal[ARCHITECTURES] = "densenet121"  # type: ignore[valid-type]
+    architecture: Literal[ARCHITECTURES] = "small_resnet10"  # type: ignore[valid-type]
     """A classification model of torchvision by its name there, or small_resnet10.
 
     small_resnet10 has 0.3 million weights, for images of 32 to 128 pixels where there is no GPU.
@@ -40,7 +40,7 @@ class NetworkSettings(Section):
     """
     weights_dir: Annotated[UserPath | None, NO_EFFECT] = None
     """Folder in which torchvision's files are looked for before torch.hub's own; or null."""
-    resolution: Annotated[int, Field(ge=16, le=1024)] = 48
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 32
     """Side of the images that the network sees, in pixels."""
     batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
     """Images of one step."""
@@ -54,7 +54,7 @@ class NetworkSettings(Section):
     """Images of an epoch: as many as the fraction has (real, or all), or a number."""
     patience: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Epochs without a better validation result after which training ends; null for never."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.004
     """Adam's learning rate. Published: 0.001."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""
@@ -94,12 +94,12 @@ class NetworkSettings(Section):
 class TrainingSettings(NetworkSettings):
     """How one classifier is trained."""
 
-    resolution: Annotated[int, Field(ge=16, le=1024)] = 48
+    resolution: Annotated[int, Field(ge=16, le=1024)] = 32
     """Side of the images that the network sees, in pixels.
 
     Not above gan.resolution, or synthetic images are blurred next to real ones.
     """
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     """Epochs at most, those of pretraining apart."""
     epoch_images: Annotated[
         Annotated[Literal["largest", "real", "all"], Tag("word")]
@@ -149,7 +149,7 @@ class FeatureSettings(NetworkSettings):
         Annotated[Literal["real", "all"], Tag("word")]
         | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
         Discriminator(_kind_of_length),
-    ] = 600
+    ] = 2000
     """Images of an epoch: as many as the fraction has (real, or all), or a number."""
     seed: Seed = 0
     """Seed of its initialization and order."""
@@ -168,7 +168,7 @@ class RunSettings(Section):
         "none",
         "oversample",
         "gan",
-        "balanced_gan",
+        "more_real",
     ]
     """The arms that run, by their names in the section `arms`.
 

@@ -71,7 +71,6 @@ class LabelSettings(Section):
     target_findings: Annotated[list[Finding], Field(min_length=1), DISTINCT] = [
         "Lung Lesion",
         "Pleural Other",
-        "Fracture",
     ]
     """The rare findings that the study is about.
 
@@ -100,11 +99,11 @@ class LabelSettings(Section):
 class SplitSettings(Section):
     """How the patients are split, and which of them a classifier sees."""
 
-    test_percent: Percent = 20.0
+    test_percent: Percent = 25.0
     """Percent of the patients for testing."""
-    validation_percent: Percent = 15.0
+    validation_percent: Percent = 10.0
     """Percent of the patients for validation."""
-    reserve_percent: Annotated[float, Field(ge=0, le=90)] = 0.0
+    reserve_percent: Annotated[float, Field(ge=0, le=90)] = 20.0
     """Percent of the patients who are set apart, for arms with `reserve`; 0 for none.
 
     They are in no fraction, GAN, feature network, validation or test set: their real positives are

@@ -76,7 +76,7 @@ class EvaluationSettings(Section):
 
     With fewer the training images are.
     """
-    keep: Literal["best", "last"] = "best"
+    keep: Literal["best", "last"] = "last"
     """Networks that are kept: those with the lowest KID, or the last ones."""
 
 
@@ -87,7 +87,7 @@ class GanSettings(Section):
     or numbers by resolution, as in {default: 16, 256px: 8}.
     """
 
-    resolution: Literal[8, 16, 32, 64, 128, 256, 512] = 64
+    resolution: Literal[8, 16, 32, 64, 128, 256, 512] = 32
     """Side of the synthetic images in pixels, at most dataset.resolution."""
     start_resolution: Literal[4, 8, 16, 32, 64, 128, 256, 512] = 8
     """Side at which training from scratch begins, in pixels. Published: 4."""
@@ -143,12 +143,12 @@ class GanSettings(Section):
 
     Used where ema_half_life_kimg is null.
     """
-    ema_half_life_kimg: SomeKimg | None = 1.0
+    ema_half_life_kimg: SomeKimg | None = 0.5
     """Half-life of that average in thousands of images, in place of the decay; or null.
 
     It does not depend on the batch size.
     """
-    batch_size: ByResolution[BatchSize] = ByResolution(16)
+    batch_size: ByResolution[BatchSize] = ByResolution(32)
     """Images of a step; may differ by resolution.
 
     Above group_size a multiple of it, and of group_size * devices. Published at 256 px: 8 on one
@@ -156,22 +156,22 @@ class GanSettings(Section):
     """
     group_size: Annotated[int, Field(ge=1, le=256)] = 4
     """Images that the critic's minibatch standard deviation compares. Published: 4."""
-    fade_kimg: ByResolution[Kimg] = ByResolution(2.0)
+    fade_kimg: ByResolution[Kimg] = ByResolution(3.0)
     """Base GAN: thousands of real images shown while a resolution fades in. Published: 600.
 
     May differ by resolution.
     """
-    stabilise_kimg: ByResolution[Kimg] = ByResolution(3.0)
+    stabilise_kimg: ByResolution[Kimg] = ByResolution(5.0)
     """Base GAN: thousands of real images shown after each fade-in. Published: 600.
 
     May differ by resolution.
     """
-    final_kimg: SomeKimg = 6.0
+    final_kimg: SomeKimg = 20.0
     """Base GAN: thousands of real images shown at the last resolution.
 
     Published: the rest of 12,000.
     """
-    finetune_kimg: SomeKimg = 3.0
+    finetune_kimg: SomeKimg = 12.0
     """GANs of the findings: thousands of real images shown, all at full resolution."""
     freeze_d: Annotated[int, Field(ge=0, le=8)] = 0
     """Blocks of the critic, from the image on, that a finding's GAN keeps as the base has them.
@@ -202,7 +202,7 @@ class GanSettings(Section):
 
     Another number can change the last bits, so it is part of the result.
     """
-    tick_kimg: SomeKimg = 1.0
+    tick_kimg: SomeKimg = 4.0
     """Thousands of images between two rows of training.csv."""
     snapshots: Annotated[int, Field(ge=1, le=20)] = 6
     """Rows of the sample sheet over the time of training."""

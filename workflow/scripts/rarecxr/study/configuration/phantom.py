@@ -17,11 +17,11 @@ class PhantomSettings(Section):
     Used where dataset.root is null; not clinical data.
     """
 
-    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 1200
+    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 4200
     """Patients in train.csv; about 3.4 images each at 2.9 studies."""
-    expert_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    expert_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Patients in valid.csv, one study each, without blanks and uncertain labels."""
-    resolution: Annotated[int, Field(ge=32, le=2048)] = 128
+    resolution: Annotated[int, Field(ge=32, le=2048)] = 64
     """Pixels on an image's shorter side.
 
     CheXpert-v1.0-small has 320. Twice what the networks see is plenty, and drawing is quicker.
@@ -29,10 +29,9 @@ class PhantomSettings(Section):
     difficulty: Share = 0.0
     """How hard findings are to see: from 0, easy, to 1, barely visible."""
     prevalence: dict[Literal[("scale", *DRAWN)], Times] = {  # type: ignore[valid-type]
-        "scale": 1.0,
-        "Lung Lesion": 0.08,
-        "Pleural Other": 0.06,
-        "Fracture": 0.08,
+        "scale": 0.6,
+        "Lung Lesion": 0.2,
+        "Pleural Other": 0.2,
     }
     """Share of rows labelled 1, by finding.
 
@@ -43,9 +42,9 @@ class PhantomSettings(Section):
     """Multiplies CheXpert's shares of uncertain labels (-1)."""
     uncertain_present: Share = 0.5
     """Share of the uncertain cases that show the finding, faintly."""
-    studies_per_patient: Annotated[float, Field(ge=1, le=8)] = 2.0
+    studies_per_patient: Annotated[float, Field(ge=1, le=8)] = 1.0
     """Mean number of studies of a patient in train.csv (CheXpert: 2.9)."""
-    lateral_share: Annotated[float, Field(ge=0, le=0.4)] = 0.145
+    lateral_share: Annotated[float, Field(ge=0, le=0.4)] = 0.05
     """Share of images that are lateral views (CheXpert: 0.145)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 90
     """Quality of the JPEG files."""

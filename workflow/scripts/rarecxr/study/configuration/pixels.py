@@ -13,7 +13,7 @@ from rarecxr.study.values import NO_EFFECT, Section, Share
 class PixelSettings(Section):
     """How images are found, decoded and made square."""
 
-    resolution: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 64
+    resolution: Literal[8, 16, 32, 64, 128, 256, 512, 1024] = 32
     """Side of the cached square images in pixels, not below gan.resolution."""
     square: Literal["crop", "pad"] = "crop"
     """How an image becomes square: crop keeps the centre, pad adds black bars."""
