@@ -99,7 +99,7 @@ class TrainingSettings(NetworkSettings):
 
     Not above gan.resolution, or synthetic images are blurred next to real ones.
     """
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 12
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 20
     """Epochs at most, those of pretraining apart."""
     epoch_images: Annotated[
         Annotated[Literal["largest", "real", "all"], Tag("word")]
