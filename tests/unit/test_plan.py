@@ -77,7 +77,7 @@ def plan(arms, **changes):
 
 
 def test_the_reference_study_in_numbers():
-    """Two findings, two fractions, a recipe: its banks, and the GANs with the base of each fraction."""
+    """Two findings, two fractions, one recipe: banks, and GANs with each base."""
     study = Plan(Configuration())
     assert study.fractions == ["20", "100"]
     assert study.recipes() == ["plain"]
