@@ -43,7 +43,7 @@ STUDY = merged(
             "resolution": 64,
             "reserve_percent": 0,
         },
-        "gan": {"resolution": 64},
+        "gan": {"resolution": 64, "batch_size": 16},
         "bank": {"ratio": 2.0},
         "classifier": {"arms": ["none", "oversample", "gan", "balanced_gan"]},
     },
