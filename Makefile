@@ -17,8 +17,9 @@ demo: setup
 doctor: setup
 	@$(BIN)/python workflow/scripts/doctor.py $(if $(CONFIG),--configfile $(CONFIG))
 
+# In the order of pyproject.toml: what takes longest begins first.
 test: setup
-	$(BIN)/pytest -rs --dist loadfile -n $(shell nproc 2>/dev/null || echo 2)
+	$(BIN)/pytest -rs --dist loadfile --no-loadscope-reorder -n $(shell nproc 2>/dev/null || echo 2)
 
 # The tests on a real SLURM of one node, which `test` leaves out where SLURM is not installed: installs
 # Debian's packages, so as root.
