@@ -42,7 +42,7 @@ TORCH = (
     "train_classifier",
 )
 TORCH_MB = dict.fromkeys(TORCH, 2999)
-MEMORY_MB = {**dict.fromkeys(RULES, 900), **TORCH_MB}
+MEMORY_MB = {**dict.fromkeys(RULES, 1500), **TORCH_MB}
 MINUTES = {**dict.fromkeys(RULES, 4), "cache_pixels": 6, "train_gan": 5}
 SECONDS = 700
 
@@ -265,7 +265,7 @@ def test_jobs_get_what_the_profile_and_the_configuration_say(undisturbed):
             assert asked.get("gres/gpu:a100") == (gpus if rule == "train_gan" else None)
             if rule in PROFILE["groups"]:
                 # As many of a group as run at a time, one level after the other.
-                assert asked["mem"] in ("900M", "1800M")
+                assert asked["mem"] in ("1500M", "3000M")
                 assert job["Timelimit"] in ("00:08:00", "00:12:00")
             else:
                 assert asked["mem"] == f"{MEMORY_MB[rule]}M"

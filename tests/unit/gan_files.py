@@ -28,7 +28,7 @@ SETTINGS = {
     "finetune_kimg": 0.032,
     "tick_kimg": 0.012,
     "snapshots": 3,
-    "evaluation": {"space": "pixels", "images": 16, "min_reference": 10},
+    "evaluation": {"space": "pixels", "images": 16, "min_reference": 10, "keep": "best"},
     "device": "cpu",
     "precision": "fp32",
     "loss": "r1",

@@ -397,6 +397,7 @@ class SimulatedStudy:
         settings = yaml.safe_load((root / "config/config.yaml").read_text(encoding="utf-8"))
         sections = ("dataset", "classifier", "gan", "bank", "recipes", "report")
         settings = {name: settings[name] for name in sections}
+        settings["gan"]["evaluation"]["keep"] = "best"
         settings["arms"] = {
             arm: {"recipe": RECIPES.get(arm), "oversample": arm == "oversample"}
             for arm in self.arms

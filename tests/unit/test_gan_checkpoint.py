@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 
+from rarecxr.core.files import digest_file
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.networks import build_networks
 
@@ -85,6 +86,7 @@ def test_damaged_files_name_themselves_and_what_to_do(tmp_path, networks):
         with pytest.raises(ValueError, match=r"generator\.pt: .*run the workflow again") as error:
             read_checkpoint(path)
         assert "weights_only" not in str(error.value)
+    digest_file(path).unlink()
     torch.save({"format": 1, "generator": {}}, path)
     with pytest.raises(ValueError, match="without critic, provenance, settings"):
         read_checkpoint(path)

@@ -30,6 +30,17 @@ def locale_of(name, charmap):
     return made
 
 
+# A run that makes a table, so that it is shown.
+SHOWN = """
+include: "Snakefile"
+
+
+onstart:
+    TABLE.parent.mkdir(parents=True)
+    TABLE.write_text("from 0.1 – 0.2, 병변\\n", encoding="utf-8")
+"""
+
+
 @pytest.mark.parametrize(
     "environment",
     [latin, locale_of("ko_KR", "EUC-KR"), locale_of("en_US", "ISO-8859-1")],
@@ -44,10 +55,9 @@ def test_a_job_runs_and_its_messages_are_shown(house, tmp_path, monkeypatch, env
         [sys.executable, "-c", "import locale; print(locale.getencoding())"], encoding="ascii"
     )
     assert "UTF" not in encoding.upper(), f"{encoding}: the locale is not in force"
-    summary = house.folder / "results/tiny/report/summary.txt"
-    summary.parent.mkdir(parents=True)
-    summary.write_text("from 0.1 – 0.2, 병변\n", encoding="utf-8")
-    output = house.snakemake("--until", "index_images", encoding=encoding.strip())
+    (house.folder / "shown.smk").write_text(SHOWN, encoding="utf-8")
+    options = ["--snakefile", "shown.smk", "--until", "index_images"]
+    output = house.snakemake(*options, encoding=encoding.strip())
     assert (house.folder / "results/tiny/dataset/images.parquet").is_file()
     # What the console cannot show comes as its code.
     shown = "from 0.1 – 0.2, 병변".encode(encoding.strip(), "backslashreplace")
