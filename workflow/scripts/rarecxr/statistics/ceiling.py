@@ -5,7 +5,7 @@ is its own gain over that of the ceiling, both as a mean over all cells. Its wor
 further real positives, for each real one of the fraction, that gain as much.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +23,7 @@ NO_INTERVAL = "the study cannot tell"
 SHARE_COLUMNS = [
     *("arm", "role", "reference", "ceiling_arm", "cells"),
     *(f"{name}{end}" for name in ("change", "ceiling", "share") for end in ("", "_low", "_high")),
-    *("ceiling_detectable", "withheld"),
+    "withheld",
 ]
 WORTH_COLUMNS = [
     *("arm", "dose", "change", "change_low", "change_high"),
@@ -182,13 +182,3 @@ def doses_of_runs(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
         kind = "reserve" if kinds == ["reserve"] else "synthetic"
         rows.append((arm, kind, sums[kinds[0]] / sums["real_positives"]))
     return pd.DataFrame(rows, columns=["name", "kind", "dose"])
-
-
-def ceiling_arm(arms: Mapping[str, Mapping], names: Sequence[str]) -> str | None:
-    """The first of the arms that adds reserve positives and nothing else; None without one.
-
-    Args:
-        arms: definitions by name.
-        names: the arms that run.
-    """
-    raise NotImplementedError
