@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit check demo doctor test test-offline test-slurm setup wheels
+.PHONY: audit check demo doctor test test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -17,10 +17,14 @@ demo: setup
 doctor: setup
 	@$(BIN)/python workflow/scripts/doctor.py $(if $(CONFIG),--configfile $(CONFIG))
 
-# In the order of pyproject.toml: what takes longest begins first. One process more than processors, since
-# tests that run Snakemake or SLURM wait for much of their time.
+# In the order of pyproject.toml: what takes longest begins first.
 test: setup
-	$(BIN)/pytest -rs --dist loadfile --no-loadscope-reorder -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+	$(BIN)/pytest -rs --dist loadfile --no-loadscope-reorder -m "not long" \
+	    -n $(shell nproc 2>/dev/null || echo 2)
+
+# What `test` leaves out: further whole studies, interruptions on SLURM, simulations of the statistics.
+test-long: setup
+	$(BIN)/pytest -rs --dist loadfile -m long -n $(shell nproc 2>/dev/null || echo 2)
 
 # The tests on a real SLURM of one node, which `test` leaves out where SLURM is not installed: installs
 # Debian's packages, so as root.

@@ -350,6 +350,7 @@ def restarts(cluster):
     ]
 
 
+@pytest.mark.long
 def test_a_training_that_is_cut_off_goes_on_where_it_was(disturbed):
     base, finding = disturbed.progress[:3], disturbed.progress[3:]
     assert base == sorted(set(base))
@@ -360,6 +361,7 @@ def test_a_training_that_is_cut_off_goes_on_where_it_was(disturbed):
         assert float(re.search(r"going on at ([\d.]+) kimg", log)[1]) > 0
 
 
+@pytest.mark.long
 def test_the_results_are_those_of_the_undisturbed_study(disturbed, undisturbed):
     compared = 0
     for name in ("gan", "bank", "classifier", "report"):
@@ -381,6 +383,7 @@ def test_the_results_are_those_of_the_undisturbed_study(disturbed, undisturbed):
     assert compared > 20
 
 
+@pytest.mark.long
 def test_a_second_attempt_asks_for_twice_as_much(disturbed):
     attempts = [job for job in disturbed.jobs() if "train_gan_wildcards_filtered" in job["Comment"]]
     assert [job["State"].split()[0] for job in attempts] == ["TIMEOUT", "CANCELLED", "COMPLETED"]
@@ -389,6 +392,7 @@ def test_a_second_attempt_asks_for_twice_as_much(disturbed):
     assert memory == ["2999M", "5998M", "8997M"]
 
 
+@pytest.mark.long
 def test_the_workflow_killed_and_started_again_repeats_no_finished_job(disturbed):
     finished = [job["Comment"] for job in disturbed.jobs() if job["State"] == "COMPLETED"]
     assert len(finished) > 5

@@ -380,6 +380,7 @@ def test_negatives_in_pairs_are_described(study, tmp_path):
     assert sentence in page_of(study, tmp_path, settings=settings)
 
 
+@pytest.mark.long
 def test_a_large_study_has_a_page_below_3_mb(tmp_path):
     """With 4 fractions, 6 arms and 24 banks, of images that compress about as well as X-rays."""
     large = SimulatedStudy(tmp_path / "large", patients=500, seeds=2, fractions=(1, 10, 50, 100))

@@ -56,6 +56,7 @@ def share_of(seed, levels, **more):
     return table[(table["arm"] == "gan") & (table["role"] == "baseline")].iloc[0]
 
 
+@pytest.mark.long
 def test_intervals_of_the_share_hold_the_known_share():
     """Half of the ceiling at either fraction, among arms whose ceiling is seen in every study."""
     levels = {"none": (0.62, 0.70), "gan": (0.68, 0.75), "more_real": (0.74, 0.80)}
@@ -134,6 +135,7 @@ def worth_of(seed, levels, **more):
     return worth_table(simulated(seed, levels, **more), DOSES, "none").iloc[0]
 
 
+@pytest.mark.long
 def test_intervals_of_the_worth_hold_the_known_worth():
     """A third of the way from the dose 0.5 to the dose 2: as much as 1.0 real images give."""
     rows = [worth_of(seed, WORTH, run_sd=0.005) for seed in range(4000, 4300)]

@@ -84,6 +84,7 @@ def test_logit_interval_stays_inside_and_is_nan_where_there_is_none():
     assert np.isnan(Estimate(1.0, 0.0, 19, 0.0).logit_interval()).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("runs", "run_sd"), [(1, 0.0), (3, 0.02), (5, 0.01)])
 def test_intervals_hold_the_truth_and_nothing_is_found_where_nothing_is(runs, run_sd):
     held = coverage(Design(runs=runs, run_sd=run_sd), 500)

@@ -95,6 +95,7 @@ def test_a_checkout_that_is_not_written_to_has_its_results_elsewhere(tmp_path):
     assert re.search(r"^total +0$", text, re.M)
 
 
+@pytest.mark.long
 def test_two_studies_of_one_checkout_run_side_by_side(house):
     make_real_images(house)
     shutil.copy(house.folder / "study.yaml", house.folder / "other.yaml")

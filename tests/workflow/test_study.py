@@ -204,6 +204,7 @@ def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(d
     assert done.stale_jobs() == stale
 
 
+@pytest.mark.long
 def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
     again = finished.copy(tmp_path / "again")
     kept = {}
@@ -223,6 +224,7 @@ def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
     assert set(changed) <= {"training.csv", "index.html"}
 
 
+@pytest.mark.long
 def test_one_conditional_gan_draws_the_banks_of_all_findings_with_real_label_vectors(done):
     done.configure(classifier__arms=["none", "conditional_gan"], dataset__fractions=[100])
     done.snakemake()
@@ -240,6 +242,7 @@ def test_one_conditional_gan_draws_the_banks_of_all_findings_with_real_label_vec
     assert {tuple(row) for row in labels} <= known
 
 
+@pytest.mark.long
 def test_several_draws_and_an_arm_that_pretrains_reach_the_report(done):
     done.configure(
         classifier__arms=["none", "pretrained_gan"],
