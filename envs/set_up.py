@@ -28,7 +28,7 @@ CUDA_ALONE = re.compile(r"(torch|torchvision|triton|nvidia-.*|cuda-.*)$")
 CPU_HELP = """\
 DEVICE=cpu: the builds of PyTorch for Linux without CUDA come from an index of PyTorch's own. Open
 https://pytorch.org/get-started/locally/, choose Linux, Pip, Python and CPU, and give the address
-that stands behind --index-url:
+at the end of the command that it shows:
     make setup DEVICE=cpu TORCH_INDEX=<address>
 A folder with the wheels of {torch} and {torchvision} does as well. Or let
 conda make the environments, which takes the build for the CPU where there is no GPU:

@@ -1,11 +1,15 @@
 """Input files of a classifier run, small and made by hand, for the tests."""
 
+import contextlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from rarecxr.bank.bank_file import write_bank
+from rarecxr.classifier.fitting import Fit
 from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.training import train_classifier
 from rarecxr.data.image_file import write_image_file
@@ -174,3 +178,17 @@ def run(study: dict, folder: Path, section=TrainingSettings, **changes) -> dict[
         settings=section.of(values),
     )
     return outputs
+
+
+@contextlib.contextmanager
+def interrupted(steps: int):
+    """The training in the block is interrupted after so many steps, as by Ctrl-C."""
+    step, left = Fit._step, iter(range(steps))
+
+    def dying(self, *batch):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return step(self, *batch)
+
+    with mock.patch.object(Fit, "_step", dying), pytest.raises(KeyboardInterrupt):
+        yield

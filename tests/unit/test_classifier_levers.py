@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from classifier_files import FINDINGS, TARGETS, make_banks, make_study, run
+from classifier_files import FINDINGS, TARGETS, interrupted, make_banks, make_study, run
 from sklearn.metrics import roc_auc_score
 
 from rarecxr.classifier import fitting
@@ -82,28 +82,17 @@ def test_the_average_is_what_is_validated_and_predicts(study, tmp_path):
         assert chosen[f"val_auroc_{column}"] == pytest.approx(found)
 
 
-def test_a_killed_run_goes_on_with_its_average(study, banks, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_with_its_average(study, banks, tmp_path):
     settings = {
         "arm": {"recipe": "plain", "negatives": True, "pretrain": True},
         "weight_ema": 200,
         **banks,
     }
     unbroken = contents(run(study, tmp_path / "unbroken", **settings))
-    step = fitting.Fit._step
     # In the first phase (5 steps) and in the second.
-    for lives in (3, 6):
-        left = [lives]
-
-        def dying(self, *batch, left=left):
-            if not left[0]:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            return step(self, *batch)
-
-        monkeypatch.setattr(fitting.Fit, "_step", dying)
-        with pytest.raises(KeyboardInterrupt):
+    for steps in (3, 6):
+        with interrupted(steps):
             run(study, tmp_path / "broken", resume_interval_s=0, **settings)
-    monkeypatch.setattr(fitting.Fit, "_step", step)
     assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
 
 

@@ -13,6 +13,7 @@ from classifier_files import (
     SETTINGS,
     TARGETS,
     draw_images,
+    interrupted,
     make_bank,
     make_banks,
     make_study,
@@ -344,19 +345,11 @@ def test_an_arm_that_needs_a_reserve_is_refused_where_there_is_none(study, tmp_p
         run(study, tmp_path, arm={"reserve": True}, epochs=1)
 
 
-def test_a_killed_run_counts_the_passes_of_an_unbroken_one(study, tmp_path, monkeypatch):
+def test_a_killed_run_counts_the_passes_of_an_unbroken_one(study, tmp_path):
     whole = pd.read_csv(run(study, tmp_path / "whole", epochs=2)["history"])
-    step = fitting.Fit._step
-
-    def dying(self, *batch):
-        if self.shown == 176:
-            raise KeyboardInterrupt
-        return step(self, *batch)
-
-    monkeypatch.setattr(fitting.Fit, "_step", dying)
-    with pytest.raises(KeyboardInterrupt):
+    # In the second epoch.
+    with interrupted(steps=11):
         run(study, tmp_path / "broken", epochs=2, resume_interval_s=0)
-    monkeypatch.setattr(fitting.Fit, "_step", step)
     broken = pd.read_csv(run(study, tmp_path / "broken", epochs=2)["history"])
     assert list(whole["real_passes"]) == list(broken["real_passes"]) == [1.0, 2.0]
 
@@ -460,9 +453,7 @@ def test_where_pixels_lie_changes_no_weight(study, banks, tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["shufflenet_v2_x0_5", "mobilenet_v3_small"])
-def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    study, banks, tmp_path, monkeypatch, architecture
-):
+def test_a_killed_run_goes_on_as_if_nothing_had_been(study, banks, tmp_path, architecture):
     # mobilenet has dropout: the random state must be that of an unbroken run as well.
     settings = {
         "architecture": architecture,
@@ -474,23 +465,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     unbroken = contents(run(study, tmp_path / "unbroken", **settings))
 
     study = {**study, "resume_interval_s": 0}
-    step = fitting.Fit._step
-    # Steps that are made before the machine is lost: within the first epoch, at its end, in the
-    # second phase (9 steps an epoch).
-    for lives in (3, 6, 20):
-        left = [lives]
-
-        def dying(self, *batch, left=left):
-            if not left[0]:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            return step(self, *batch)
-
-        monkeypatch.setattr(fitting.Fit, "_step", dying)
-        with pytest.raises(KeyboardInterrupt):
+    # Within the first epoch, at its end, and in the second phase (9 steps an epoch).
+    for steps in (3, 6, 20):
+        with interrupted(steps):
             run(study, tmp_path / "broken", **settings)
         assert not (tmp_path / "broken/model.pt").exists()
-    monkeypatch.setattr(fitting.Fit, "_step", step)
     assert contents(run(study, tmp_path / "broken", **settings)) == unbroken
 
 
@@ -536,17 +515,11 @@ def test_whatever_setting_has_an_effect_starts_a_training_anew(
 ):
     step, begun = fitting.Fit._step, []
 
-    def dying(self, *batch):
-        if self.shown == 48:
-            raise KeyboardInterrupt
-        return step(self, *batch)
-
     def watched(self, *batch):
         begun.append(self.shown)
         return step(self, *batch)
 
-    monkeypatch.setattr(fitting.Fit, "_step", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(steps=3):
         run(study, tmp_path, section, epochs=1, further=1, resume_interval_s=0)
     monkeypatch.setattr(fitting.Fit, "_step", watched)
     outputs = run(study, tmp_path, section, epochs=1, further=further)
