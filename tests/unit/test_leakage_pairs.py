@@ -102,7 +102,13 @@ def study(tmp_path):
     return {
         "files": files,
         "notes": notes,
-        "gans": [gan(fine, "plain", "Lung Lesion"), gan(base, "base", None)],
+        "gans": [
+            {
+                **gan(fine, "plain", "Lung Lesion"),
+                "parent": {"recipe": "base", "finding": None, **CELL},
+            },
+            {**gan(base, "base", None), "parent": None},
+        ],
         "validation_sets": [],
         "banks": [
             {"recipe": recipe, "finding": "Lung Lesion", **CELL, "bank": path}

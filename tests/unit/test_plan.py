@@ -125,6 +125,40 @@ def test_negatives_in_pairs_have_a_bank_for_each_finding_from_the_base():
     assert {bank["recipe"] for bank in both.banks()} == {"plain", "paired_plain", "base"}
 
 
+def test_one_gan_of_unlabelled_images_comes_before_those_of_every_fraction_and_draw():
+    sections = {"gan": {"base_images": "training"}, "dataset": {"fractions": [5, 50]}}
+    study = plan(["none", "gan", "conditional_gan"], draws=2, **sections)
+    root = {"recipe": "unlabelled", "finding": ALL, "fraction": "100", "draw": 0}
+    gans = study.gans()
+    assert gans.count(root) == 1
+    assert len(gans) == 1 + 4 * (len(study.targets) + 1)
+    parents = {gan["recipe"]: study.parent(gan) for gan in gans}
+    assert parents == {"plain": root, "conditional": None, "unlabelled": None}
+    # Negatives are the fraction's own, by their labels.
+    balanced = plan(["none", "balanced_gan"], **sections)
+    bases = [gan for gan in balanced.gans() if gan["recipe"] == "base"]
+    assert [gan["fraction"] for gan in bases] == ["5", "50"]
+    assert [balanced.parent(gan) for gan in bases] == [root, root]
+    assert len(balanced.gans()) == 1 + 2 * (len(study.targets) + 1)
+
+
+def test_labels_choose_nothing_of_the_gan_of_unlabelled_images():
+    sections = {"gan": {"base_images": "training"}}
+    study = plan(["none", "gan"], **sections)
+    assert study.evaluation_space("unlabelled") == "random"
+    assert study.evaluation_space("base") == "classifier"
+    pixels = sections["gan"] | {"evaluation": {"space": "pixels"}}
+    assert plan(["none", "gan"], gan=pixels).evaluation_space("unlabelled") == "pixels"
+
+
+def test_without_unlabelled_images_findings_start_from_their_fractions_base():
+    study = plan(["none", "gan"])
+    for one in study.gans():
+        cell = {"fraction": one["fraction"], "draw": one["draw"]}
+        base = {"recipe": "base", "finding": None, **cell}
+        assert study.parent(one) == (None if one == base else base)
+
+
 def test_the_banks_of_all_findings_have_one_conditional_gan():
     study = plan(["none", "conditional_gan"])
     gans = study.gans()

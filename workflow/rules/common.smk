@@ -27,7 +27,7 @@ from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
-from rarecxr.study.plan import Plan, gan_of, starts_from_base
+from rarecxr.study.plan import Plan, gan_of
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,

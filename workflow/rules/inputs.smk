@@ -130,21 +130,26 @@ def training_set_settings(wildcards):
 
 
 def base_gan(wildcards):
-    """The base GAN's checkpoint that a finding's GAN starts from; others start from nothing."""
-    if not starts_from_base(wildcards.recipe):
-        return []
-    return PATHS.fill("gan", wildcards, "generator.pt", recipe=BASE, finding=None)
+    """The checkpoint of the GAN that a GAN starts from; some start from nothing."""
+    parent = PLAN.parent(dict(wildcards.items()))
+    return [] if parent is None else PATHS.fill("gan", parent, "generator.pt")
 
 
 def gan_settings(wildcards):
-    """The section `gan`, without what concerns finding GANs alone where none is trained."""
-    finetunes = starts_from_base(wildcards.recipe)
-    return settings("gan", without=() if finetunes else ("finetune_kimg", "freeze_d"))
+    """The section `gan`, without what concerns fine-tuning alone where a GAN starts from nothing."""
+    finetunes = PLAN.parent(dict(wildcards.items())) is not None
+    without = () if finetunes else ("finetune_kimg", "freeze_d")
+    if wildcards.recipe == CONDITIONAL:
+        without += ("base_images",)
+    chosen = settings("gan", without)
+    if chosen["evaluation"] is not None:
+        chosen["evaluation"]["space"] = PLAN.evaluation_space(wildcards.recipe)
+    return chosen
 
 
 def evaluation_reference(wildcards):
     """The validation images that a GAN is measured against while it trains."""
-    measured = PLAN.evaluation_spaces()
+    measured = PLAN.evaluation_space(wildcards.recipe)
     return PLAN.validation_set(wildcards.finding) if measured else []
 
 
@@ -157,7 +162,7 @@ def features_model(wildcards, spaces):
 
 def evaluation_features(wildcards):
     """The network whose features a GAN is measured in while it trains."""
-    return features_model(wildcards, PLAN.evaluation_spaces())
+    return features_model(wildcards, [PLAN.evaluation_space(wildcards.recipe)])
 
 
 # bank

@@ -22,7 +22,7 @@ rule check_leakage:
     resources:
         **asked("check_leakage"),
     params:
-        gans=PLAN.gans(),
+        gans=[{**gan, "parent": PLAN.parent(gan)} for gan in PLAN.gans()],
         banks=PLAN.banks(),
         features=PLAN.choosing_cells(),
         runs=PLAN.runs_with_additions(),

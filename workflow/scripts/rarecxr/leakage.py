@@ -24,7 +24,7 @@ from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patien
 from rarecxr.data.study_files import StudyFiles
 from rarecxr.mixtures import Origin, compare, from_attributes
 from rarecxr.study.findings import ALL, NEGATIVES
-from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
+from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, UNLABELLED, paired, paired_with
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ def check_leakage(
         files: labels, split and draws.
         notes: what is odd about the images, pixels_{resolution}_notes.csv.
         gans: for each GAN its recipe, fraction, draw and finding (by name, None for the base
-            GAN, or `ALL` for the conditional one), and the paths of its training_set, generator
-            and the generator's metadata (JSON).
+            GAN, or `ALL` for those of all images), the same of its parent, the GAN that it must
+            have started from (or None), and the paths of its training_set, generator and the
+            generator's metadata (JSON).
         validation_sets: the images that GANs and banks are measured against.
         banks: for each bank the same four and its path, `bank`.
         features: for each network that chose among checkpoints or images its fraction, draw and
@@ -204,17 +205,19 @@ class _Study:
                 yield look
 
     def generators(self) -> Iterator[_Look]:
-        for (_, fraction, draw, finding), gan in self._gans.items():
+        for (recipe, fraction, draw, _), gan in self._gans.items():
             look = _Look(gan["metadata"])
             about = read_json(gan["metadata"], [GENERATOR_DIGEST, "inputs"])
             inputs = about["inputs"]
             look.same(about[GENERATOR_DIGEST], self._sha(gan["generator"]), "its generator")
             look.same(inputs.get("images"), self._sha(gan["training_set"]), "its training set")
-            alone = finding is None or finding == ALL
-            start = None if alone else self._gans[BASE, fraction, draw, None]
+            start = gan["parent"] and self._gans[_place(gan["parent"])]
             base = start and self._sha(start["generator"])
             look.same(inputs.get("base"), base, "the base GAN that it started from")
-            self._chosen_by(look, inputs, (fraction, draw))
+            if recipe == UNLABELLED:
+                look.same(inputs.get("features"), None, "the network that chose")
+            else:
+                self._chosen_by(look, inputs, (fraction, draw))
             yield look
 
     def banks(self) -> Iterator[_Look]:
@@ -373,7 +376,8 @@ class _Study:
         for gan in self._gans.values():
             about = read_json(gan["metadata"], ["code", "seed", "settings", "study"])
             # The settings of a finding's GANs are not all the base's.
-            kind = f"GAN {gan['recipe'] if gan['recipe'] in (BASE, CONDITIONAL) else ''}"
+            own_kind = (BASE, CONDITIONAL, UNLABELLED)
+            kind = f"GAN {gan['recipe'] if gan['recipe'] in own_kind else ''}"
             yield Origin(gan["metadata"], kind, about, _in_settings(gan, _OF_A_GAN))
         for place, path in self._banks.items():
             with Bank(path) as bank:
@@ -457,7 +461,8 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
     ),
     "draws": ("draws hold training patients alone", _Study.draws_hold_training_patients),
     "training sets": (
-        "GANs were trained on training patients of their fraction alone",
+        "GANs were trained on training patients of their fraction alone; one of unlabelled images,"
+        " on training patients",
         _Study.training_sets,
     ),
     "validation sets": (
@@ -466,7 +471,8 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
     ),
     "nested fractions": ("a smaller fraction is a part of a larger one", _Study.nested),
     "generators": (
-        "GANs come from their own training set and their fraction's base",
+        "GANs come from their own training set and their fraction's base, or all from one that"
+        " saw no label",
         _Study.generators,
     ),
     "banks": ("banks come from the GANs of their own fraction and draw", _Study.banks),

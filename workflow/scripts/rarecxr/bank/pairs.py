@@ -63,8 +63,8 @@ def make_paired_bank(
         code: digest of the code.
 
     Raises:
-        ValueError: the positives come from another GAN than the given one, or that did not start
-            from the base: then equal latent vectors do not mean equal anatomy.
+        ValueError: the positives come from another GAN than the given one, or that has no common
+            origin with the base: then equal latent vectors do not mean equal anatomy.
     """
     torch.set_num_threads(settings.threads)
     content, training_digest = read_generator(inputs.generator, inputs.training_set)
@@ -80,10 +80,12 @@ def make_paired_bank(
             f"{inputs.positives}: was not drawn from {inputs.positives_generator}; draw it again"
         )
     started_from = read_checkpoint(inputs.positives_generator)["provenance"]["inputs"].get("base")
-    if started_from != sha256(inputs.generator):
+    # From the base, or both from the GAN of unlabelled images.
+    parents = {sha256(inputs.generator), content["provenance"]["inputs"].get("base")}
+    if started_from is None or started_from not in parents:
         raise ValueError(
-            f"{inputs.positives_generator}: did not start from {inputs.generator}, so that equal "
-            "latent vectors mean nothing; pairs need a GAN that was fine-tuned from this base"
+            f"{inputs.positives_generator}: did not start from {inputs.generator} or from the same "
+            "GAN as it, so that equal latent vectors mean nothing; pairs need GANs of one origin"
         )
     source = Candidates(content, inputs.training_set, settings, int(about["seed"]), len(outcome))
     made_from = {**settings.with_effect(), "number": size, **place.in_study()}

@@ -1,17 +1,20 @@
 """What a study consists of: which GANs, banks and classifier runs its configuration asks for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rarecxr.study.arms import at_doses
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.findings import ALL
 from rarecxr.study.paths import Paths, in_paths
-from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
+from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, UNLABELLED, paired, paired_with
 
 # Values of wildcards: recipe, finding, fraction, draw, arm and seed, as far as they apply. A
 # finding stands by its name, the negatives as None.
 Values = dict[str, Any]
+
+# Of unlabelled images there is one GAN, whatever the fraction and draw: all have it in common.
+_ROOT = {"recipe": UNLABELLED, "finding": ALL, "fraction": "100", "draw": 0}
 
 
 class Plan:
@@ -104,13 +107,27 @@ class Plan:
         return [bank for bank in self.banks() if bank["draw"] == self.draws[0]]
 
     def gans(self) -> list[Values]:
-        """Every GAN that some bank needs, and the base that the findings' GANs start from."""
-        gans = [gan_of(bank) for bank in self.banks_of_a_cell()]
-        if any(gan["recipe"] != CONDITIONAL for gan in gans):
-            gans.append({"recipe": BASE, "finding": None})
-        # Each once: the banks of the conditional GAN have one between them.
-        gans = [gan for place, gan in enumerate(gans) if gan not in gans[:place]]
-        return [{**gan, **cell} for gan in gans for cell in self.cells()]
+        """Every GAN that some bank needs, and those that they start from."""
+        wanted = [
+            gan_of({**bank, **cell}) for bank in self.banks_of_a_cell() for cell in self.cells()
+        ]
+        # The parents of parents, too; each once: the banks of the conditional GAN have one between
+        # them.
+        gans = []
+        while wanted:
+            gans += [gan for place, gan in enumerate(wanted) if gan not in [*gans, *wanted[:place]]]
+            wanted = [parent for parent in map(self.parent, wanted) if parent is not None]
+        return gans
+
+    def parent(self, gan: Mapping[str, Any]) -> Values | None:
+        """The GAN that a GAN starts from; None for those that start from nothing."""
+        if gan["recipe"] in (CONDITIONAL, UNLABELLED):
+            return None
+        if self.configuration.gan.base_images == "training":
+            return dict(_ROOT)
+        if gan["recipe"] == BASE:
+            return None
+        return {"recipe": BASE, "finding": None, "fraction": gan["fraction"], "draw": gan["draw"]}
 
     def recipe_of_positives(self) -> str:
         """The recipe whose training sets stand for a finding's positives: all have the same."""
@@ -119,10 +136,18 @@ class Plan:
 
     # The networks of the feature space `classifier`
 
-    def evaluation_spaces(self) -> list[str]:
-        """The feature space that GANs are measured in while they train."""
+    def evaluation_space(self, recipe: str) -> str | None:
+        """The feature space that a recipe's GANs are measured in while they train; None for none.
+
+        The network of the space `classifier` learned from labels. Where its choice would reach all
+        fractions, as it does through the GAN of unlabelled images, random features take its place.
+        """
         evaluation = self.configuration.gan.evaluation
-        return [] if evaluation is None else [evaluation.space]
+        if evaluation is None:
+            return None
+        if recipe == UNLABELLED and evaluation.space == "classifier":
+            return "random"
+        return evaluation.space
 
     def selection_spaces(self) -> list[str]:
         """The feature spaces that banks' images are selected in."""
@@ -134,7 +159,7 @@ class Plan:
 
     def choosing_cells(self) -> list[Values]:
         """Fractions and draws whose own feature network chooses among GANs or images."""
-        chooses = "classifier" in [*self.evaluation_spaces(), *self.selection_spaces()]
+        chooses = "classifier" in [self.evaluation_space(BASE), *self.selection_spaces()]
         return self.cells() if chooses and self.banks_of_a_cell() else []
 
     # Paths
@@ -175,8 +200,3 @@ def gan_of(bank: Values) -> Values:
     if paired_with(bank["recipe"]) is not None:
         return {**bank, "recipe": BASE, "finding": None}
     return {**bank, "finding": ALL} if bank["recipe"] == CONDITIONAL else bank
-
-
-def starts_from_base(recipe: str) -> bool:
-    """Whether the GANs of a recipe start from the base; the others start from nothing."""
-    return recipe not in (BASE, CONDITIONAL)

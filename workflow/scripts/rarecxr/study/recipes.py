@@ -2,6 +2,8 @@
 
 # What all other GANs start from, and the one GAN of all images with their labels.
 BASE, CONDITIONAL = "base", "conditional"
+# The GAN of all training patients' images without their labels (`gan.base_images: training`).
+UNLABELLED = "unlabelled"
 # What an arm's negatives are called that come from the latents of its positives. Such banks have a
 # recipe that begins with it.
 PAIRED = "paired"

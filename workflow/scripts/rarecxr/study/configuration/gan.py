@@ -87,6 +87,13 @@ class GanSettings(Section):
     or numbers by resolution, as in {default: 16, 256px: 8}.
     """
 
+    base_images: Literal["fraction", "training"] = "fraction"
+    """What the base GANs learn from.
+
+    fraction: the images of their fraction that are negative for every target finding. training:
+    those of all training patients, without their labels, so that a fraction is one of labels: one
+    GAN of these images comes first, and the GANs of findings and negatives start from it.
+    """
     resolution: Literal[8, 16, 32, 64, 128, 256, 512] = 32
     """Side of the synthetic images in pixels, at most dataset.resolution."""
     start_resolution: Literal[4, 8, 16, 32, 64, 128, 256, 512] = 8

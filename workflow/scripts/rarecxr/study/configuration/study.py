@@ -15,7 +15,14 @@ from rarecxr.study.configuration.jobs import JobSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.configuration.report import ReportSettings
 from rarecxr.study.configuration.training import Arm, Recipe, TransformSettings
-from rarecxr.study.recipes import BASE, CONDITIONAL, FILTER_LEAK, NO_FILTER, paired_with
+from rarecxr.study.recipes import (
+    BASE,
+    CONDITIONAL,
+    FILTER_LEAK,
+    NO_FILTER,
+    UNLABELLED,
+    paired_with,
+)
 from rarecxr.study.values import ArmName, Name, Section, Text, near
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
@@ -25,6 +32,7 @@ _RESERVED = {
     "recipes": {
         BASE: "is the GAN of the negatives, where all others start",
         CONDITIONAL: "is the one GAN of all images with their labels",
+        UNLABELLED: "is the one GAN of all images without their labels",
         FILTER_LEAK: "is the folder of measurements",
     },
     "arms": {},
