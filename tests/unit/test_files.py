@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +100,22 @@ def test_digests_are_not_noted_where_nobody_reads_them(tmp_path):
     with written_whole(tmp_path / "train.csv", noted=False) as temporary:
         temporary.touch()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "train.csv"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path):
+    path = tmp_path / "bank.h5"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".bank.{gone.pid}.h5"
+    left.touch()
+    # Those of a process that still runs, of another file, and what only looks like one.
+    others = [f".bank.{os.getppid()}.h5", f".bank2.{gone.pid}.h5", ".bank.x.h5", ".bank.h5"]
+    for name in others:
+        (tmp_path / name).touch()
+    write(path, "new")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*others, "bank.h5"])
+    folder = tmp_path / f".train.{gone.pid}"
+    folder.mkdir()
+    with written_whole(tmp_path / "train") as temporary:
+        temporary.mkdir()
+        assert not folder.exists()

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
 
@@ -109,3 +111,23 @@ def test_a_loud_warning_stands_in_the_log_and_at_the_terminal(tmp_path):
     )
     assert "WARNING" in (tmp_path / "logs/train_gan/plain/10.log").read_text(encoding="utf-8")
     assert done.stderr == "train_gan plain/10: WARNING: no GPU\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "OSError(28, 'No space left on device')",
+        "OSError('Unable to synchronously close file (error message = No space left on device)')",
+        "RuntimeError('No space left on device')",
+    ],
+)
+def test_a_full_disk_which_takes_no_log_either_is_named_at_the_terminal(tmp_path, error):
+    done = run(
+        "from rarecxr.core.job_log import log_to; log_to('logs/make_bank/plain.log')\n"
+        f"try: raise {error}\n"
+        "except Exception as error: raise ValueError('the bank is not whole') from error\n",
+        tmp_path,
+    )
+    expected = "make_bank plain: ERROR: nothing can be written (No space left on device). Make room"
+    assert done.stderr.startswith(expected)
+    assert done.stderr.count("\n") == 1

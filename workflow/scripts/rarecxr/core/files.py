@@ -67,7 +67,8 @@ def written_whole(path: str | os.PathLike, noted: bool = True) -> Iterator[Path]
 
     A reader sees the old file, no file or the whole new one, never a part of it. If the
     block raises, what it wrote is removed and `path` stays as it was. The block may
-    write a file or a folder; a folder replaces an older one of the same name.
+    write a file or a folder; a folder replaces an older one of the same name. What an
+    earlier process left there when it was killed is removed.
 
     The digest of a table, of JSON, arrays and tensors is noted beside the file, for `intact`.
 
@@ -83,6 +84,8 @@ def written_whole(path: str | os.PathLike, noted: bool = True) -> Iterator[Path]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     _remove(temporary)
+    for left_over in _left_over(path):
+        _remove(left_over)
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():
@@ -119,6 +122,25 @@ def _compare(path: Path, state: tuple[int, ...], noted: bytes) -> None:
             f"{path}: damaged, or changed since it was written: its SHA-256 is {found[:12]}…, and "
             f"{digest_file(path).name} beside it says {wanted[:12]}…; {REMEDY}"
         )
+
+
+def _left_over(path: Path) -> Iterator[Path]:
+    """Temporary files beside `path` of processes that this machine does not have any more."""
+    begin, end = f".{path.stem}.", path.suffix
+    for entry in os.scandir(path.parent):
+        number = entry.name.removeprefix(begin).removesuffix(end)
+        if f"{begin}{number}{end}" == entry.name and number.isdecimal() and not _runs(int(number)):
+            yield Path(entry)
+
+
+def _runs(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -1,10 +1,12 @@
 """A job's log file, and progress on the terminal beside it."""
 
+import errno
 import logging
 import os
 import sys
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from rarecxr.core.missing_packages import explain_missing_packages
@@ -14,6 +16,9 @@ from rarecxr.core.missing_packages import explain_missing_packages
 TERMINAL_INTERVAL_S = 5.0
 # Where no person watches (a file, a CI log), a sign of life is enough.
 FILE_INTERVAL_S = 60.0
+
+# What the system says where nothing can be written, and so no log either.
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 _screen: TextIO | None = None
 _job = ""
@@ -42,6 +47,7 @@ def log_to(path: str | os.PathLike) -> None:
     sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
     sys.stderr.reconfigure(encoding="utf-8")
     explain_missing_packages()
+    _explain_full_disks()
     logging.captureWarnings(True)
     logging.basicConfig(
         level=logging.INFO,
@@ -49,6 +55,37 @@ def log_to(path: str | os.PathLike) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         force=True,
     )
+
+
+def _explain_full_disks() -> None:
+    """From now on an error of a disk that takes nothing more stands at the terminal, too."""
+    before = sys.excepthook
+
+    def explain(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        before(kind, error, trace)
+        reason = _not_writable(error)
+        if reason and _screen:
+            _screen.write(
+                f"{_job}: ERROR: nothing can be written ({reason}). Make room, or make the folder "
+                "writable, then start again: what is finished is kept\n"
+            )
+            _screen.flush()
+
+    sys.excepthook = explain
+
+
+def _not_writable(error: BaseException | None) -> str | None:
+    """What the system says, if an error or one that led to it is of a disk that takes no more."""
+    while error is not None:
+        for number in _NOT_WRITABLE:
+            # Libraries hand on the text, and not always the number.
+            known = isinstance(error, OSError) and error.errno == number
+            if known or os.strerror(number) in str(error):
+                return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def warn_loudly(text: str) -> None:
