@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit check demo doctor test test-long test-offline test-slurm setup wheels
+.PHONY: audit check demo doctor test test-faults test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -25,6 +25,12 @@ test: setup
 # What `test` leaves out: further whole studies, interruptions on SLURM, simulations of the statistics.
 test-long: setup
 	$(BIN)/pytest -rs --dist loadfile -m long -n $(shell nproc 2>/dev/null || echo 2)
+
+# Faults in every stage of a tiny study: kills, full disks, damaged files and more, in hours. An
+# interrupted run goes on where it was; docs/reliability.md is made from its record.
+test-faults: setup
+	$(BIN)/pytest -rs -m long tests/faults
+	$(BIN)/python docs/make_reliability.py
 
 # The tests on a real SLURM of one node, which `test` leaves out where SLURM is not installed: installs
 # Debian's packages, so as root.

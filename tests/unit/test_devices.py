@@ -1,5 +1,10 @@
 """Devices and precisions that settings name."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,6 +12,7 @@ from rarecxr.core import devices, nvidia
 from rarecxr.core.devices import choose_device, choose_devices, choose_precision
 from rarecxr.core.nvidia import DriverError, Gpu
 
+SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PASCAL = Gpu("NVIDIA GTX 1080", "580.65.06", "6.1")
 
 
@@ -136,3 +142,87 @@ def test_fewer_gpus_than_asked_for_are_an_error(machine):
 def test_a_precision_that_is_named_is_taken():
     assert choose_precision("fp32", torch.device("cpu")) == "fp32"
     assert choose_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
+
+
+class Study:
+    """A study whose jobs run on machines with and without bf16, each as a process of its own."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.patch = folder, monkeypatch
+        self.said = []
+        monkeypatch.setattr(devices, "warn_loudly", self.said.append)
+        # Set back at the end of the test.
+        monkeypatch.setattr(devices, "_study", None)
+
+    def job(self, bf16, setting="auto"):
+        self.patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+        devices._settled_precision.cache_clear()
+        devices.keep_precision_in(self.folder)
+        return choose_precision(setting, torch.device("cpu"))
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    yield Study(tmp_path / "precision", monkeypatch)
+    devices._settled_precision.cache_clear()
+
+
+@pytest.mark.parametrize(("first", "settled"), [(True, "bf16"), (False, "fp32")])
+def test_the_first_job_settles_for_the_whole_study_what_auto_is(study, first, settled):
+    assert study.job(bf16=first) == settled
+    assert not study.said
+    assert study.job(bf16=not first) == settled
+    [line] = study.said
+    other = {"bf16": "fp32", "fp32": "bf16"}[settled]
+    assert f"precision auto is {settled} in this study" in line
+    assert str(study.folder / "cpu.json") in line
+    assert f"{other} would be the faster one" in line
+    assert study.job(bf16=first) == settled
+    assert len(study.said) == 1
+
+
+def test_a_precision_that_is_given_settles_nothing(study):
+    study.job(bf16=True, setting="fp32")
+    assert not study.folder.exists()
+    assert study.job(bf16=True) == "bf16"
+    assert study.job(bf16=True, setting="fp32") == "fp32"
+
+
+def test_a_settled_precision_that_cannot_be_read_is_refused_with_what_to_do(study):
+    study.folder.mkdir()
+    path = study.folder / "cpu.json"
+    path.write_text('{"precision": "fp16", "device": "x"}', encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"cpu\.json: precision: got 'fp16'; takes bf16 or fp32\. Rem"
+    ):
+        study.job(bf16=True)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"cpu\.json: damaged"):
+        study.job(bf16=True)
+
+
+def test_jobs_that_begin_at_once_settle_on_one_precision(study):
+    """Half of these processes have bf16: whichever is first, all compute the same."""
+    code = (
+        "import sys, torch; from rarecxr.core import devices\n"
+        "torch.cpu._is_avx512_bf16_supported = lambda: sys.argv[1] == '1'\n"
+        "devices.keep_precision_in(sys.argv[2]); sys.stdin.readline()\n"
+        "print(devices.choose_precision('auto', torch.device('cpu')))"
+    )
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(number % 2), str(study.folder)],
+            env={**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for job in jobs:
+        job.stdin.write("go\n")
+        job.stdin.flush()
+    settled = {job.communicate()[0].strip() for job in jobs}
+    assert len(settled) == 1
+    assert settled < {"bf16", "fp32"}

@@ -27,6 +27,7 @@ rule make_bank:
         bank=bank_settings(),
         without_effect=without_effect("bank"),
         features=without_effect("features"),
+        precision=kept_precision(),
         study=STUDY,
         code=code("make_bank.py"),
     script:
@@ -57,6 +58,7 @@ rule measure_bank:
         quality=settings("quality"),
         without_effect=without_effect("quality"),
         features=without_effect("features"),
+        precision=kept_precision(),
         study=STUDY,
         code=code("measure_bank.py"),
     script:

@@ -33,6 +33,7 @@ rule train_classifier:
         findings=DATASET.findings,
         target_findings=PLAN.targets,
         state=placed(PATHS.pattern("run_state")),
+        precision=kept_precision(),
         study=STUDY,
         code=code("train_classifier.py"),
     script:

@@ -91,6 +91,11 @@ def without_effect(section, of=None, **more):
     return SimpleNamespace(**_section(section, of).without_effect(), **more)
 
 
+def kept_precision():
+    """Where the study keeps what precision `auto` stands for: no change of it makes a result stale."""
+    return SimpleNamespace(folder=placed(PATHS.pattern("precision")))
+
+
 def _section(section, of):
     chosen = getattr(CONFIG, section)
     return chosen if of is None else chosen.part(of)

@@ -74,6 +74,7 @@ rule train_features:
         findings=DATASET.findings,
         target_findings=PLAN.findings,
         state=placed(PATHS.pattern("features_state")),
+        precision=kept_precision(),
         study=STUDY,
         code=code("train_features.py"),
     script:
@@ -108,6 +109,7 @@ rule train_gan:
         without_effect=without_effect("gan"),
         features=without_effect("features"),
         state=placed(PATHS.pattern("gan_state")),
+        precision=kept_precision(),
         study=STUDY,
         code=code("train_gan.py"),
     script:

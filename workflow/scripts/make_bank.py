@@ -6,8 +6,11 @@ log_to(snakemake.log[0])
 
 from rarecxr.bank.generate import BankInputs, make_bank
 from rarecxr.bank.pairs import PairInputs, make_paired_bank
+from rarecxr.core.devices import keep_precision_in
 from rarecxr.study.configuration.bank import BankSettings
 from rarecxr.study.place import Place
+
+keep_precision_in(snakemake.params.precision.folder)
 
 inputs, params = snakemake.input, snakemake.params
 how = {

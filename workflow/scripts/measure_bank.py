@@ -4,8 +4,11 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
+from rarecxr.core.devices import keep_precision_in
 from rarecxr.quality.bank_quality import QualityInputs, measure_bank
 from rarecxr.study.configuration.bank import QualitySettings
+
+keep_precision_in(snakemake.params.precision.folder)
 
 params = snakemake.params
 measure_bank(

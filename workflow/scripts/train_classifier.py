@@ -6,10 +6,13 @@ log_to(snakemake.log[0])
 
 from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.training import train_classifier
+from rarecxr.core.devices import keep_precision_in
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import Arm, TransformSettings
 from rarecxr.study.recipes import PAIRED
 from rarecxr.study.sizes import Addition, Sizes
+
+keep_precision_in(snakemake.params.precision.folder)
 
 files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
 arm = Arm.of(params.arm)

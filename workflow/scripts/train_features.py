@@ -6,7 +6,10 @@ log_to(snakemake.log[0])
 
 from rarecxr.classifier.feature_network import train_features
 from rarecxr.classifier.run import Inputs, Outputs
+from rarecxr.core.devices import keep_precision_in
 from rarecxr.study.configuration.classifier import FeatureSettings
+
+keep_precision_in(snakemake.params.precision.folder)
 
 files, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
 train_features(

@@ -4,9 +4,12 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
+from rarecxr.core.devices import keep_precision_in
 from rarecxr.gan.training import GanInputs, GanOutputs, train_gan
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.place import Place
+
+keep_precision_in(snakemake.params.precision.folder)
 
 params = snakemake.params
 train_gan(

@@ -1,7 +1,9 @@
 """Where a network runs and with how many bits it computes."""
 
 import contextlib
+import functools
 import logging
+import os
 import platform
 from pathlib import Path
 
@@ -10,8 +12,15 @@ import torch
 from rarecxr.core import nvidia
 from rarecxr.core.gpu_locks import take_gpus
 from rarecxr.core.job_log import warn_loudly
+from rarecxr.core.json_file import read_json, write_json
+from rarecxr.core.locks import locked
 
 log = logging.getLogger(__name__)
+
+# Where the precision that stands for `auto` in this study is kept; None outside of studies.
+_study: Path | None = None
+# Seconds in which another job has certainly written a line there.
+_PATIENCE_S = 120.0
 
 
 def choose_device(device: str, number: int = 1) -> torch.device:
@@ -101,18 +110,20 @@ def _named(device: torch.device) -> torch.device:
         capability = "{}.{}".format(*torch.cuda.get_device_capability(device))
         log.info(
             "device: %s, compute capability %s, PyTorch %s for CUDA %s",
-            torch.cuda.get_device_name(device),
+            _name_of(device),
             capability,
             torch.__version__,
             torch.version.cuda,
         )
     else:
-        log.info("device: CPU (%s), PyTorch %s", _processor(), torch.__version__)
+        log.info("device: CPU (%s), PyTorch %s", _name_of(device), torch.__version__)
     return device
 
 
-def _processor() -> str:
-    """The processor's name; its architecture where the system does not say more."""
+def _name_of(device: torch.device) -> str:
+    """A GPU's or the processor's name; its architecture where the system does not say more."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -140,18 +151,63 @@ def choose_devices(device: str, count: int) -> list[torch.device]:
     return [torch.device("cuda", number) for number in range(count)]
 
 
+def keep_precision_in(folder: str | os.PathLike) -> None:
+    """From now on `auto` is what the study of this folder has settled on, or settles on now.
+
+    The first job that computes on a kind of device (`cpu` or `cuda`) with precision `auto` writes
+    {kind}.json there, and all later ones read it: nodes with and without bf16 would otherwise
+    train a study's networks at two precisions.
+    """
+    global _study
+    _study = Path(folder)
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """The precision of a setting: `fp32`, `bf16`, or `auto` for bf16 where the device has it.
 
-    A processor without bf16 instructions imitates them and is slower for it.
+    A processor without bf16 instructions imitates them and is slower for it. `auto` is settled once
+    for a study, see `keep_precision_in`; another device than the first is named at the terminal.
+
+    Raises:
+        ValueError: what the study has settled on cannot be read, or this device cannot compute so.
     """
     if precision != "auto":
         return precision
+    if _study is None:
+        return _fastest_precision(device)
+    return _settled_precision(_study / f"{device.type}.json", device)
+
+
+def _fastest_precision(device: torch.device) -> str:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         fast = torch.cpu._is_avx512_bf16_supported()
     return "bf16" if fast else "fp32"
+
+
+# Once a job: it warns.
+@functools.lru_cache
+def _settled_precision(path: Path, device: torch.device) -> str:
+    own = _fastest_precision(device)
+    if not path.exists():
+        with locked(path.with_name("lock"), _PATIENCE_S, "another job settles the precision"):
+            if not path.exists():
+                write_json(path, {"precision": own, "device": _name_of(device)})
+    settled = read_json(path, ["precision", "device"])
+    precision = settled["precision"]
+    if precision not in ("bf16", "fp32"):
+        raise ValueError(
+            f"{path}: precision: got {precision!r}; takes bf16 or fp32. Remove the file if the "
+            "study's next job is to settle it anew"
+        )
+    if precision != own:
+        warn_loudly(
+            f"precision auto is {precision} in this study ({path}, settled on "
+            f"{settled['device']}), and {own} would be the faster one on {_name_of(device)}: this "
+            f"job computes in {precision}, as all others do"
+        )
+    return precision
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

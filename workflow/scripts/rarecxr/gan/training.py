@@ -124,7 +124,8 @@ def train_gan(
     task = WorkerTask(
         images=os.fspath(inputs.images),
         base=None if inputs.base is None else os.fspath(inputs.base),
-        settings=settings.plain(),
+        # Further processes do not ask again what `auto` means.
+        settings=settings.plain() | {"precision": made_from["precision"]},
         conditional=conditional,
         seed=seed_for(settings.seed, *place.for_seed()),
         threads=max(1, settings.threads // settings.devices),

@@ -16,7 +16,8 @@ _RUN = f"{{arm}}/{_CELL}/seed{{seed}}"
 class Paths:
     """The paths of one study, as patterns with wildcards and filled in.
 
-    Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, images_state;
+    Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, precision,
+    images_state;
     features and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw, finding); run
     (arm, fraction, draw, seed); and with the same wildcards features_state, gan_state and
     run_state, folders of resume files, which lie outside all outputs.
@@ -46,6 +47,7 @@ class Paths:
             "report": f"{results}/report",
             "logs": f"{results}/logs",
             "benchmarks": f"{results}/benchmarks",
+            "precision": f"{results}/precision",
             "images_state": f"{results}/state/images",
             "features_state": f"{results}/state/features/{_CELL}",
             "gan_state": f"{results}/state/gan/{_FINDING}",

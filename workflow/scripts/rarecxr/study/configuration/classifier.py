@@ -59,7 +59,11 @@ class NetworkSettings(Section):
     schedule: Literal["constant", "cosine"] = "cosine"
     """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""
     precision: Precision = "auto"
-    """Precision of the network's computations; auto: bf16 where the machine has it."""
+    """Precision of the network's computations; auto: bf16 where the machine has it.
+
+    The first job of a study settles what auto is, for all of its jobs on a CPU and for all on a
+    GPU (results/{study}/precision).
+    """
     device: Annotated[Device, NO_EFFECT] = "auto"
     """Where to compute; auto: a GPU where there is one."""
     pixel_memory_mib: PixelMemory = 4000

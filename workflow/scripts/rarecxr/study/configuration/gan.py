@@ -195,7 +195,10 @@ class GanSettings(Section):
     seed: Seed = 1
     """Seed of weights, order and latents; every GAN derives its own from it."""
     precision: Precision = "auto"
-    """Precision of the networks' computations; auto: bf16 where the machine is quick with it."""
+    """Precision of the networks' computations; auto: bf16 where the machine is quick with it.
+
+    Settled by the first job of a study, as in the section classifier.
+    """
     device: Annotated[Device, NO_EFFECT] = "auto"
     """Where to compute; auto: a GPU where there is one."""
     devices: Annotated[int, Field(ge=1, le=64)] = 1

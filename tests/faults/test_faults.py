@@ -1,0 +1,290 @@
+"""Faults in every stage of a study: at most minutes are lost, and never a number is wrong.
+
+`make test-faults` runs them all, in hours on one core. Each trial adds a line to the record as soon
+as it is over, and a trial with a line is not repeated: an interrupted run goes on where it was.
+docs/reliability.md is made from the record.
+"""
+
+import os
+import shutil
+import time
+import zlib
+from pathlib import Path
+
+import h5py
+import no_locks
+import psutil
+import pytest
+import trials
+from house import ROOT
+from trials import RESULTS, STAGES, Trial
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
+
+RECORD = Path(os.environ.get("RARECXR_FAULTS_RECORD", ROOT / "docs/reliability/faults.jsonl"))
+PLACE = Path(os.environ.get("RARECXR_FAULTS_PLACE", ROOT / ".faults"))
+
+# In each stage; 120 in all.
+KILLS = {"snakemake": 1, "group": 1, "job": 4}
+GAN = "gan/{}/100/draw0/{}"
+# A file of each kind, one of the same kind, and a stage that reads it.
+FILES = {
+    "HDF5, pixels": (
+        "dataset/pixels_32.h5",
+        "dataset/validation/negatives.h5",
+        "make_training_set",
+    ),
+    "HDF5, training set": (
+        f"{GAN.format('filtered', 'lung_lesion')}/training_set.h5",
+        f"{GAN.format('base', 'negatives')}/training_set.h5",
+        "train_gan",
+    ),
+    "HDF5, bank": (
+        "bank/filtered/100/draw0/lung_lesion.h5",
+        "bank/base/100/draw0/negatives.h5",
+        "train_classifier",
+    ),
+    "checkpoint, generator": (
+        f"{GAN.format('filtered', 'lung_lesion')}/generator.pt",
+        f"{GAN.format('base', 'negatives')}/generator.pt",
+        "make_bank",
+    ),
+    "checkpoint, classifier": (
+        "features/100/draw0/model.pt",
+        "classifier/none/100/draw0/seed0/model.pt",
+        "measure_bank",
+    ),
+    "Parquet, labels": ("dataset/labels.parquet", "dataset/readable.parquet", "make_training_set"),
+    "Parquet, predictions": (
+        "classifier/balanced_gan/100/draw0/seed0/predictions.parquet",
+        "classifier/none/100/draw0/seed0/predictions.parquet",
+        "evaluate",
+    ),
+    "JSON, GAN": (
+        f"{GAN.format('filtered', 'lung_lesion')}/generator.json",
+        f"{GAN.format('base', 'negatives')}/generator.json",
+        "check_leakage",
+    ),
+    "JSON, quality": (
+        "bank/filtered/100/draw0/lung_lesion_quality.json",
+        "bank/base/100/draw0/negatives_quality.json",
+        "describe_bank",
+    ),
+    "CSV, split": ("dataset/split.csv", "dataset/draw0.csv", "train_classifier"),
+    "CSV, table": ("report/auc.csv", "report/overall.csv", "make_report"),
+}
+HARMS = ("truncated", "header", "middle", "end", "swapped")
+# The input that is replaced while a job runs, and by what.
+REPLACED = {
+    "train_classifier": (
+        "bank/filtered/100/draw0/lung_lesion.h5",
+        "bank/base/100/draw0/negatives.h5",
+    ),
+    "make_bank": (
+        f"{GAN.format('filtered', 'lung_lesion')}/generator.pt",
+        f"{GAN.format('base', 'negatives')}/generator.pt",
+    ),
+    "make_training_set": ("dataset/labels.parquet", "dataset/readable.parquet"),
+    "evaluate": (
+        "classifier/balanced_gan/100/draw0/seed0/predictions.parquet",
+        "classifier/none/100/draw0/seed0/predictions.parquet",
+    ),
+}
+
+
+def listed():
+    """Every trial: fault, stage and what is done; the beginning of the list has some of each."""
+    kinds = [
+        [("kill -9", stage, "") for stage in STAGES],
+        [
+            ("damaged file", stage, f"{kind}: {how}")
+            for how in HARMS
+            for kind, (_, _, stage) in FILES.items()
+        ],
+        [("disk full", stage, "") for stage in STAGES],
+        [("read-only output", stage, "") for stage in STAGES],
+        [
+            ("two runs at once", stage, "")
+            for stage in ("train_classifier", "cache_pixels", "evaluate")
+        ],
+        [
+            ("clock set back", stage, "two days")
+            for stage in ("train_gan", "evaluate", "cache_pixels", "make_bank")
+        ],
+        [("input replaced", stage, name) for stage, (name, _) in REPLACED.items()],
+        [
+            ("no file locks", stage, trials.named_error(error))
+            for error in no_locks.ERRORS
+            for stage in ("train_gan", "make_bank", "train_classifier")
+        ],
+    ]
+    longest = max(map(len, kinds))
+    # In proportion: each kind is spread over the whole list.
+    return sorted(
+        (position / len(kind) + number / (longest * 100), *trial)
+        for number, kind in enumerate(kinds)
+        for position, trial in enumerate(kind)
+    )
+
+
+TRIALS = [trial for _, *trial in listed()]
+
+
+@pytest.fixture(scope="session")
+def undisturbed():
+    return trials.reference(PLACE)
+
+
+@pytest.mark.parametrize(("fault", "stage", "what"), TRIALS)
+def test_nothing_is_lost_and_nothing_wrong(fault, stage, what, undisturbed, tmp_path):
+    record = trials.read_record(RECORD)
+    if any(
+        (line["fault"], line["stage"], line["trial"]) == (fault, stage, what) for line in record
+    ):
+        pytest.skip("in the record")
+    seed = zlib.crc32(f"{fault} {stage} {what} {os.environ.get('SEED', 0)}".encode())
+    print(f"seed {seed}")
+    begun = time.monotonic()
+    trial = Trial(undisturbed, tmp_path / "study", seed)
+    outcomes = FAULTS[fault](trial, stage, what)
+    trial.finish()
+    about = {
+        **{"fault": fault, "stage": stage, "trial": what, "seed": seed, "tables": "identical"},
+        **{"code": trials.code_version(), "seconds": round(time.monotonic() - begun, 1)},
+    }
+    lines = [{**about, "what": each, "tries": n, "outcome": came} for each, n, came in outcomes]
+    trials.append(RECORD, lines)
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def killed(trial, stage, _):
+    trial.kill(stage, KILLS)
+    return [(whom, times, "recovered") for whom, times in KILLS.items()]
+
+
+def refused_by_a_stage(trial, stage, *texts):
+    """The stage fails, and the console says so with these texts."""
+    status, said = trial.study.attempt(*STAGES[stage]), trial.study.said()
+    assert status, f"{stage} succeeded\n{said}"
+    for text in texts:
+        assert text in said, f"{text!r} is not said\n{said}"
+
+
+def damaged(trial, stage, what):
+    kind, how = what.split(": ")
+    name, other, _ = FILES[kind]
+    trial.study.forget(stage)
+    trial.damage(name, how, other)
+    refused_by_a_stage(trial, stage, f"{RESULTS}/{name}: ", "run the workflow again")
+    # What the message says to do.
+    (trial.study.folder / RESULTS / name).unlink()
+    trial.study.complete(f"{RESULTS}/{name}")
+    return [(what, 1, "error names the file")]
+
+
+def full(trial, stage, _):
+    if not trials.may_mount(trial.study.folder / "try"):
+        pytest.skip("file systems cannot be mounted here")
+    written = sum(
+        path.stat().st_size
+        for name in STAGES[stage]
+        for path in [trial.study.folder / name]
+        if path.is_file()
+    )
+    pages = trial.chance.randrange(0, max(1, int(0.7 * written) // 4096))
+    with trial.small_disk(stage, free=4096 * pages) as make_room:
+        refused_by_a_stage(trial, stage, "No space left on device")
+        make_room()
+        trial.study.complete(*STAGES[stage])
+    return [("", 1, "error names the reason")]
+
+
+def read_only(trial, stage, _):
+    if not trials.may_mount(trial.study.folder / "try"):
+        pytest.skip("file systems cannot be mounted here")
+    with trial.small_disk(stage, free=None) as make_room:
+        refused_by_a_stage(trial, stage, "Read-only file system")
+        make_room()
+        trial.study.complete(*STAGES[stage])
+    return [("", 1, "error names the reason")]
+
+
+def two_runs(trial, stage, _):
+    study = trial.study
+    study.forget(stage)
+    first = study.start(*STAGES[stage])
+    time.sleep(trial.chance.uniform(0, 8))
+    second = trials.Study(study.folder)
+    console = study.console.rename(study.folder / "first.txt")
+    late = second.start(*STAGES[stage])
+    ends = [run.wait(1200) for run in (first, late)]
+    said = [console.read_text(encoding="utf-8"), second.said()]
+    # Whichever came second is refused, or had nothing to do when the first was done.
+    refused = [text for end, text in zip(ends, said, strict=True) if end]
+    assert len(refused) <= 1, said
+    for text in refused:
+        assert "LockException" in text, text
+    return [("", 1, "one is refused" if refused else "one after the other")]
+
+
+def clock_back(trial, stage, what):
+    study = trial.study
+    study.forget(stage)
+    if trials.FAKETIME:
+        back = {"LD_PRELOAD": str(trials.FAKETIME), "FAKETIME": "-2d"}
+        back["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+        study.complete(*STAGES[stage], env=back)
+    else:
+        # As seen by a clock that was set back: everything is of a time to come.
+        for path in (study.folder / "results").rglob("*"):
+            found = path.stat()
+            later = 2 * 86400 * 10**9
+            os.utime(path, ns=(found.st_atime_ns + later, found.st_mtime_ns + later))
+        study.complete(*STAGES[stage])
+    return [(what, 1, "recovered")]
+
+
+def replaced(trial, stage, name):
+    study = trial.study
+    path = study.folder / RESULTS / name
+    kept = study.folder / "kept"
+    shutil.copy2(path, kept)
+    study.forget(stage)
+    run = study.start(*STAGES[stage])
+    job = trial.wait_for_job(run, stage)
+    psutil.wait_procs([job], timeout=study.seconds_of(stage) * trial.chance.random())
+    other = study.folder / "other"
+    shutil.copy2(study.folder / RESULTS / REPLACED[stage][1], other)
+    os.replace(other, path)
+    status = run.wait(1200)
+    if status:
+        assert name in study.said(), study.said()
+    # The right file comes back, as another one again.
+    os.replace(kept, path)
+    study.complete(*STAGES[stage])
+    return [(name, 1, "error names the file" if status else "the old file was used")]
+
+
+def without_locks(trial, stage, error):
+    if not no_locks.available():
+        pytest.skip("the kernel cannot take the locks away here")
+    number = next(n for n in no_locks.ERRORS if trials.named_error(n) == error)
+    trial.study.forget(stage)
+    study = trial.study
+    status = study.attempt(*STAGES[stage], preexec_fn=lambda: no_locks.take_locks_away(number))
+    assert not status, study.said()
+    path = study.folder / STAGES[stage][0]
+    assert path.suffix != ".h5" or h5py.is_hdf5(path)
+    return [(error, 1, "completed")]
+
+
+FAULTS = {
+    "kill -9": killed,
+    "damaged file": damaged,
+    "disk full": full,
+    "read-only output": read_only,
+    "two runs at once": two_runs,
+    "clock set back": clock_back,
+    "input replaced": replaced,
+    "no file locks": without_locks,
+}
