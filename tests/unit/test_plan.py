@@ -143,12 +143,15 @@ def test_one_gan_of_unlabelled_images_comes_before_those_of_every_fraction_and_d
 
 
 def test_labels_choose_nothing_of_the_gan_of_unlabelled_images():
-    sections = {"gan": {"base_images": "training"}}
+    sections = {"gan": {"base_images": "training", "evaluation": {"keep": "best"}}}
     study = plan(["none", "gan"], **sections)
-    assert study.evaluation_space("unlabelled") == "random"
-    assert study.evaluation_space("base") == "classifier"
-    pixels = sections["gan"] | {"evaluation": {"space": "pixels"}}
-    assert plan(["none", "gan"], gan=pixels).evaluation_space("unlabelled") == "pixels"
+    unlabelled, base = study.evaluation("unlabelled"), study.evaluation("base")
+    assert base == study.configuration.gan.evaluation.plain()
+    assert unlabelled == base | {"space": "pixels", "keep": "last"}
+    assert study.evaluation_spaces("unlabelled") == ["pixels"]
+    assert study.evaluation_spaces("plain") == ["classifier"]
+    sections["gan"]["evaluation"]["space"] = "random"
+    assert plan(["none", "gan"], **sections).evaluation("unlabelled")["keep"] == "best"
 
 
 def test_without_unlabelled_images_findings_start_from_their_fractions_base():

@@ -141,15 +141,12 @@ def gan_settings(wildcards):
     without = () if finetunes else ("finetune_kimg", "freeze_d")
     if wildcards.recipe == CONDITIONAL:
         without += ("base_images",)
-    chosen = settings("gan", without)
-    if chosen["evaluation"] is not None:
-        chosen["evaluation"]["space"] = PLAN.evaluation_space(wildcards.recipe)
-    return chosen
+    return settings("gan", without) | {"evaluation": PLAN.evaluation(wildcards.recipe)}
 
 
 def evaluation_reference(wildcards):
     """The validation images that a GAN is measured against while it trains."""
-    measured = PLAN.evaluation_space(wildcards.recipe)
+    measured = PLAN.evaluation_spaces(wildcards.recipe)
     return PLAN.validation_set(wildcards.finding) if measured else []
 
 
@@ -162,7 +159,7 @@ def features_model(wildcards, spaces):
 
 def evaluation_features(wildcards):
     """The network whose features a GAN is measured in while it trains."""
-    return features_model(wildcards, [PLAN.evaluation_space(wildcards.recipe)])
+    return features_model(wildcards, PLAN.evaluation_spaces(wildcards.recipe))
 
 
 # bank

@@ -9,7 +9,6 @@ import yaml
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.plan import Plan
-from rarecxr.study.recipes import BASE
 
 # torchvision's file of the network behind the feature space `imagenet`.
 IMAGENET_FEATURES = "densenet121-a639ec97.pth"
@@ -125,7 +124,7 @@ def _missing_features(configuration: Configuration, folder: Path) -> Iterator[st
     if not plan.banks_of_a_cell():
         return
     used = {
-        "gan.evaluation.space": [plan.evaluation_space(BASE)],
+        "gan.evaluation.space": plan.evaluation_spaces(),
         "bank.select.space": plan.selection_spaces(),
         "quality.spaces": configuration.quality.spaces,
     }

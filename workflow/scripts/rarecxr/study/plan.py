@@ -136,18 +136,25 @@ class Plan:
 
     # The networks of the feature space `classifier`
 
-    def evaluation_space(self, recipe: str) -> str | None:
-        """The feature space that a recipe's GANs are measured in while they train; None for none.
+    def evaluation(self, recipe: str) -> dict[str, Any] | None:
+        """How a recipe's GANs are measured while they train, the section `gan.evaluation`.
 
-        The network of the space `classifier` learned from labels. Where its choice would reach all
-        fractions, as it does through the GAN of unlabelled images, random features take its place.
+        The network of the space `classifier` learned from labels. It must not choose where its choice
+        would reach all fractions, as it does through the GAN of unlabelled images, whose last
+        networks are kept.
         """
         evaluation = self.configuration.gan.evaluation
         if evaluation is None:
             return None
+        chosen = evaluation.plain()
         if recipe == UNLABELLED and evaluation.space == "classifier":
-            return "random"
-        return evaluation.space
+            return chosen | {"space": "pixels", "keep": "last"}
+        return chosen
+
+    def evaluation_spaces(self, recipe: str = BASE) -> list[str]:
+        """The feature space that a recipe's GANs are measured in."""
+        evaluation = self.evaluation(recipe)
+        return [] if evaluation is None else [evaluation["space"]]
 
     def selection_spaces(self) -> list[str]:
         """The feature spaces that banks' images are selected in."""
@@ -159,7 +166,7 @@ class Plan:
 
     def choosing_cells(self) -> list[Values]:
         """Fractions and draws whose own feature network chooses among GANs or images."""
-        chooses = "classifier" in [self.evaluation_space(BASE), *self.selection_spaces()]
+        chooses = "classifier" in [*self.evaluation_spaces(), *self.selection_spaces()]
         return self.cells() if chooses and self.banks_of_a_cell() else []
 
     # Paths
