@@ -139,9 +139,9 @@ class Plan:
     def evaluation(self, recipe: str) -> dict[str, Any] | None:
         """How a recipe's GANs are measured while they train, the section `gan.evaluation`.
 
-        The network of the space `classifier` learned from labels. It must not choose where its choice
-        would reach all fractions, as it does through the GAN of unlabelled images, whose last
-        networks are kept.
+        The network of the space `classifier` learned from labels. It must not choose where its
+        choice would reach all fractions, as it does through the GAN of unlabelled images, whose
+        last networks are kept.
         """
         evaluation = self.configuration.gan.evaluation
         if evaluation is None:
