@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rarecxr.classifier.feature_network import train_features
 from rarecxr.classifier.run import Inputs, Outputs
-from rarecxr.data.chexpert import index_images
+from rarecxr.data.image_index import index_images
 from rarecxr.data.labels import label_images
 from rarecxr.data.pixel_cache import CacheFiles, cache_pixels, decode_images
 from rarecxr.data.split import draw_patients, split_patients
@@ -40,7 +40,7 @@ class Stages:
         """Labels, split and pixels of a data set."""
         work, targets = self.work, [self.finding]
         images, shard, left_out = work / "images.parquet", work / "shard.h5", work / "shard.csv"
-        index_images(Path(root) / "train.csv", None, ["AP", "PA"], images)
+        index_images({"train_csv": Path(root) / "train.csv"}, ["AP", "PA"], images)
         label_images(images, {"default": "ones"}, "zeros", work / "labels.parquet")
         split = work / "split.csv"
         split_patients(images, test_percent, validation_percent, targets, 1, split)

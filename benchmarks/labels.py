@@ -28,8 +28,8 @@ TARGETS = ["Lung Lesion", "Pleural Other", "Fracture"]
 # Every stage as a user's script would call it, in the folder of its files.
 STAGES = {
     "index_images": """
-from rarecxr.data.chexpert import index_images
-index_images("train.csv", None, ["AP", "PA"], "images.parquet")""",
+from rarecxr.data.image_index import index_images
+index_images({"train_csv": "train.csv"}, ["AP", "PA"], "images.parquet")""",
     "label_images": """
 from rarecxr.data.labels import label_images
 label_images("images.parquet", {"default": "ones"}, "zeros", "labels.parquet")""",

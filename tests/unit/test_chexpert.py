@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 from dataset_files import csv_table, write_csv
 
-from rarecxr.data.chexpert import index_images, read_csv
+from rarecxr.data.chexpert import read_csv
+from rarecxr.data.image_index import index_images
+from rarecxr.data.index_columns import label_columns
 from rarecxr.study.findings import FINDINGS
 
 HEADER = f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(FINDINGS)}\n"
@@ -13,7 +15,8 @@ BLANKS = "," * 13
 def indexed(folder, table, expert=None, views=("AP", "PA"), **options):
     train_csv = write_csv(folder / "train.csv", table, **options)
     expert_csv = None if expert is None else write_csv(folder / "valid.csv", expert)
-    index_images(train_csv, expert_csv, list(views), folder / "images.parquet")
+    files = {"train_csv": train_csv} | ({} if expert is None else {"expert_csv": expert_csv})
+    index_images(files, list(views), folder / "images.parquet")
     return folder / "images.parquet"
 
 
@@ -196,11 +199,22 @@ def test_of_many_wrong_values_a_few_are_named_and_all_counted(tmp_path):
 
 
 def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
-    table = csv_table([1]).rename(columns={"Lung Lesion": "Lung lesions"})
-    with pytest.raises(ValueError, match="no column 'Lung Lesion'; did you mean 'Lung lesions'"):
+    table = csv_table([1]).rename(columns={"Frontal/Lateral": "Frontal Lateral"})
+    with pytest.raises(ValueError, match="no column 'Frontal/Lateral'; did you mean 'Frontal L"):
         indexed(tmp_path, table)
     with pytest.raises(ValueError, match=r"no column 'AP/PA'; the columns are \["):
         indexed(tmp_path, csv_table([1]).drop(columns="AP/PA"))
+
+
+def test_only_the_findings_that_there_are_are_in_the_index(tmp_path):
+    train = csv_table([1, 2]).drop(columns=[name for name in FINDINGS if name != "Edema"])
+    expert = csv_table([3], folder="valid")
+    table = pd.read_parquet(indexed(tmp_path, train, expert))
+    assert label_columns(table.columns) == ["Edema"]
+    with pytest.raises(ValueError, match=r"valid\.csv: line 1: there is no column 'Edema'"):
+        indexed(tmp_path, train, expert.drop(columns="Edema"))
+    with pytest.raises(ValueError, match="no column has the name of a finding"):
+        indexed(tmp_path, train.drop(columns="Edema"))
 
 
 def test_a_column_that_is_there_twice_is_refused(tmp_path):

@@ -22,7 +22,7 @@ from rarecxr.study.values import ByFinding, ByResolution, NoEffect, Section
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-STUDIES = ("chexpert.yaml", "cxr-real.yaml", "evidence.yaml", "evidence-real.yaml")
+STUDIES = ("chexpert.yaml", "nih.yaml", "cxr-real.yaml", "evidence.yaml", "evidence-real.yaml")
 
 
 def merged(base, changes):
@@ -130,7 +130,8 @@ def is_section(part):
 
 FIELDS = {"/".join(place): field for place, field in fields(Configuration)}
 # With all parts that are null in the reference.
-FULL = merged(REFERENCE, {"gan": {"ada": {}}, "arms": {"none": {}}})
+TABLE = {"format": "table", "root": "data", "columns": {"path": "file", "labels": "found"}}
+FULL = merged(REFERENCE, {"gan": {"ada": {}}, "arms": {"none": {}}, "dataset": TABLE})
 
 
 def node_of(key):
@@ -288,7 +289,7 @@ def test_a_key_that_had_another_name_is_told(old):
         (
             "dataset/findings",
             ["Fracture", "Lung Leison"],
-            "dataset.findings[1]: got 'Lung Leison'; takes one of No Finding, Enlarged",
+            "dataset.findings[1]: got 'Lung Leison'; no such finding of chexpert; did you",
         ),
         ("dataset/findings", ["Lung Leison"], "; did you mean Lung Lesion?"),
         (
@@ -444,23 +445,23 @@ CONTRADICTIONS = {
     ),
     "a misspelt finding": (
         {"bank": {"ratio": {"default": 1, "Lung Leison": 3}}},
-        "bank.ratio.Lung Leison: no such finding; did you mean Lung Lesion?",
+        "bank.ratio.Lung Leison: no such finding of the study; did you mean Lung Lesion?",
     ),
     "a finding's name in paths": (
         {"bank": {"number": {"default": 1, "lung_lesion": 3}}},
-        "bank.number.lung_lesion: no such finding; did you mean Lung Lesion?",
+        "bank.number.lung_lesion: no such finding of the study; did you mean Lung Lesion?",
     ),
     "and of an arm": (
         {"arms": {"gan": {"ratio": {"default": 1, "Lung-Lesion": 1}}}},
-        "arms.gan.ratio.Lung-Lesion: no such finding; did you mean Lung Lesion?",
+        "arms.gan.ratio.Lung-Lesion: no such finding of the study; did you mean Lung Lesion?",
     ),
     "and of a policy": (
         {"dataset": {"uncertain": {"Oedema": "ones"}}},
-        "dataset.uncertain.Oedema: no such finding; did you mean Edema?",
+        "dataset.uncertain.Oedema: no such finding of the study; did you mean Edema?",
     ),
     "and of what is made rare": (
         {"dataset": {"thin": {"Oedema": 0.5}}},
-        "dataset.thin.Oedema: no such finding; did you mean Edema?",
+        "dataset.thin.Oedema: no such finding of the study; did you mean Edema?",
     ),
     "a finding that is not the study's": (
         {

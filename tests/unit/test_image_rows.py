@@ -5,7 +5,8 @@ from dataset_files import csv_table, write_csv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rarecxr.data.chexpert import COLUMNS, index_images
+from rarecxr.data.chexpert import COLUMNS
+from rarecxr.data.image_index import index_images
 from rarecxr.data.image_rows import (
     DIRECTIONS,
     FEWEST_COLUMNS,
@@ -80,7 +81,7 @@ def test_the_images_that_are_named_are_those_of_the_index(tmp_path, views):
     table.loc[::7, "AP/PA"] = ""
     table.loc[::5, "Frontal/Lateral"] = ""
     path = write_csv(tmp_path / "train.csv", table.sample(frac=1, random_state=0))
-    index_images(path, None, views, tmp_path / "images.parquet")
+    index_images({"train_csv": path}, views, tmp_path / "images.parquet")
     index = pd.read_parquet(tmp_path / "images.parquet")
     named = list(named_images(path, views, ["Fracture"]))
     assert [key for key, _ in named] == index["image"].tolist()

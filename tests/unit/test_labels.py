@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from dataset_files import csv_table, write_csv
 
-from rarecxr.data.chexpert import index_images
+from rarecxr.data.image_index import index_images
 from rarecxr.data.labels import apply_policies, label_images
 from rarecxr.study.findings import FINDINGS
 
@@ -60,12 +60,8 @@ def test_no_finding_rules_out_what_is_blank_but_devices():
 
 
 def test_only_the_labels_change(tmp_path):
-    index_images(
-        write_csv(tmp_path / "train.csv", csv_table(range(20))),
-        None,
-        ["AP"],
-        tmp_path / "i.parquet",
-    )
+    files = {"train_csv": write_csv(tmp_path / "train.csv", csv_table(range(20)))}
+    index_images(files, ["AP"], tmp_path / "i.parquet")
     label_images(tmp_path / "i.parquet", {"default": "ones"}, "zeros", tmp_path / "l.parquet")
     raw, applied = pd.read_parquet(tmp_path / "i.parquet"), pd.read_parquet(tmp_path / "l.parquet")
     others = [name for name in raw.columns if name not in FINDINGS]

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rarecxr.core.files import sha256
-from rarecxr.data.chexpert import index_images
+from rarecxr.data.image_index import index_images
 from rarecxr.data.split import (
     draw_patients,
     fraction_patients,
@@ -254,7 +254,8 @@ def test_uncertain_labels_decide_nothing():
 def written(folder, table, expert=None, targets=TARGETS):
     index = folder / "images.parquet"
     expert_csv = None if expert is None else write_csv(folder / "valid.csv", expert)
-    index_images(write_csv(folder / "train.csv", table), expert_csv, ["AP", "PA"], index)
+    files = {"train_csv": write_csv(folder / "train.csv", table), "expert_csv": expert_csv}
+    index_images(files, ["AP", "PA"], index)
     split_patients(index, 20, 15, targets, 1, folder / "split.csv")
     draw_patients(index, folder / "split.csv", targets, 5, 1, 0, folder / "draw0.csv")
     return folder / "split.csv", folder / "draw0.csv"
@@ -373,7 +374,8 @@ def thinned(folder, share, finding="Fracture", seed=1):
 def indexed(tmp_path):
     """A folder with an index of 600 patients, and who has a fracture: 1 certainly, -1 perhaps."""
     table = csv_table(range(600))
-    index_images(write_csv(tmp_path / "train.csv", table), None, ["AP", "PA"], tmp_path / "i")
+    files = {"train_csv": write_csv(tmp_path / "train.csv", table)}
+    index_images(files, ["AP", "PA"], tmp_path / "i")
     (tmp_path / "i").rename(tmp_path / "images.parquet")
     split_patients(tmp_path / "images.parquet", 20, 15, TARGETS, 1, tmp_path / "split.csv")
     images = pd.read_parquet(tmp_path / "images.parquet")

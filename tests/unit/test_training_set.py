@@ -6,9 +6,9 @@ import pytest
 from dataset_files import TARGETS, cache, csv_table, write_csv, write_images
 
 from rarecxr.data import image_file as pixels
-from rarecxr.data.chexpert import index_images
 from rarecxr.data.filters import apply
 from rarecxr.data.image_file import ImageFile
+from rarecxr.data.image_index import index_images
 from rarecxr.data.labels import label_images
 from rarecxr.data.resize import reduce_area
 from rarecxr.data.split import draw_patients, split_patients
@@ -29,7 +29,8 @@ def study(tmp_path_factory):
     """The files that a training set is made from: 60 patients, one image of them unreadable."""
     folder = tmp_path_factory.mktemp("study")
     index = folder / "images.parquet"
-    index_images(write_csv(folder / "train.csv", csv_table(range(60))), None, ["AP", "PA"], index)
+    files = {"train_csv": write_csv(folder / "train.csv", csv_table(range(60)))}
+    index_images(files, ["AP", "PA"], index)
     table = pd.read_parquet(index)
     write_images(folder, table["image"])
     split_patients(index, 20, 15, TARGETS, 1, folder / "split.csv")

@@ -17,18 +17,19 @@ sys.path.insert(0, str(SCRIPTS))
 from rarecxr.bank.quality_warnings import read_warnings
 from rarecxr.core.code_digest import code_digest
 from rarecxr.data.fingerprint import known_fingerprint
+from rarecxr.data.formats.registry import CHEXPERT
 from rarecxr.data.image_folder import ImageFolder
-from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
 from rarecxr.study.configuration.classifier import NetworkSettings, TrainingSettings
 from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
-from rarecxr.study.findings import ALL, NEGATIVES, unslug
+from rarecxr.study.findings import ALL, NEGATIVES, NO_FINDING, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
 from rarecxr.study.plan import Plan, gan_of
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
+from rarecxr.study.source import named_keys, tables_of, unknown_findings
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
 # where Python would end the workflow with a UnicodeEncodeError.

@@ -2,6 +2,7 @@
 
 RESOLUTION = DATASET.resolution
 
+check_tables()
 precheck()
 
 
@@ -29,10 +30,9 @@ rule make_phantoms:
 
 
 rule index_images:
-    """Read the raw CSV files into one table of usable images."""
+    """Read the raw tables into one table of usable images."""
     input:
-        train_csv=dataset_csv("train_csv"),
-        expert_csv=dataset_csv("expert_csv"),
+        tables=list(dataset_tables().values()),
     output:
         images="<dataset>/images.parquet",
     log:
@@ -44,6 +44,8 @@ rule index_images:
     resources:
         **asked("index_images"),
     params:
+        tables=list(dataset_tables()),
+        source=source_settings(),
         views=DATASET.views,
         code=code("index_images.py"),
     script:

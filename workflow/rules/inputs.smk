@@ -9,13 +9,25 @@ def dataset_root():
     return DATASET.root or placed(PATHS.pattern("phantom"))
 
 
-def dataset_csv(key):
-    """One of the data set's CSV files; an empty list where there is none."""
+@cache
+def dataset_tables():
+    """Path of each of the data set's tables, by what the format calls it."""
     if DATASET.root is None:
-        name = {"train_csv": "train.csv", "expert_csv": "valid.csv"}[key]
-        return PATHS.pattern("phantom", name)
-    name = getattr(DATASET, key)
-    return [] if name is None else users_file(image_folder().table(name))
+        names = {"train_csv": "train.csv", "expert_csv": "valid.csv"}
+        return {key: PATHS.pattern("phantom", name) for key, name in names.items()}
+    return {key: users_file(path) for key, path in tables_of(DATASET).items()}
+
+
+def source_settings():
+    """How the tables are read, where not as CheXpert's."""
+    if DATASET.format == CHEXPERT:
+        return {}
+    columns = DATASET.columns
+    return {
+        "format": DATASET.format,
+        "columns": {} if columns is None else columns.plain(),
+        "view_names": dict(sorted(DATASET.view_names.items())),
+    }
 
 
 @cache
@@ -34,12 +46,29 @@ def check_policies():
     }
 
 
+def check_tables():
+    """Refuse findings that the data set's tables do not name; once, not in each job."""
+    if not workflow.is_main_process or DATASET.root is None:
+        return
+    needed = {NO_FINDING} if DATASET.blank == "no_finding" else set()
+    try:
+        refuse(unknown_findings(DATASET, [*DATASET.findings, *needed]))
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def precheck():
     """Refuse labels that cannot give an answer, where blank ones are masked; once, not in each job."""
-    if not workflow.is_main_process or DATASET.root is None or DATASET.blank == "zeros":
+    if (
+        not workflow.is_main_process
+        or DATASET.root is None
+        or DATASET.blank == "zeros"
+        or DATASET.format != CHEXPERT
+    ):
         return
     try:
-        precheck_labels(dataset_csv("train_csv"), DATASET.views, **check_policies())
+        train_csv = dataset_tables()["train_csv"]
+        precheck_labels(train_csv, DATASET.views, **check_policies())
     except ValueError as error:
         raise WorkflowError(str(error)) from None
 
@@ -57,9 +86,8 @@ def images_fingerprint():
     """As `watched_images`, taken once for all jobs."""
     if DATASET.root is None or not DATASET.watch_images:
         return None
-    tables = [csv for csv in map(dataset_csv, ("train_csv", "expert_csv")) if csv]
     try:
-        keys = [key for csv in tables for key, _ in named_images(csv, DATASET.views)]
+        keys = list(named_keys(DATASET, dataset_tables()))
         return known_fingerprint(image_folder(), keys, watched_record(), logger.info)
     except ValueError as error:
         raise WorkflowError(str(error)) from None
@@ -73,7 +101,9 @@ def watched_record():
 def split_settings():
     """What the split of the patients depends on."""
     keys = ("reserve_percent", "seed", "test_percent", "thin", "validation_percent")
-    return chosen_settings("dataset", keys) | {"target_findings": PLAN.findings}
+    published = {"published": True} if DATASET.split == "published" else {}
+    settings = chosen_settings("dataset", keys) | published
+    return settings | {"target_findings": PLAN.findings}
 
 
 def draw_settings():

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rarecxr.data.formats.registry import CHEXPERT
+from rarecxr.data.image_folder import ImageFolder
 from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.source import missing_tables, source_of, tables_of
 
 # What a job of the smallest study takes, in MB, and the least room for a study, in GB.
 _LEAST_MEMORY_MB = 4000
@@ -160,52 +163,94 @@ def check_data(config: Configuration, folder: Path, sample: int) -> Iterator[Fin
             f"give the folder that holds {dataset.train_csv}",
         )
         return
+    if dataset.format != CHEXPERT:
+        missing = list(missing_tables(dataset, str(root)))
+        for sentence in missing:
+            what, _, advice = sentence.partition("; ")
+            yield Finding("wrong", what, advice)
+        if not missing:
+            yield from _check_source(config, folder, root, sample)
+        return
     for key in ("train_csv", "expert_csv"):
         name = getattr(dataset, key)
         if name is None:
             continue
-        if not (root / name).is_file():
+        path = Path(ImageFolder(root).table(name))
+        if not path.is_file():
             there = sorted(path.name for path in root.glob("*.csv"))
             yield Finding(
                 "wrong",
-                f"dataset.{key}: there is no file {root / name}",
+                f"dataset.{key}: there is no file {path}",
                 f"CSV files there: {', '.join(there) or 'none'}",
             )
             continue
-        yield from _check_table(config, root, root / name, sample)
+        yield from _check_csv(config, root, path, sample)
 
 
-def _check_table(config: Configuration, root: Path, path: Path, sample: int) -> Iterator[Finding]:
-    import numpy as np
-
+def _check_csv(config: Configuration, root: Path, path: Path, sample: int) -> Iterator[Finding]:
     from rarecxr.data.chexpert import read_csv
-    from rarecxr.data.labels import apply_policies
-    from rarecxr.study.findings import FINDINGS
+    from rarecxr.data.image_rows import known_findings
 
-    dataset = config.dataset
     try:
-        table = read_csv(path)
+        table = read_csv(path, known_findings(path))
     except (OSError, ValueError) as error:
         yield Finding("wrong", str(error), "correct the file")
         return
+    trained = path.name == config.dataset.train_csv
+    yield from _check_table(config, root, path.name, table, trained, sample)
+
+
+def _check_source(
+    config: Configuration, folder: Path, root: Path, sample: int
+) -> Iterator[Finding]:
+    from rarecxr.data.image_index import read_source
+
+    dataset = config.dataset
+    source = source_of(dataset, tables_of(dataset, str(folder)))
+    try:
+        table = read_source(dataset.format, source)
+    except (OSError, ValueError) as error:
+        yield Finding("wrong", str(error), "correct the file")
+        return
+    yield from _check_table(config, root, dataset.format, table, True, sample)
+
+
+def _check_table(
+    config: Configuration, root: Path, name: str, table, trained: bool, sample: int
+) -> Iterator[Finding]:
+    import numpy as np
+
+    from rarecxr.data.index_columns import label_columns
+    from rarecxr.data.labels import apply_policies
+
+    dataset = config.dataset
     used = table[table["view"].isin(dataset.views)]
     yield Finding(
         "ok",
-        f"{path.name}: {len(table):,} rows, {len(used):,} of the views {', '.join(dataset.views)}, "
+        f"{name}: {len(table):,} rows, {len(used):,} of the views {', '.join(dataset.views)}, "
         f"{used['patient'].nunique():,} patients",
     )
     if used.empty:
         views = ", ".join(sorted(set(table["view"])))
-        yield Finding("wrong", f"{path.name}: no image has such a view", f"there are {views}")
+        yield Finding("wrong", f"{name}: no image has such a view", f"there are {views}")
         return
     policies = dataset.uncertain.mapping()
-    applied = apply_policies(used[list(FINDINGS)], policies, dataset.blank)
+    findings = label_columns(used.columns)
+    lacking = [finding for finding in dataset.findings if finding not in findings]
+    if lacking:
+        yield Finding(
+            "wrong",
+            f"{name}: does not name {', '.join(lacking)} of dataset.findings",
+            f"it names {', '.join(findings)}",
+        )
+        return
+    applied = apply_policies(used[findings], policies, dataset.blank)
     for finding in dict.fromkeys([*dataset.target_findings, *dataset.planned_findings]):
         raw = used[finding]
         labels = applied[finding]
         patients = used.loc[labels == 1, "patient"].nunique()
         text = (
-            f"{path.name}: {finding}: {int((labels == 1).sum()):,} positive images of {patients:,} "
+            f"{name}: {finding}: {int((labels == 1).sum()):,} positive images of {patients:,} "
             f"patients, {int((labels == 0).sum()):,} negative; {int((raw == -1).sum()):,} uncertain"
         )
         if (labels == 1).any() and (labels == 0).any():
@@ -213,13 +258,13 @@ def _check_table(config: Configuration, root: Path, path: Path, sample: int) -> 
         else:
             lacking = "positive" if not (labels == 1).any() else "negative"
             yield Finding(
-                "wrong" if path.name == dataset.train_csv else "note",
+                "wrong" if trained else "note",
                 text,
                 f"there is no {lacking} image: choose other target findings, or another policy of "
                 "dataset.uncertain and dataset.blank",
             )
     chosen = np.unique(np.linspace(0, len(used) - 1, min(sample, len(used))).astype(int))
-    yield from _check_images(config, root, path.name, list(used["image"].iloc[chosen]))
+    yield from _check_images(config, root, name, list(used["image"].iloc[chosen]))
 
 
 def _check_images(
@@ -229,9 +274,12 @@ def _check_images(
     from rarecxr.data.image_bytes import read_bytes
 
     reasons = {}
+    places = ImageFolder(root)
     for image in images:
         try:
-            decode(read_bytes(root / image), config.dataset.resolution, config.dataset.square)
+            decode(
+                read_bytes(places.place(image)), config.dataset.resolution, config.dataset.square
+            )
         except Unreadable as error:
             reasons[image] = str(error)
     good = len(images) - len(reasons)

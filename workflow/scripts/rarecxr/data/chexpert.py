@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,70 +10,57 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rarecxr.core.files import written_whole
-from rarecxr.data.image_rows import DIRECTIONS, LABELS, SIDES, VIEWS, is_row, parse_path, view_of
+from rarecxr.data.image_rows import (
+    DIRECTIONS,
+    LABELS,
+    SIDES,
+    is_row,
+    known_findings,
+    parse_path,
+    view_of,
+)
 from rarecxr.data.text_table import TextTable, read_text_table
 from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 
 SEXES = ("Female", "Male", "Unknown")
-COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
+_COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
+COLUMNS = (*_COLUMNS, *FINDINGS)
 
 _OLDEST_YEARS = 120
 # Rows that an error names.
 _NAMED = 3
 
 
-def index_images(
-    train_csv: str | os.PathLike,
-    expert_csv: str | os.PathLike | None,
-    views: Sequence[str],
-    output: str | os.PathLike,
-) -> None:
-    """Write the index of all usable images: `images.parquet`.
-
-    One row for each image, training CSV first, in the order of the files: image (key: path below
-    the root, unique), csv (train or expert), row (int64, line of the CSV, the header is 1),
-    patient, study, view (one of `VIEWS`), sex (one of `SEXES`), age (float32, years, NaN where
-    unknown), then the findings as float32 in the order of `FINDINGS`, whatever the order of the
-    CSV's columns: 1, 0, -1 (uncertain), NaN (blank).
+def read_tables(train_csv: str | os.PathLike, expert_csv: str | os.PathLike | None) -> pd.DataFrame:
+    """All images of a data set in CheXpert's layout, training CSV first, as `index_images` has.
 
     Args:
-        train_csv: CSV with CheXpert's columns, in any order, others beside them or not.
+        train_csv: CSV with CheXpert's columns, in any order, others beside them or not. Of the
+            findings those that it has are read, in the order of `FINDINGS`.
         expert_csv: the same for other patients, a second test set; None if there is none.
-        views: which of `VIEWS` are used.
-        output: the index (Parquet).
 
     Raises:
         ValueError: a file that is not what it must be, with its name, row and column.
     """
-    unknown = sorted(set(views) - set(VIEWS))
-    if unknown or not views:
-        raise ValueError(f"dataset.views: got {list(views)}; takes any of {', '.join(VIEWS)}")
-    tables = {"train": read_csv(train_csv)}
+    findings = known_findings(train_csv)
+    if not findings:
+        raise ValueError(
+            f"{train_csv}: line 1: no column has the name of a finding of CheXpert's, which are "
+            f"{', '.join(FINDINGS)}; a table of other findings is read with dataset.format: table"
+        )
+    tables = {"train": read_csv(train_csv, findings)}
     if expert_csv is not None:
-        tables["expert"] = read_csv(expert_csv)
+        tables["expert"] = read_csv(expert_csv, findings)
         _refuse_shared_patients(tables["train"], tables["expert"], train_csv, expert_csv)
         refuse_two_spellings({train_csv: tables["train"], expert_csv: tables["expert"]})
-
     for name, table in tables.items():
         table.insert(1, "csv", name)
-    every = pd.concat(tables.values(), ignore_index=True)
-    used = every[every["view"].isin(views)].reset_index(drop=True)
-    for name, path in {"train": train_csv, "expert": expert_csv}.items():
-        if name in tables and not (used["csv"] == name).any():
-            there = Counter(tables[name]["view"])
-            raise ValueError(
-                f"{path}: none of the {len(tables[name])} images has one of the views "
-                f"{', '.join(views)}; dataset.views can be set to what is there: {dict(there)}"
-            )
-    log.info("%d of %d images have the views %s", len(used), len(every), ", ".join(views))
-    with written_whole(output) as temporary:
-        used.to_parquet(temporary, index=False)
+    return pd.concat(tables.values(), ignore_index=True)
 
 
-def read_csv(path: str | os.PathLike) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike, findings: Sequence[str] = FINDINGS) -> pd.DataFrame:
     """All images of one CSV file in CheXpert's format, every value checked.
 
     Accepted: what `read_rows` does, any folders above the patients' parent folder, an index column
@@ -82,14 +68,18 @@ def read_csv(path: str | os.PathLike) -> pd.DataFrame:
     `Unknown`; a blank age, or 0 as three rows of CheXpert have it, is NaN; a frontal image of blank
     AP/PA has the view `Frontal`, one without either column's value `Unknown`.
 
+    Args:
+        path: the file.
+        findings: the findings whose columns are read.
+
     Returns:
-        The columns of `index_images` without csv, one row for each row of the file.
+        The columns of `index_images` but csv and published, one row for each row of the file.
 
     Raises:
         ValueError: a column is missing or a value is not allowed; names file, line, column and
             what would be right.
     """
-    text = read_text_table(path, COLUMNS, is_row)
+    text = read_text_table(path, (*_COLUMNS, *findings), is_row)
     table = _paths(text)
     table.insert(1, "row", text.lines)
     _refuse_repeated(path, table)
@@ -97,7 +87,7 @@ def read_csv(path: str | os.PathLike) -> pd.DataFrame:
     table["view"] = _views(text)
     table["sex"] = _mapped(text, "Sex", {name: name for name in SEXES} | {"": "Unknown"})
     table["age"] = _ages(text)
-    for finding in FINDINGS:
+    for finding in findings:
         table[finding] = _mapped(text, finding, LABELS).astype(np.float32)
     _log_unknown(path, table)
     return table
@@ -118,11 +108,14 @@ def _paths(text: TextTable) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["image", "patient", "study"])
 
 
-def refuse_two_spellings(tables: Mapping[str | os.PathLike, pd.DataFrame]) -> None:
+def refuse_two_spellings(
+    tables: Mapping[str | os.PathLike, pd.DataFrame], column: str = "Path"
+) -> None:
     """Refuse patients whose number is written in two ways, which would count as two patients.
 
     Args:
         tables: by file, one row for each image, with patient and row (the line).
+        column: the file's column that names patients.
 
     Raises:
         ValueError: names both spellings, with file and line.
@@ -140,7 +133,7 @@ def refuse_two_spellings(tables: Mapping[str | os.PathLike, pd.DataFrame]) -> No
     same = twice[twice["number"] == twice["number"].iloc[0]]
     first, other = (same.iloc[i] for i in range(2))
     raise ValueError(
-        f"{other['path']}: column 'Path': {first['patient']} ({first['path']}, line "
+        f"{other['path']}: column {column!r}: {first['patient']} ({first['path']}, line "
         f"{first['row']}) and {other['patient']} (line {other['row']}) have the same number and "
         "would count as two patients, who may then be trained on and tested with: write the number "
         f"in one way, and name the folder so ({twice['number'].nunique()} numbers are written in "

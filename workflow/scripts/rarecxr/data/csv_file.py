@@ -9,11 +9,13 @@ import codecs
 import contextlib
 import csv
 import difflib
+import gzip
 import io
 import operator
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -57,7 +59,8 @@ def read_rows(
     """The rows of a CSV file, in the order of the file, whatever stands beside the columns.
 
     Accepted: UTF-8 with or without byte order mark, line ends of any system, text in quotes
-    (RFC 4180) that may hold commas, quotes written twice and line ends, empty lines at the end.
+    (RFC 4180) that may hold commas, quotes written twice and line ends, empty lines at the end;
+    packed by gzip if the name ends with .gz.
 
     Args:
         path: the file.
@@ -72,18 +75,7 @@ def read_rows(
     Raises:
         ValueError: the file is no such table; names file and line, and says how to mend it.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: the file cannot be read: {error.strerror}") from None
-    _refuse_other_kinds(path, data)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    _refuse_other_text(path, data)
-    rows = _rows(path, data, is_row)
-    first, header = next(rows, (1, []))
-    if not header:
-        raise ValueError(f"{path}: the file is empty; the first line has the columns' names")
-    header = [name.strip() for name in header]
+    rows, first, header = _opened(path, is_row)
     _check_header(path, header, columns, first)
     places = [header.index(name) for name in columns]
     pick = operator.itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
@@ -98,6 +90,45 @@ def read_rows(
         yield line, pick(fields)
     if line is None:
         raise ValueError(f"{path}: the file has a header and no rows")
+
+
+def read_header(path: str | os.PathLike) -> list[str]:
+    """The names of a CSV file's columns, in the order of the file.
+
+    Raises:
+        ValueError: as for `read_rows`.
+    """
+    return _opened(path, lambda line: False)[2]
+
+
+def _opened(
+    path: str | os.PathLike, is_row: Callable[[str], bool]
+) -> tuple[Iterator[tuple[int, list[str]]], int, list[str]]:
+    """The rows below the header, the header's line, and the columns' names."""
+    data = _content(path)
+    _refuse_other_kinds(path, data)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    _refuse_other_text(path, data)
+    rows = _rows(path, data, is_row)
+    first, header = next(rows, (1, []))
+    if not header:
+        raise ValueError(f"{path}: the file is empty; the first line has the columns' names")
+    return rows, first, [name.strip() for name in header]
+
+
+def _content(path: str | os.PathLike) -> bytes:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: the file cannot be read: {error.strerror}") from None
+    if Path(path).suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{path}: damaged, or not packed by gzip ({error}); download the file again"
+        ) from None
 
 
 def _rows(

@@ -5,15 +5,21 @@ import re
 from pathlib import Path
 
 _BATCH = re.compile(r".* batch [0-9]+ \(.*\)")
+# Where the archives of CheXpert Plus unpack.
+_PNG = ("PNG", "PNG/PNG")
+# Where the twelve archives of ChestX-ray14 unpack, each into a folder of its own or not.
+_PARTS = re.compile(r"images(_[0-9]+)?")
 
 
 class ImageFolder:
-    """The folder of a data set in CheXpert's layout, as it is published small or at full size.
+    """The folder of a data set, as its publisher's archives unpack.
 
-    The small edition has `train/patient…` and `valid/patient…` below its root. The full-size one
-    unpacks into `CheXpert-v1.0 batch N (train M)/patient…` and
+    An image's key is the path of its file below the root, but for these. CheXpert's small edition
+    has `train/patient…` and `valid/patient…` below its root. The full-size one unpacks into
+    `CheXpert-v1.0 batch N (train M)/patient…` and
     `CheXpert-v1.0 batch 1 (validate & csv)/valid/patient…`, while its CSV files name
-    `train/patient…` and `valid/patient…` too. An image has the same key in both.
+    `train/patient…` and `valid/patient…` too; CheXpert Plus has them in `PNG`. ChestX-ray14 names
+    files without folders, which lie in `images_001/images` to `images_012/images`, or in `images`.
 
     Args:
         root: the folder; may be a link itself.
@@ -28,14 +34,19 @@ class ImageFolder:
         self._batches: list[str] | None = None
         # By first folder of a key where its patients lie: in one place, or by patient in several.
         self._places: dict[str, str | dict[str, str]] = {}
+        # By name of a file the folders that hold it, for keys without a folder.
+        self._files: dict[str, list[str]] | None = None
 
     def place(self, key: str) -> str:
         """Path of an image's file, there or not.
 
         Raises:
-            ValueError: a patient's folder is in two batches, so that the file is not certain.
+            ValueError: a patient's folder is in two batches, or a file without a folder in its key
+                is in two folders, so that the file is not certain.
         """
         first, _, rest = key.partition("/")
+        if not rest:
+            return self._place_of_file(first)
         if first not in self._places:
             self._places[first] = self._place_of(first)
         place = self._places[first]
@@ -95,13 +106,32 @@ class ImageFolder:
                     )
         return found
 
+    def _place_of_file(self, name: str) -> str:
+        if self._files is None:
+            self._files = {}
+            parts = [f"{self.root}/{part}" for part in _listed(self.root) if _PARTS.fullmatch(part)]
+            for folder in (self.root, *(f for part in parts for f in (part, f"{part}/images"))):
+                for file in _listed(folder):
+                    self._files.setdefault(file, []).append(folder)
+        folders = self._files.get(name, [self.root])
+        if len(folders) > 1:
+            first, second = (os.path.relpath(folder, self.root) for folder in folders[:2])
+            raise ValueError(
+                f"{self.root}: {name} is in {first} and in {second}; keep one of the two"
+            )
+        return f"{folders[0]}/{name}"
+
     def _batch_folders(self) -> list[str]:
         if self._batches is None:
-            try:
-                names = os.listdir(self.root)
-            except OSError:
-                # What is not there or may not be looked into is said of each image.
-                names = []
-            paths = [f"{self.root}/{name}" for name in sorted(names) if _BATCH.fullmatch(name)]
+            names = [name for name in _listed(self.root) if _BATCH.fullmatch(name)]
+            paths = [f"{self.root}/{name}" for name in (*names, *_PNG)]
             self._batches = [path for path in paths if os.path.isdir(path)]
         return self._batches
+
+
+def _listed(folder: str) -> list[str]:
+    """What is in a folder, sorted; nothing where it cannot be said, which is noticed by image."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rarecxr.data.csv_file import read_rows
+from rarecxr.data.csv_file import read_header, read_rows
+from rarecxr.study.findings import FINDINGS
 
 SIDES = ("", "Frontal", "Lateral")
 # Directions of frontal images.
@@ -81,6 +82,16 @@ def view_of(side: str, direction: str) -> str:
 def is_row(line: str) -> bool:
     """Whether a line of a CSV holds an image's path, or as many fields as a row has at least."""
     return line.count(",") >= FEWEST_COLUMNS - 1 or _PATH_FIELD.search(line) is not None
+
+
+def known_findings(path: str | os.PathLike) -> list[str]:
+    """CheXpert's findings that have a column in a CSV file, in the order of `FINDINGS`.
+
+    Raises:
+        ValueError: the file is no table; see `read_rows`.
+    """
+    header = read_header(path)
+    return [finding for finding in FINDINGS if finding in header]
 
 
 def named_images(

@@ -7,10 +7,10 @@ import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.tables import read_csv, read_parquet
+from rarecxr.data.index_columns import label_columns
 from rarecxr.data.label_policies import BLANK_POLICIES
 from rarecxr.data.labels import apply_policies
 from rarecxr.data.split import SPLITS
-from rarecxr.study.findings import FINDINGS
 
 
 def check_labels(
@@ -41,10 +41,11 @@ def check_labels(
         ValueError: labels that are needed are not there; says which, and what other policies for
             blank labels would give.
     """
-    table = read_parquet(images, columns=["patient", *FINDINGS])
+    table = read_parquet(images)
+    findings = label_columns(table.columns)
     splits = read_csv(split, ["patient", "split"]).set_index("patient")["split"]
     where = table["patient"].map(splits)
-    raw = table[list(FINDINGS)]
+    raw = table[findings]
     labels = apply_policies(raw, uncertain, blank)
     needed = (target_findings, negative_for)
     missing = _missing(labels, where, *needed)
@@ -70,7 +71,7 @@ def check_labels(
         }
         for name, part in ((name, labels[where == name]) for name in SPLITS)
         if len(part)
-        for finding in FINDINGS
+        for finding in findings
     ]
     with written_whole(output) as temporary:
         pd.DataFrame(counts).to_csv(temporary, index=False, lineterminator="\n")

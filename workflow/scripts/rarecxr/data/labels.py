@@ -7,6 +7,7 @@ import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.tables import read_parquet
+from rarecxr.data.index_columns import label_columns
 from rarecxr.data.label_policies import (
     BLANK_POLICIES,
     NOT_RULED_OUT,
@@ -14,7 +15,7 @@ from rarecxr.data.label_policies import (
     UNCERTAIN,
     policy_of,
 )
-from rarecxr.study.findings import FINDINGS, NO_FINDING
+from rarecxr.study.findings import NO_FINDING
 
 
 def label_images(
@@ -40,7 +41,8 @@ def label_images(
         ValueError: a policy or a finding that there is not.
     """
     table = read_parquet(images)
-    table[list(FINDINGS)] = apply_policies(table[list(FINDINGS)], uncertain, blank)
+    findings = label_columns(table.columns)
+    table[findings] = apply_policies(table[findings], uncertain, blank)
     with written_whole(output) as temporary:
         table.to_parquet(temporary, index=False)
 

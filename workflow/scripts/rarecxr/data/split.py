@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.files import written_whole
-from rarecxr.core.tables import read_csv, read_parquet
+from rarecxr.core.tables import parquet_columns, read_csv, read_parquet
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,16 @@ def split_patients(
     output: str | os.PathLike,
     thin: Mapping[str, float] | None = None,
     reserve_percent: float = 0,
+    published: bool = False,
 ) -> None:
     """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
 
     The patients of the training CSV are split into train, val, test and reserve, stratified by
     the target findings. Those of the expert CSV are `expert`. Afterwards the training patients
     that `thin` leaves out become `unused`; no other patient's split changes.
+
+    Where the split is the published one, test and val are who the publisher put there, and none is
+    `expert`: the patients of the expert CSV are the test set.
 
     Args:
         images: the index, `images.parquet`.
@@ -53,15 +57,25 @@ def split_patients(
         output: the split (CSV).
         thin: the share of a finding's training positives that stays, by finding; see `thin_out`.
         reserve_percent: percent of the patients to set apart; val and test are the same for any.
+        published: whether the published split is used. Percents are then of its training patients,
+            and those of what it has itself do not count.
 
     Raises:
-        ValueError: train, val or test has no patient with, or none without, a target finding.
+        ValueError: train, val or test has no patient with, or none without, a target finding; or a
+            patient is in two parts of the published split, or in none.
     """
     columns = list(dict.fromkeys(["patient", "csv", *target_findings, *(thin or {})]))
+    if published and "published" in parquet_columns(images):
+        columns += ["published", "image"]
     table = read_parquet(images, columns=columns)
-    train = table["csv"] == "train"
+    train = (table["csv"] == "train") | published
     positives = positive_patients(table[train], target_findings)
-    split = split_at_random(positives, test_percent, validation_percent, seed, reserve_percent)
+    percents = (test_percent, validation_percent, seed, reserve_percent)
+    if published:
+        parts = published_parts(table, images)
+        split = split_as_published(positives, parts, *percents)
+    else:
+        split = split_at_random(positives, *percents)
     for finding in sorted(thin or {}):
         split = thin_out(table[train], split, finding, thin[finding], seed)
     _check_positives(positives, split)
@@ -69,6 +83,77 @@ def split_patients(
     both = pd.concat([split, expert]).sort_index()
     with written_whole(output) as temporary:
         both.rename("split").to_csv(temporary, index_label="patient", lineterminator="\n")
+
+
+def published_parts(table: pd.DataFrame, images: str | os.PathLike) -> pd.Series:
+    """The part of the published split that each patient is in: train, val or test, by patient.
+
+    Args:
+        table: the index: patient, csv and, where it holds a published split, published and image.
+        images: its path, for the message.
+
+    Raises:
+        ValueError: a patient is in two parts, or an image is in none.
+    """
+    if "published" in table:
+        part, image = table["published"], table["image"]
+    else:
+        part = table["csv"].map({"train": "train", "expert": "test"})
+        image = table["patient"]
+    for row in np.flatnonzero(part == "")[:1]:
+        raise ValueError(
+            f"{images}: dataset.split: published: {(part == '').sum()} images are in no part of "
+            f"the published split, the first is {image[row]}; each takes train, val or test"
+        )
+    parts = part.groupby(table["patient"]).agg(lambda names: " and ".join(sorted(set(names))))
+    several = parts[parts.str.contains(" ")]
+    if len(several):
+        patient = several.index[0]
+        own = image[table["patient"] == patient].tolist()
+        raise ValueError(
+            f"{images}: dataset.split: published: {patient} is in {several.iloc[0]} of the "
+            f"published split, with {', '.join(own[:4])}; so are {len(several) - 1} other patients "
+            "in two parts. Who is tested on is never trained on: correct the tables, or take "
+            "dataset.split: random"
+        )
+    return parts
+
+
+def split_as_published(
+    positives: pd.DataFrame,
+    parts: pd.Series,
+    test_percent: float,
+    validation_percent: float,
+    seed: int,
+    reserve_percent: float = 0,
+) -> pd.Series:
+    """The split (train, val, test or reserve) of each patient of `positives`, by patient.
+
+    What is published stays as it is; a validation set is the test set where no other is published.
+    What is not published is drawn from the training patients as `split_at_random` does, in percent
+    of these.
+
+    Args:
+        positives: as for `split_at_random`.
+        parts: what `published_parts` gives.
+        test_percent: percent to draw for testing if nothing is published that could be tested on.
+        validation_percent: percent to draw for validation if there is no validation set.
+        seed: seed of the choice.
+        reserve_percent: percent to set apart.
+    """
+    split = parts.reindex(positives.index).astype(object)
+    if not (split == "test").any():
+        split[split == "val"] = "test"
+    training = positives[split == "train"]
+    drawn = split_at_random(
+        training,
+        0 if (split == "test").any() else test_percent,
+        0 if (split == "val").any() else validation_percent,
+        seed,
+        reserve_percent,
+    )
+    split[drawn.index] = drawn
+    return split
 
 
 def draw_patients(

@@ -10,6 +10,7 @@ import pandas as pd
 from rarecxr.classifier import prediction_file
 from rarecxr.core.files import sha256, written_whole
 from rarecxr.core.tables import read_csv
+from rarecxr.data.index_columns import label_columns
 from rarecxr.data.split import JUDGED, RESERVED, UNUSED, fraction_patients
 from rarecxr.data.study_files import StudyFiles
 from rarecxr.statistics import tables
@@ -28,7 +29,6 @@ from rarecxr.statistics.run_table import run_table
 from rarecxr.statistics.subgroups import subgroup_table
 from rarecxr.statistics.summary import overall_table, summary_table
 from rarecxr.study.configuration.statistics import StatisticsSettings
-from rarecxr.study.findings import FINDINGS
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ def evaluate(
     images = read_labels(files.labels, files.split)
     # The classifier may have fewer outputs than there are labels, but all runs have the same.
     predicted = prediction_file.read_predictions(predictions[0]).columns
-    findings = [name for name in FINDINGS if name in predicted or name in design.target_findings]
+    labels = label_columns(images.columns)
+    findings = [name for name in labels if name in predicted or name in design.target_findings]
     all_doses = read_predictions(images, predictions, design.runs, findings)
     if "test" not in all_doses:
         raise ValueError(f"{files.split}: no test patient has an image; raise dataset.test_percent")
@@ -74,7 +75,7 @@ def evaluate(
     )
     made = {
         **_tables_of_runs(all_doses, findings, design, settings, threads, predictions),
-        **_tables_of_patients(files, images, design.runs),
+        **_tables_of_patients(files, images, findings, design.runs),
         "sources": _sources(files, predictions, design.runs),
     }
     for name, path in outputs.items():
@@ -135,13 +136,16 @@ def _tables_of_runs(
 
 
 def _tables_of_patients(
-    files: StudyFiles, images: pd.DataFrame, runs: Sequence[Mapping[str, Any]]
+    files: StudyFiles,
+    images: pd.DataFrame,
+    findings: Sequence[str],
+    runs: Sequence[Mapping[str, Any]],
 ) -> dict[str, pd.DataFrame]:
     """The tables of who is in the study, by name."""
     parts = _parts(files, runs)
     unreadable = read_csv(files.rejected, ["patient"], str)["patient"]
     return {
-        "counts": tables.count_table(images, parts),
+        "counts": tables.count_table(images, parts, findings),
         "patients": tables.patient_table(images, parts, unreadable),
     }
 

@@ -11,7 +11,7 @@ from scipy.special import expit
 from rarecxr.classifier import prediction_file
 from rarecxr.classifier.prediction_file import KEYS
 from rarecxr.core.tables import read_csv, read_parquet
-from rarecxr.study.findings import FINDINGS
+from rarecxr.data.index_columns import label_columns
 
 RUN = ["arm", "fraction", "draw", "seed"]
 SPLITS = ("val", "test", "expert")
@@ -106,7 +106,7 @@ def read_predictions(
     """
     known = images.set_index("image")
     expected = known[known["split"].isin(SPLITS)].sort_index()
-    labels = [name for name in FINDINGS if name in images]
+    labels = label_columns(images.columns)
     logits = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
     for row, path in enumerate(predictions):
         table = prediction_file.read_predictions(path)

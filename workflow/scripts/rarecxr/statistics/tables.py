@@ -13,7 +13,6 @@ from rarecxr.statistics.finding_metrics import METRICS, FindingMetrics
 from rarecxr.statistics.metrics import sensitivity_at
 from rarecxr.statistics.predictions import RUN, Predictions, label_counts, rows_by_arm
 from rarecxr.statistics.ranking import Ranking
-from rarecxr.study.findings import FINDINGS
 
 # False positive rates at which ROC curves are written.
 RATES = np.round(np.linspace(0, 1, 101), 2)
@@ -137,12 +136,15 @@ def _together(tables, columns):
     return pd.DataFrame(columns=["finding", "fraction", "arm", *columns])
 
 
-def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
+def count_table(
+    images: pd.DataFrame, parts: Sequence[tuple], findings: Sequence[str]
+) -> pd.DataFrame:
     """Images, patients and labels of every part of the data set, by finding.
 
     Args:
         images: one row per image, with `patient` and the findings' labels.
         parts: (split, fraction or NaN, draw or NaN, patients) of each part.
+        findings: the findings that are counted.
 
     Returns:
         split, fraction, draw, finding, images, patients, n_positive, n_negative, n_masked,
@@ -151,7 +153,7 @@ def count_table(images: pd.DataFrame, parts: Sequence[tuple]) -> pd.DataFrame:
     rows = []
     for split, fraction, draw, patients in parts:
         part = images[images["patient"].isin(patients)]
-        for finding in [name for name in FINDINGS if name in images]:
+        for finding in findings:
             counts = label_counts(part, finding)
             rows.append(
                 {

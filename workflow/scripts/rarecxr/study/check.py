@@ -10,9 +10,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from rarecxr.study.configuration.study import Configuration, disagreements
-from rarecxr.study.findings import FINDINGS
 from rarecxr.study.schema import json_schema
-from rarecxr.study.values import near
+from rarecxr.study.values import FINDING_PATTERN, near
 
 # What a key is called today, by its section (or a part of it) and what it was called once.
 RENAMED = {
@@ -42,6 +41,8 @@ _KINDS = {
 }
 
 _PATTERNS = {
+    r"^[^\r\n]+$": "in one line",
+    FINDING_PATTERN: "with a letter or digit, without braces",
     "^[a-z][a-z0-9_]*$": "lower-case letters, digits and _, a letter first",
     "^[A-Za-z0-9_]+$": "letters, digits and _",
     "^[A-Za-z0-9][A-Za-z0-9_-]*$": "letters, digits, - and _, a letter or digit first",
@@ -206,33 +207,26 @@ def _resolved(schema: dict, node: dict) -> dict:
     return node
 
 
-def takes(schema: dict, node: dict, brief: bool = False) -> str:
-    """What a key takes, in words without its description, from its part of the schema.
-
-    Args:
-        schema: the whole schema.
-        node: the part.
-        brief: whether the names of findings are left out.
-    """
+def takes(schema: dict, node: dict) -> str:
+    """What a key takes, in words without its description, from its part of the schema."""
     node = _resolved(schema, node)
+    if node.get("pattern") == FINDING_PATTERN:
+        return "a finding's name"
     if "enum" in node:
-        return (
-            "one of CheXpert's findings"
-            if brief and node["enum"] == list(FINDINGS)
-            else (f"one of {_listed(node['enum'])}")
-        )
+        return f"one of {_listed(node['enum'])}"
     if "const" in node:
         return _bare(node["const"])
     parts = [*node.get("anyOf", ()), *node.get("oneOf", ())]
     if parts:
-        return _either(list(dict.fromkeys(takes(schema, part, brief) for part in parts)))
+        return _either(list(dict.fromkeys(takes(schema, part) for part in parts)))
     kind = _KINDS.get(node.get("type", ""), "a value")
     names, patterns = node.get("propertyNames", {}), node.get("patternProperties", {})
     if names or patterns:
         known = names.get("enum", ())
         inner = [node.get("additionalProperties"), *patterns.values()]
-        each = [takes(schema, part, brief) for part in inner if isinstance(part, dict)]
-        kind = f"values by {_named_by(known)}" if known else "values by name"
+        each = [takes(schema, part) for part in inner if isinstance(part, dict)]
+        named = "finding" if FINDING_PATTERN in patterns else "name"
+        kind = f"values by {_named_by(known) if known else named}"
         return f"{kind}, each {each[0]}" if each else kind
     low, high = node.get("minimum"), node.get("maximum")
     above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
@@ -252,7 +246,7 @@ def takes(schema: dict, node: dict, brief: bool = False) -> str:
     if node.get("uniqueItems"):
         bounds.append("without repetition")
     if "items" in node:
-        bounds.append(f"each {takes(schema, node['items'], brief)}")
+        bounds.append(f"each {takes(schema, node['items'])}")
     return ", ".join([kind, *bounds])
 
 

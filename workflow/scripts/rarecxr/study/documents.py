@@ -74,7 +74,7 @@ def _setting(schema: dict, name: str, field: FieldInfo, value: Any, depth: int) 
         described.append("null, or any of:")
     yield from _comment(described, depth)
     if kind is None and depth:
-        yield from _comment([_sentence(takes(schema, node, brief=True))], depth)
+        yield from _comment([_sentence(takes(schema, node))], depth)
     if kind is not None and value is None:
         yield from _listed_keys(schema, kind, depth)
     entry = _entry_of(field)
@@ -156,7 +156,7 @@ def _listed_keys(schema: dict, kind: type[Section], depth: int) -> Iterator[str]
         field = kind.model_fields[name]
         part = schema["$defs"][kind.__name__]["properties"][name]
         about = " ".join(_paragraphs(field.description or ""))
-        text = f"{about} {_sentence(takes(schema, part, brief=True))}"
+        text = f"{about} {_sentence(takes(schema, part))}"
         if not field.is_required():
             text += f" Default: {_flow(_plain(name, field.get_default()))}."
         lines = textwrap.wrap(text, _WIDTH - len(begin) - wide - 2, break_on_hyphens=False)

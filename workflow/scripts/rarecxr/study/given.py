@@ -6,9 +6,11 @@ from pathlib import Path
 
 import yaml
 
+from rarecxr.data.formats.registry import CHEXPERT
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.plan import Plan
+from rarecxr.study.source import missing_tables
 
 # torchvision's file of the network behind the feature space `imagenet`.
 IMAGENET_FEATURES = "densenet121-a639ec97.pth"
@@ -72,10 +74,13 @@ def missing_files(
     if dataset.root is not None:
         root = folder / dataset.root
         if not os.path.isdir(root):
+            holds = "the tables" if dataset.format != CHEXPERT else dataset.train_csv
             yield (
                 f"dataset.root: there is no folder {_place(dataset.root, folder)}; give the folder "
-                f"that holds {dataset.train_csv}, or null for the embedded phantoms"
+                f"that holds {holds}, or null for the embedded phantoms"
             )
+        elif dataset.format != CHEXPERT:
+            yield from missing_tables(dataset, os.fspath(root))
         else:
             for key in ("train_csv", "expert_csv"):
                 name = getattr(dataset, key)

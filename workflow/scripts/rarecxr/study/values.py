@@ -18,8 +18,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from rarecxr.study.findings import FINDINGS
-
 Value = TypeVar("Value")
 Part = TypeVar("Part", bound="Section")
 
@@ -34,6 +32,8 @@ class NoEffect:
 NO_EFFECT = NoEffect()
 
 DEFAULT = "default"
+# A finding's name as its data set writes it: something is left of it in paths, and no wildcards.
+FINDING_PATTERN = r"^[^{}\x00-\x1f]*[A-Za-z0-9][^{}\x00-\x1f]*$"
 
 
 class Section(BaseModel):
@@ -122,6 +122,7 @@ class Varying(Generic[Value]):
         named: values by name.
     """
 
+    # Names that there can be; none where the data set brings them.
     KEYS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, default: Value | None, named: Mapping[str, Value] | None = None):
@@ -160,9 +161,12 @@ class Varying(Generic[Value]):
     ) -> core_schema.CoreSchema:
         (item,) = get_args(source)
         one = handler.generate_schema(item)
-        several = core_schema.dict_schema(
-            core_schema.literal_schema([DEFAULT, *cls.KEYS]), handler.generate_schema(item)
+        names = (
+            core_schema.literal_schema([DEFAULT, *cls.KEYS])
+            if cls.KEYS
+            else core_schema.str_schema(pattern=FINDING_PATTERN)
         )
+        several = core_schema.dict_schema(names, handler.generate_schema(item))
         either = core_schema.tagged_union_schema(
             {"one": one, "several": several},
             lambda value: "several" if isinstance(value, Mapping) else "one",
@@ -185,9 +189,10 @@ class Varying(Generic[Value]):
 
 
 class ByFinding(Varying[Value]):
-    """One value for all findings, or values by finding: `{default: 1.0, Fracture: 2.0}`."""
+    """One value for all findings, or values by finding: `{default: 1.0, Fracture: 2.0}`.
 
-    KEYS = FINDINGS
+    Which findings there are is the data set's: `Configuration` compares the names with the study's.
+    """
 
 
 class ByResolution(Varying[Value]):
@@ -240,7 +245,7 @@ def _own_path(path: str) -> str:
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 ArmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=60)]
 Text = Annotated[str, Field(min_length=1)]
-Finding = Literal[FINDINGS]  # type: ignore[valid-type]
+Finding = Annotated[str, Field(pattern=FINDING_PATTERN, max_length=100)]
 Seed = Annotated[int, Field(ge=0, le=4_294_967_295)]
 Threads = Annotated[int, Field(ge=1, le=256)]
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(_own_path)]

@@ -256,6 +256,12 @@ def _doses_of_arms(dataset, arms, bank) -> Iterator[tuple[str, str]]:
     for name, arm in arms.items():
         if arm.ratio is None:
             continue
+        for finding in arm.ratio.named:
+            if finding not in dataset.findings:
+                yield (
+                    f"arms.{name}.ratio.{finding}",
+                    near(finding, dataset.findings, "finding of the study"),
+                )
         shares = {finding: arm.ratio.get(finding) for finding in dataset.target_findings}
         missing = [finding for finding, share in shares.items() if share is None]
         if missing:
