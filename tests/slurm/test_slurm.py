@@ -39,6 +39,7 @@ TORCH = (
     "make_bank",
     "measure_bank",
     "measure_filters",
+    "pretrain_classifier",
     "train_classifier",
 )
 TORCH_MB = dict.fromkeys(TORCH, 2999)

@@ -521,6 +521,10 @@ CONTRADICTIONS = {
         {"arms": {"pretrained_gan": {"real": False}}},
         "arms.pretrained_gan.pretrain: got true beside real: false",
     ),
+    "images without labels, and no real ones with labels": (
+        {"arms": {"balanced_gan": {"real": False, "unlabelled": True}}},
+        "arms.balanced_gan.unlabelled: got true beside real: false",
+    ),
     "a weight beside none": (
         {"arms": {"balanced_gan": {"real": False, "loss_weight": 2}}},
         "arms.balanced_gan.loss_weight: got 2 beside real: false, where all images count the same",
@@ -612,6 +616,15 @@ CONTRADICTIONS = {
         {"arms": {"standard": {"transforms": "strong"}}},
         "arms.standard.transforms: got 'strong'; takes one of transforms: standard",
     ),
+    "views of unlabelled images that there are not": (
+        {
+            "classifier": {
+                "arms": ["none", "pretrained_unlabelled"],
+                "self_supervised": {"transforms": "strong"},
+            }
+        },
+        "classifier.self_supervised.transforms: got 'strong'; takes one of transforms: standard",
+    ),
     "a filter that there is not": (
         {"recipes": {"filtered": ["gaussian", "median"]}},
         "recipes.filtered: got the filter 'median'; takes names from filters: gaussian,",
@@ -695,6 +708,8 @@ def test_keys_that_do_not_fit_each_other_are_refused(case):
         {"dataset": {"uncertain": "ignore"}},
         {"dataset": {"root": "~/data/"}},
         {"arms": {"mine": {"recipe": "plain", "oversample": True, "ratio": 0.5}}},
+        {"arms": {"mine": {"recipe": "plain", "negatives": True, "unlabelled": True}}},
+        {"classifier": {"arms": ["none"], "self_supervised": {"transforms": "strong"}}},
         {"classifier": {"arms": ["standard"]}, "report": {"baseline": "standard", "control": None}},
         {"report": {"statistics": {"age_bands": []}}},
         {"recipes": {"plain": []}, "filters": {"nones": {"kind": "minimum", "size_px": 3}}},

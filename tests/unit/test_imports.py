@@ -16,11 +16,12 @@ HEAVY = {
         "check_leakage",
         "make_bank",
         "measure_bank",
+        "pretrain_classifier",
         "train_classifier",
         "train_features",
         "train_gan",
     },
-    "torchvision": {"train_classifier", "train_features", "train_gan"},
+    "torchvision": {"pretrain_classifier", "train_classifier", "train_features", "train_gan"},
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     "matplotlib": {"make_report"},

@@ -96,7 +96,12 @@ def study(tmp_path):
     make_paired_bank(inputs, pairs, settings, place, "code")
 
     run = {"arm": "paired_gan", "seed": 0, "real": True, "recipe": "plain", **CELL}
-    run |= {"negatives": "paired", "reserve": False, "predictions": tmp_path / "run.parquet"}
+    run |= {
+        "negatives": "paired",
+        "reserve": False,
+        "unlabelled": False,
+        "predictions": tmp_path / "run.parquet",
+    }
     used = {"bank Lung Lesion": bank, "bank negatives Lung Lesion": pairs}
     run_of(run["predictions"], files, used, judged)
     return {
@@ -115,6 +120,7 @@ def study(tmp_path):
             for recipe, path in (("plain", bank), ("paired_plain", pairs))
         ],
         "features": [],
+        "pretrainings": [],
         "runs": [run],
         "output": tmp_path / "leakage.csv",
     }

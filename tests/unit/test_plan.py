@@ -37,6 +37,7 @@ TWO = ["Fracture", "Edema"]
             "history.csv",
             "results/lungs/classifier/gan@0.5/12.5/draw3/seed2/history.csv",
         ),
+        ("unlabelled", {"seed": 2}, "model.pt", "results/lungs/unlabelled/seed2/model.pt"),
         (
             "gan_state",
             {**CELL, "recipe": "conditional", "finding": ALL},
@@ -203,6 +204,19 @@ def test_arms_run_at_every_dose():
 def test_the_feature_networks_that_choose_are_examined_for_leaks(gan, bank, chooses):
     study = plan(["none", "gan"], gan=gan, bank=bank)
     assert (study.choosing_cells() == study.cells()) is chooses
+
+
+def test_an_arm_of_unlabelled_images_needs_one_network_for_each_seed():
+    arms = ["none", "gan", "pretrained_unlabelled"]
+    study = plan(["none"], classifier={"arms": arms, "seeds": 2}, draws=3)
+    assert study.pretrainings() == [{"seed": 0}, {"seed": 1}]
+    starts = {(run["arm"], run["unlabelled"]) for run in study.runs_with_additions()}
+    assert starts == {("none", False), ("gan", False), ("pretrained_unlabelled", True)}
+    assert study.arms["pretrained_unlabelled"].given() == {"unlabelled": True}
+    # Nothing of it is in what the other arms are made from.
+    assert study.arms["none"].given() == {}
+    assert study.arms["gan"].given() == {"recipe": "plain"}
+    assert plan(["none", "gan"]).pretrainings() == []
 
 
 def test_several_draws_multiply_all_but_the_shown_banks():

@@ -15,6 +15,7 @@ ARMS = {
     "gan": {"recipe": "plain"},
     "balanced_gan": {"recipe": "plain", "negatives": True},
     "more_real": {"reserve": True},
+    "pretrained_unlabelled": {"unlabelled": True},
 }
 
 
@@ -25,7 +26,7 @@ def largest(arms, ratio=2.0, number=None):
 
 
 def test_an_arm_adds_a_bank_once_for_each_kind_of_image():
-    assert [times(Arm.of(arm)) for arm in ARMS.values()] == [0, 0, 1, 1, 2, 1]
+    assert [times(Arm.of(arm)) for arm in ARMS.values()] == [0, 0, 1, 1, 2, 1, 0]
     assert times(Arm(recipe="plain", negatives=True, oversample=True)) == 3
 
 
@@ -40,6 +41,7 @@ def test_an_arm_that_is_not_larger_changes_nothing():
         {"recipe": "filtered"},
         {"recipe": "filtered", "negatives": True, "pretrain": True},
         {"recipe": "plain", "ratio": 2.0},
+        {"recipe": "plain", "negatives": True, "unlabelled": True},
         {"recipe": "plain", "negatives": True, "ratio": {"default": 1.0, "Fracture": 2.0}},
     ):
         assert largest({**ARMS, "another": smaller}) == before

@@ -14,13 +14,20 @@ from rarecxr.core.files import digest_file
 from rarecxr.data.study_files import StudyFiles
 from rarecxr.leakage import check_leakage
 
-REAL = {"real": True, "recipe": None, "negatives": False, "reserve": False}
+REAL = {
+    "real": True,
+    "recipe": None,
+    "negatives": False,
+    "reserve": False,
+    "unlabelled": False,
+}
 ARMS = {
     "none": REAL,
     "oversample": REAL,
     "filtered_gan": {**REAL, "recipe": "filtered"},
     "balanced_gan": {**REAL, "recipe": "filtered", "negatives": True},
     "more_real": {**REAL, "reserve": True},
+    "pretrained_unlabelled": {**REAL, "unlabelled": True},
 }
 FRACTIONS = ("50", "100")
 SET_OF_50 = "gan/filtered/50/draw0/lung_lesion/training_set.h5"
@@ -72,6 +79,7 @@ def files_of(results):
             {"fraction": fraction, "draw": 0, "model": results / FEATURES.format(fraction)}
             for fraction in FRACTIONS
         ],
+        "pretrainings": [{"seed": 0, "pretrained": results / "unlabelled/seed0/model.pt"}],
         "runs": runs,
         "output": results / "report/leakage_again.csv",
     }

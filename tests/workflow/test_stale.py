@@ -17,9 +17,20 @@ FILTERS = GANS | {"make_training_set"}
 DRAWS = FEATURES | {"make_training_set"}
 IMAGE_SETS = DRAWS | {"make_validation_set"}
 # Which images can be read decides about labels and draws.
-PIXELS = IMAGE_SETS | {"cache_pixels", "decode_images", "label_images", "draw_patients"}
+PIXELS = IMAGE_SETS | {
+    "cache_pixels",
+    "decode_images",
+    "label_images",
+    "draw_patients",
+    "pretrain_classifier",
+}
 LABELS = IMAGE_SETS | {"label_images", "check_labels"}
-SPLIT = IMAGE_SETS | {"draw_patients", "split_patients", "check_labels"}
+SPLIT = IMAGE_SETS | {
+    "draw_patients",
+    "split_patients",
+    "check_labels",
+    "pretrain_classifier",
+}
 EVERYTHING = PIXELS | LABELS | SPLIT | {"index_images"}
 
 
@@ -60,6 +71,14 @@ def test_a_changed_setting_re_runs_what_depends_on_it(done, change, stale):
     assert done.stale_rules() == stale
 
 
+def test_another_pretraining_without_labels_re_runs_the_arms_that_start_from_it(done):
+    done.configure(classifier__self_supervised__temperature=0.5)
+    jobs = done.stale_jobs()
+    assert {rule for rule, _ in jobs} == CLASSIFIERS | {"pretrain_classifier"}
+    arms = {re.search(r"arm=(\w+)", job)[1] for _, job in jobs if "arm=" in job}
+    assert arms == {"pretrained_unlabelled"}
+
+
 def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     done.configure(filters__gaussian__sigma_px=1.3)
     jobs = done.stale_jobs()
@@ -75,7 +94,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
     ("change", "stale", "new"),
     [
         ({"dataset__fractions": [50, 100, 75]}, DRAWS, "fraction=75"),
-        ({"classifier__seeds": 2}, CLASSIFIERS, "seed=1"),
+        ({"classifier__seeds": 2}, CLASSIFIERS | {"pretrain_classifier"}, "seed=1"),
         (
             {
                 "classifier__arms": [
@@ -84,6 +103,7 @@ def test_a_changed_filter_leaves_the_base_gan_and_the_other_arms_alone(done):
                     "filtered_gan",
                     "balanced_gan",
                     "more_real",
+                    "pretrained_unlabelled",
                     "standard",
                 ]
             },

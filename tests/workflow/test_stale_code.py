@@ -29,10 +29,18 @@ LIGHT = {
     "describe_bank",
     "make_report",
 }
-TORCH = {"train_gan", "make_bank", "measure_bank", "train_classifier", "train_features"}
+TORCH = {
+    "train_gan",
+    "make_bank",
+    "measure_bank",
+    "pretrain_classifier",
+    "train_classifier",
+    "train_features",
+}
 ALL = LIGHT | TORCH
 GAN = {"train_gan", "make_bank"}
-CLASSIFIERS = {"train_classifier", "train_features"}
+SUPERVISED = {"train_classifier", "train_features"}
+CLASSIFIERS = {*SUPERVISED, "pretrain_classifier"}
 MEASURED = {"train_gan", "measure_bank"}
 # Whatever looks at images through a network or a feature space.
 SEEING = {"make_bank", *MEASURED}
@@ -71,7 +79,7 @@ REACH = {
     "rarecxr.study.configuration.report": {"make_report"},
     "rarecxr.study.configuration.statistics": {"evaluate", "make_report"},
     "rarecxr.study.source": set(),
-    "rarecxr.study.sizes": {"make_bank", "measure_bank", *CLASSIFIERS},
+    "rarecxr.study.sizes": {"make_bank", "measure_bank", *SUPERVISED},
     "rarecxr.study.values": {
         "make_phantoms",
         *CACHE,
@@ -100,8 +108,15 @@ REACH = {
     "rarecxr.core.disk_usage": set(),
     "rarecxr.doctor": set(),
     "rarecxr.core.locks": TORCH,
-    "rarecxr.core.losses": {"train_gan", *CLASSIFIERS},
-    "rarecxr.core.order": {"measure_filters", *SHEETS, *TORCH},
+    "rarecxr.core.losses": {"train_gan", *SUPERVISED},
+    "rarecxr.core.order": {
+        "measure_filters",
+        "make_bank",
+        "measure_bank",
+        "train_gan",
+        *SHEETS,
+        *SUPERVISED,
+    },
     "rarecxr.core.resume": {"train_gan", *CLASSIFIERS},
     "rarecxr.core.json_file": {
         "make_bank",
@@ -143,7 +158,7 @@ REACH = {
         "describe_bank",
         "make_report",
         "check_leakage",
-        *CLASSIFIERS,
+        *SUPERVISED,
     },
     "rarecxr.data.pixel_cache": CACHE,
     "rarecxr.data.chexpert": {"index_images"},
@@ -195,7 +210,7 @@ REACH = {
         "make_training_set",
         "check_leakage",
         "evaluate",
-        *CLASSIFIERS,
+        *SUPERVISED,
     },
     "rarecxr.data.study_files": {"check_leakage", "evaluate"},
     "rarecxr.data.training_set": {"make_training_set"},
@@ -228,14 +243,21 @@ REACH = {
     "rarecxr.bank.datasheet": {"describe_bank"},
     "rarecxr.bank.quality_warnings": set(),
     "rarecxr.bank.sample_sheet": SHEETS,
-    "rarecxr.classifier.": CLASSIFIERS,
+    "rarecxr.classifier.": SUPERVISED,
     "rarecxr.classifier.feature_network": {"train_features"},
     "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING},
     "rarecxr.classifier.small_resnet": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.prediction": {*CLASSIFIERS, *SEEING},
+    "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING},
+    "rarecxr.classifier.pretrained_file": CLASSIFIERS,
+    "rarecxr.classifier.pretraining": {"pretrain_classifier"},
+    "rarecxr.classifier.schedule": CLASSIFIERS,
+    "rarecxr.classifier.self_supervised": {"pretrain_classifier"},
+    "rarecxr.classifier.start": CLASSIFIERS,
+    "rarecxr.classifier.transforms": CLASSIFIERS,
+    "rarecxr.classifier.views": {"pretrain_classifier"},
     "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.prediction_file": {*CLASSIFIERS, "evaluate"},
+    "rarecxr.classifier.prediction_file": {*SUPERVISED, "evaluate"},
     "rarecxr.statistics.": {"evaluate"},
     "rarecxr.statistics.comparisons": {"evaluate", "make_report"},
     "rarecxr.report.": {"make_report"},
@@ -288,6 +310,7 @@ def test_a_changed_module_changes_the_code_param_of_the_rules_that_reach_it(scri
 BELOW = {
     "evaluate": {"make_report"},
     "check_leakage": {"evaluate", "make_report"},
+    "pretrain_classifier": {"train_classifier", "check_leakage"},
     "train_classifier": {"check_leakage", "evaluate"},
     "make_bank": {"measure_bank", "measure_filters", "describe_bank", "train_classifier"},
     "measure_bank": {"describe_bank", "make_report"},
@@ -305,9 +328,9 @@ BELOW = {
     "make_validation_set": {"train_gan", "measure_bank", "check_leakage"},
     "decode_images": {"cache_pixels"},
     "cache_pixels": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},
-    "draw_patients": {"make_training_set", *CLASSIFIERS, "evaluate"},
+    "draw_patients": {"make_training_set", *SUPERVISED, "evaluate"},
     "split_patients": {"draw_patients", "check_labels", *IMAGE_SETS, *CLASSIFIERS, "evaluate"},
-    "label_images": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},
+    "label_images": {*IMAGE_SETS, *SUPERVISED, "evaluate"},
     "index_images": {"label_images", "split_patients", "draw_patients", "check_labels", *CACHE},
 }
 

@@ -15,8 +15,17 @@ from sklearn.metrics import roc_auc_score
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.core.files import sha256
+from rarecxr.core.provenance import digest_of_images
+from rarecxr.core.tensors import read_tensor_file
 
-ARMS = ["none", "oversample", "filtered_gan", "balanced_gan", "more_real"]
+ARMS = [
+    "none",
+    "oversample",
+    "filtered_gan",
+    "balanced_gan",
+    "more_real",
+    "pretrained_unlabelled",
+]
 FRACTIONS = [50, 100]
 
 
@@ -115,6 +124,23 @@ def test_every_arm_makes_the_same_steps_and_sees_each_real_image_in_every_epoch(
         assert part.reserve["more_real"] == min(2 * positives, there)
 
 
+def test_one_network_of_all_training_images_is_where_an_arm_starts_at_every_fraction(results):
+    labels = pd.read_parquet(results / "dataset/labels.parquet")
+    training = labels.image[labels.patient.isin(fraction_of(results, 100))]
+    network = results / "unlabelled/seed0/model.pt"
+    told = read_tensor_file(network, "a network")
+    assert told["trained_on"] == digest_of_images(training)
+    assert (network.parent / "history.csv").exists()
+    for fraction in FRACTIONS:
+        for arm in ARMS:
+            run = results / f"classifier/{arm}/{fraction}/draw0/seed0/predictions.parquet"
+            about = pd.read_parquet(run, columns=["image"]).attrs
+            own = arm == "pretrained_unlabelled"
+            assert about["unlabelled"] == (len(training) if own else 0)
+            start = about["provenance"]["inputs"].get("pretrained")
+            assert start == (sha256(network) if own else None)
+
+
 def test_every_bank_is_traced_back_to_the_images(results):
     banks = sorted((results / "bank").rglob("*.h5"))
     assert len(banks) == 4
@@ -193,7 +219,7 @@ def test_snakemakes_own_report_holds_the_page_and_the_tables(done):
 def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(done):
     state = done.folder / "results/tiny/state"
     kept = done.folder / "results/tiny/gan/base/50/draw0/negatives/generator.json"
-    assert len(list(state.rglob("resume_*.pt"))) == 4 + 2 + 10  # GANs, features, classifier runs
+    assert len(list(state.rglob("resume_*.pt"))) == 4 + 2 + 1 + 12  # GANs, features, start, runs
     kept.unlink()
     stale = done.stale_jobs()
     done.snakemake("clean_states")

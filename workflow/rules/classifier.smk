@@ -1,5 +1,40 @@
 # From cached pixels and banks to trained classifiers and their predictions: one run for each
-# arm, fraction, draw and seed. Only what an arm needs is its input or param.
+# arm, fraction, draw and seed. Only what an arm needs is its input or param. What arms with
+# unlabelled images start from is one network for each seed.
+
+
+rule pretrain_classifier:
+    """Train one network on the images of all training patients, without any label."""
+    input:
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
+        # Not the labels, of which it is to know nothing.
+        images="<dataset>/readable.parquet",
+        split="<dataset>/split.csv",
+        weights=own_weights("classifier"),
+    output:
+        model="<unlabelled>/model.pt",
+        history="<unlabelled>/history.csv",
+    log:
+        "<logs>/pretrain_classifier/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/pretrain_classifier/seed{seed}.tsv"
+    priority: 20
+    conda:
+        "../../envs/torch.yaml"
+    threads: CONFIG.classifier.threads
+    resources:
+        **asked("pretrain_classifier", "classifier"),
+    params:
+        network=settings("classifier", of=NetworkSettings),
+        without_effect=without_effect("classifier", of=NetworkSettings),
+        self_supervised=CONFIG.classifier.self_supervised.with_effect(),
+        transforms=views_of_unlabelled_images(),
+        state=placed(PATHS.pattern("unlabelled_state")),
+        precision=kept_precision(),
+        study=STUDY,
+        code=code("pretrain_classifier.py"),
+    script:
+        "../scripts/pretrain_classifier.py"
 
 
 rule train_classifier:
@@ -8,6 +43,7 @@ rule train_classifier:
         **images_of_draw(),
         banks=arm_banks,
         negatives=arm_negatives,
+        pretrained=arm_pretrained,
         weights=own_weights("classifier"),
     output:
         model="<run>/model.pt",

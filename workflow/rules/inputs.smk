@@ -328,6 +328,22 @@ def arm_negatives(wildcards):
     return PATHS.fill("bank", wildcards, ".h5", recipe=BASE, finding=None)
 
 
+def arm_pretrained(wildcards):
+    """The network that an arm starts from where it is pretrained on images without labels."""
+    if not PLAN.definitions[wildcards.arm].unlabelled:
+        return []
+    return PATHS.fill("unlabelled", wildcards, "model.pt")
+
+
+def views_of_unlabelled_images():
+    """The settings of the random transforms that are learned from without labels, if there are any.
+
+    The check of the configuration saw that there are where an arm needs them.
+    """
+    chosen = CONFIG.transforms.get(CONFIG.classifier.self_supervised.transforms)
+    return None if chosen is None else chosen.plain()
+
+
 def arm_definition(wildcards):
     """An arm's definition: what differs from an arm that adds nothing."""
     return PLAN.definitions[wildcards.arm].given()
@@ -479,7 +495,13 @@ def reported_settings():
 def training_states(wildcards):
     """By folder of resume files what its training leaves; the benchmark is written last of all."""
     found = {}
-    for training in (rules.train_gan, rules.train_features, rules.train_classifier):
+    trainings = (
+        rules.train_gan,
+        rules.train_features,
+        rules.pretrain_classifier,
+        rules.train_classifier,
+    )
+    for training in trainings:
         state = training.params.state
         places = glob_wildcards(f"{state}/lock")
         for run in zip(*places, strict=True):

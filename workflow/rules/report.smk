@@ -10,6 +10,7 @@ rule check_leakage:
         validation_sets=PLAN.validation_sets(),
         bank=PLAN.files("bank", PLAN.banks(), ".h5"),
         model=PLAN.files("features", PLAN.choosing_cells(), "model.pt"),
+        pretrained=PLAN.files("unlabelled", PLAN.pretrainings(), "model.pt"),
         predictions=PLAN.files("run", PLAN.runs(), "predictions.parquet"),
     output:
         leakage="<report>/leakage.csv",
@@ -25,6 +26,7 @@ rule check_leakage:
         gans=[{**gan, "parent": PLAN.parent(gan)} for gan in PLAN.gans()],
         banks=PLAN.banks(),
         features=PLAN.choosing_cells(),
+        pretrainings=PLAN.pretrainings(),
         runs=PLAN.runs_with_additions(),
         code=code("check_leakage.py"),
     script:

@@ -24,6 +24,7 @@ check_leakage(
     validation_sets=snakemake.input.validation_sets,
     banks=with_files(snakemake.params.banks, "bank"),
     features=with_files(snakemake.params.features, "model"),
+    pretrainings=with_files(snakemake.params.pretrainings, "pretrained"),
     runs=with_files(snakemake.params.runs, "predictions"),
     output=snakemake.output.leakage,
 )

@@ -27,6 +27,7 @@ train_classifier(
         draw_csv=files.draw_csv,
         banks=dict(zip(params.target_findings, files.banks, strict=False)),
         negatives=negatives,
+        pretrained=files.pretrained or None,
     ),
     outputs=Outputs(
         model=snakemake.output.model,

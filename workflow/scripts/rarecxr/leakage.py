@@ -42,6 +42,7 @@ def check_leakage(
     validation_sets: Sequence[str | os.PathLike],
     banks: Sequence[Mapping[str, Any]],
     features: Sequence[Mapping[str, Any]],
+    pretrainings: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
     output: str | os.PathLike,
 ) -> None:
@@ -58,17 +59,19 @@ def check_leakage(
         banks: for each bank the same four and its path, `bank`.
         features: for each network that chose among checkpoints or images its fraction, draw and
             path, `model`.
+        pretrainings: for each network that was pretrained on images without labels its seed and
+            path, `pretrained`.
         runs: for each classifier run its arm, fraction, draw, seed, whether it is trained on the
             fraction's real images, the recipe of its banks (None without), which negatives it uses
-            (True, `PAIRED` or False), whether it uses reserve patients' images, and the path of its
-            predictions.
+            (True, `PAIRED` or False), whether it uses reserve patients' images, whether it starts
+            from a pretrained network (`unlabelled`), and the path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
             that were noted, which are no proof of a leak.
 
     Raises:
         ValueError: a leak. The message names the first few of each check, and how many more.
     """
-    study = _Study(files, notes, gans, validation_sets, banks, features, runs)
+    study = _Study(files, notes, gans, validation_sets, banks, features, pretrainings, runs)
     rows, leaks = [], []
     for name, (promise, look_at) in _CHECKS.items():
         paths, items, noted, found = set(), 0, 0, []
@@ -117,12 +120,13 @@ class _Look:
 class _Study:
     """The files that say which patient may be where; its methods yield a look at each file."""
 
-    def __init__(self, files, notes, gans, validation_sets, banks, features, runs):
+    def __init__(self, files, notes, gans, validation_sets, banks, features, pretrainings, runs):
         labels, split, draws, rejected = files
         self._notes, self._validation_sets = notes, validation_sets
         self._features = {_cell(model): model["model"] for model in features}
         self._gans = {_place(gan): gan for gan in gans}
         self._banks = {_place(bank): bank["bank"] for bank in banks}
+        self._pretrained = {int(one["seed"]): one["pretrained"] for one in pretrainings}
         self._runs = runs
         self._labels_path, self._split_path, self._draw_paths = labels, split, draws
         images = read_parquet(labels, columns=["image", "patient"])
@@ -254,6 +258,19 @@ class _Study:
             look.none_of(more, 0, "banks were among its images")
             yield look
 
+    def pretrainings(self) -> Iterator[_Look]:
+        training = self._split_of.index[self._split_of == "train"]
+        images = self._patient_of.index[self._patient_of.isin(training)]
+        wanted = digest_of_images(set(images) - self._rejected)
+        for path in self._pretrained.values():
+            look = _Look(path)
+            about = read_tensor_file(path, "a pretrained network")
+            look.same(about[TRAINED_ON], wanted, "what it was trained on")
+            inputs = about["provenance"]["inputs"]
+            look.same(inputs.get("split"), self._sha(self._split_path), "its split")
+            look.none_of(sorted({"labels"} & set(inputs)), 0, "labels were among its inputs")
+            yield look
+
     def _chosen_by(self, look, inputs, cell) -> None:
         """Where a network chose, it must be that of the fraction and draw."""
         if "features" in inputs:
@@ -310,6 +327,8 @@ class _Study:
             draw = self._draw_paths[int(run["draw"])]
             wanted = {"labels": self._labels_path, "split": self._split_path, "draw": draw}
             wanted |= self._banks_of(run)
+            if run["unlabelled"]:
+                wanted["pretrained"] = self._pretrained[int(run["seed"])]
             inputs = about.get("provenance", {}).get("inputs", {})
             for name, path in wanted.items():
                 look.same(inputs.get(name), self._sha(path), f"its {name}")
@@ -317,6 +336,8 @@ class _Study:
                 name for name in inputs if name.startswith("bank ") and name not in wanted
             )
             look.none_of(more, 0, "banks do not belong to this arm")
+            more = sorted({"pretrained"} & set(inputs) - set(wanted))
+            look.none_of(more, 0, "networks do not belong to this arm")
             yield look
 
     def _banks_of(self, run) -> dict[str, Any]:
@@ -389,6 +410,9 @@ class _Study:
             about = read_tensor_file(path, "a classifier file")["provenance"]
             cell = {"fraction": fraction, "draw": draw}
             yield Origin(path, "feature network", about, _in_settings(cell))
+        for seed, path in self._pretrained.items():
+            about = read_tensor_file(path, "a pretrained network")["provenance"]
+            yield Origin(path, "pretrained network", about, {"seed": seed})
         for run in self._runs:
             about = read_parquet(run["predictions"], columns=["image"]).attrs.get("provenance", {})
             own = {f"settings.{name}": run["arm"] for name in _OF_AN_ARM}
@@ -479,6 +503,10 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
     "networks of the features": (
         "what chose among checkpoints and images was trained on its fraction's images alone",
         _Study.features,
+    ),
+    "pretrained networks": (
+        "networks pretrained without labels saw the images of all training patients, and no others",
+        _Study.pretrainings,
     ),
     "reserve": (
         "patients set apart are in no fraction, training set, validation or test set, and in"

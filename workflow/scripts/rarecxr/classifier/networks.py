@@ -70,7 +70,11 @@ def build(
                 f"{resolution} pixels ({error}); choose another resolution or architecture"
             ) from None
     if weights is not None:
-        _load_trunk(model, weights, architecture)
+        load_trunk(model, weights, architecture)
+        # torchvision's weights of these two were trained on another range and bring the mapping
+        # along.
+        if hasattr(model, "transform_input"):
+            model.transform_input = True
     return model
 
 
@@ -98,8 +102,12 @@ def head_name(model: nn.Module) -> str:
     raise AssertionError(f"{type(model).__name__} has neither linear layers nor convolutions")
 
 
-def _load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
-    """Load all layers but the last."""
+def load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
+    """Load all layers of a network but the last from a file of weights.
+
+    Raises:
+        ValueError: the weights are another architecture's.
+    """
     head = head_name(model) + "."
     tensors = {
         name: value
@@ -120,9 +128,6 @@ def _load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
             f"fit, the first is {wrong[0]}"
         )
     model.load_state_dict(tensors, strict=False)
-    # torchvision's weights of these two were trained on another range and bring the mapping along.
-    if hasattr(model, "transform_input"):
-        model.transform_input = True
 
 
 @functools.cache

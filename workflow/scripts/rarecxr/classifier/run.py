@@ -47,6 +47,7 @@ class Inputs:
         banks: files of synthetic positives by target finding; empty for none.
         negatives: file of synthetic negatives; files by target finding where they are in pairs
             with the positives; or None.
+        pretrained: file of a network that was pretrained on images without labels, or None.
     """
 
     pixels: PathLike
@@ -55,11 +56,13 @@ class Inputs:
     draw_csv: PathLike
     banks: Mapping[str, PathLike] = field(default_factory=dict)
     negatives: PathLike | Mapping[str, PathLike] | None = None
+    pretrained: PathLike | None = None
 
     def digested(self) -> dict[str, PathLike]:
         """The files whose digests say what a run was made from: all but the pixel cache."""
         files = {"labels": self.labels, "split": self.split, "draw": self.draw_csv}
         files |= {f"bank {finding}": path for finding, path in self.banks.items()}
+        files |= {"pretrained": self.pretrained} if self.pretrained else {}
         if isinstance(self.negatives, Mapping):
             return files | {f"bank {NEGATIVES} {name}": p for name, p in self.negatives.items()}
         return files | ({f"bank {NEGATIVES}": self.negatives} if self.negatives else {})

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 
 from rarecxr.bank.bank_file import Bank
@@ -27,13 +26,13 @@ from rarecxr.classifier.examples import (
 )
 from rarecxr.classifier.fitting import Fit, Phase, Procedure, Validation
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part, load_images
-from rarecxr.classifier.networks import build
+from rarecxr.classifier.networks import load_trunk
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.classifier.prediction_file import write_predictions
+from rarecxr.classifier.pretrained_file import unlabelled_images
 from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.schedule import epoch_length
-from rarecxr.classifier.weights import find_weights
-from rarecxr.core.devices import choose_device, choose_precision
+from rarecxr.classifier.start import set_up, starting_network
 from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import TRAINED_ON, digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
@@ -67,7 +66,8 @@ def train_classifier(
     Network and predictions say with the settings where they come from: `provenance`; `trained_on`,
     number and digest of the fraction's real images, or of none for an arm without; `reserve`, the
     images of reserve patients that were added, by finding; `added`, how many images of each kind
-    were, by finding; and `shown`, how many images were shown in all and how often each real one of
+    were, by finding; `unlabelled`, how many images without labels the network had been pretrained
+    on; and `shown`, how many images were shown in all and how often each real one of
     the fraction was.
 
     Args:
@@ -93,11 +93,11 @@ def train_classifier(
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
-    device, precision = _set_up(settings)
+    device, precision = set_up(settings)
     cohort = read_cohort(inputs, run)
     material = _gather(cohort, inputs, run, arm, sizes)
     material.log_counts(run.findings)
-    network, start = _starting_network(settings, run)
+    network, start, pretrained = _starting_network(inputs, run, arm, settings)
 
     # What it is, in words: kept with the network, and compared before a run is resumed. Every
     # setting that can change a result is in it, whatever the section's settings are.
@@ -148,6 +148,7 @@ def train_classifier(
             "provenance": origin,
             TRAINED_ON: digest_of_images(cohort.train["image"] if arm.real else ()),
             **material.about(run),
+            **pretrained,
             "shown": {
                 "images": len(history) * procedure.epoch_length,
                 "real_passes": history[-1]["real_passes"],
@@ -193,16 +194,6 @@ class _Material:
         }
 
 
-def _set_up(settings: TrainingSettings) -> tuple[torch.device, str]:
-    """Device and precision to compute with, once PyTorch is set to them."""
-    torch.set_num_threads(settings.threads)
-    device = choose_device(settings.device)
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = True
-    return device, choose_precision(settings.precision, device)
-
-
 def _gather(cohort: Cohort, inputs: Inputs, run: Run, arm: Arm, sizes: Sizes | None) -> _Material:
     """The examples of an arm, from files that are seen to be of this run's cell."""
     banks = {
@@ -241,20 +232,26 @@ def _gather(cohort: Cohort, inputs: Inputs, run: Run, arm: Arm, sizes: Sizes | N
     return _Material(examples, reserve, wanted)
 
 
-def _starting_network(settings: TrainingSettings, run: Run) -> tuple[nn.Module, dict[str, Any]]:
-    """The network before its first step, and which weights it starts from: name and digest."""
-    path: Path | None = None
-    sha256 = None
-    if settings.weights is not None:
-        path, sha256 = find_weights(settings.architecture, settings.weights, settings.weights_dir)
-    outputs = len(run.findings)
-    network = build(settings.architecture, outputs, settings.resolution, run.seed, path)
+def _starting_network(
+    inputs: Inputs, run: Run, arm: Arm, settings: TrainingSettings
+) -> tuple[nn.Module, dict[str, Any], dict[str, int]]:
+    """The network before its first step, which weights it starts from, and for the run's files the
+    number of images without labels that it was pretrained on.
+    """
+    network, start = starting_network(settings, len(run.findings), run.seed)
     if settings.batch_norm == "real" and not has_statistics(network):
         raise ValueError(
             f"classifier.batch_norm: got real, and {settings.architecture} has no batch "
             "normalization; takes shared"
         )
-    return network, {"weights": path.name if path else None, "weights_sha256": sha256}
+    images = 0
+    if arm.unlabelled != (inputs.pretrained is not None):
+        raise ValueError(f"the arm and its files disagree on unlabelled: {arm.unlabelled}")
+    if inputs.pretrained is not None:
+        images = unlabelled_images(inputs.pretrained, run.study, run.seed)
+        load_trunk(network, Path(inputs.pretrained), settings.architecture)
+        log.info("starts from a network pretrained on %d images without labels", images)
+    return network, start, {"unlabelled": images}
 
 
 def _load(

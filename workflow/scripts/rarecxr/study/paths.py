@@ -17,10 +17,10 @@ class Paths:
     """The paths of one study, as patterns with wildcards and filled in.
 
     Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, precision,
-    images_state;
-    features and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw, finding); run
-    (arm, fraction, draw, seed); and with the same wildcards features_state, gan_state and
-    run_state, folders of resume files, which lie outside all outputs.
+    images_state; features and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw,
+    finding); unlabelled (seed); run (arm, fraction, draw, seed); and with the same wildcards
+    features_state, gan_state, unlabelled_state and run_state, folders of resume files, which lie
+    outside all outputs.
 
     Attributes:
         study: name of the study.
@@ -43,6 +43,7 @@ class Paths:
             "gan": f"{results}/gan/{_FINDING}",
             "bank": f"{results}/bank/{_FINDING}",
             "filter_leak": f"{results}/bank/filter_leak/{_CELL}.json",
+            "unlabelled": f"{results}/unlabelled/seed{{seed}}",
             "run": f"{results}/classifier/{_RUN}",
             "report": f"{results}/report",
             "logs": f"{results}/logs",
@@ -51,6 +52,7 @@ class Paths:
             "images_state": f"{results}/state/images",
             "features_state": f"{results}/state/features/{_CELL}",
             "gan_state": f"{results}/state/gan/{_FINDING}",
+            "unlabelled_state": f"{results}/state/unlabelled/seed{{seed}}",
             "run_state": f"{results}/state/classifier/{_RUN}",
         }
 

@@ -74,9 +74,15 @@ class Plan:
                 "recipe": self.arms[run["arm"]].recipe,
                 "negatives": self.arms[run["arm"]].negatives,
                 "reserve": self.arms[run["arm"]].reserve,
+                "unlabelled": self.arms[run["arm"]].unlabelled,
             }
             for run in self.runs()
         ]
+
+    def pretrainings(self) -> list[Values]:
+        """Every network that some arm starts from, pretrained on images without their labels."""
+        wanted = any(arm.unlabelled for arm in self.arms.values())
+        return [{"seed": seed} for seed in self.seeds] if wanted else []
 
     # Banks and GANs
 

@@ -11,6 +11,7 @@ from rarecxr.study.values import (
     NO_EFFECT,
     ArmName,
     Device,
+    Name,
     PixelMemory,
     Precision,
     ResumeInterval,
@@ -26,7 +27,7 @@ def _kind_of_length(value: Any) -> str:
 
 
 class NetworkSettings(Section):
-    """What the classifiers and the feature networks have in common."""
+    """Which network is trained, at which resolution, and how it is computed."""
 
     architecture: Literal[ARCHITECTURES] = "small_resnet10"  # type: ignore[valid-type]
     """A classification model of torchvision by its name there, or small_resnet10.
@@ -42,22 +43,6 @@ class NetworkSettings(Section):
     """Folder in which torchvision's files are looked for before torch.hub's own; or null."""
     resolution: Annotated[int, Field(ge=16, le=1024)] = 32
     """Side of the images that the network sees, in pixels."""
-    batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
-    """Images of one step."""
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Epochs at most."""
-    epoch_images: Annotated[
-        Annotated[Literal["real", "all"], Tag("word")]
-        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
-        Discriminator(_kind_of_length),
-    ] = "real"
-    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
-    patience: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Epochs without a better validation result after which training ends; null for never."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.004
-    """Adam's learning rate. Published: 0.001."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""
     precision: Precision = "auto"
     """Precision of the network's computations; auto: bf16 where the machine has it.
 
@@ -95,7 +80,28 @@ class NetworkSettings(Section):
             )
 
 
-class TrainingSettings(NetworkSettings):
+class SupervisedSettings(NetworkSettings):
+    """What the trainings with labels have in common: classifiers and feature networks."""
+
+    batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Images of one step."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Epochs at most."""
+    epoch_images: Annotated[
+        Annotated[Literal["real", "all"], Tag("word")]
+        | Annotated[int, Field(ge=1, le=1_000_000_000), Tag("number")],
+        Discriminator(_kind_of_length),
+    ] = "real"
+    """Images of an epoch: as many as the fraction has (real, or all), or a number."""
+    patience: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Epochs without a better validation result after which training ends; null for never."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.004
+    """Adam's learning rate. Published: 0.001."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""
+
+
+class TrainingSettings(SupervisedSettings):
     """How one classifier is trained."""
 
     resolution: Annotated[int, Field(ge=16, le=1024)] = 32
@@ -137,7 +143,7 @@ class TrainingSettings(NetworkSettings):
     """An arm that pretrains: learning rate on the real images, as a multiple of learning_rate."""
 
 
-class FeatureSettings(NetworkSettings):
+class FeatureSettings(SupervisedSettings):
     """The network in whose features synthetic images are measured (feature space `classifier`).
 
     There is one for each fraction and draw, trained on the fraction's real images alone. Its keys
@@ -165,6 +171,28 @@ class FeatureSettings(NetworkSettings):
         return TrainingSettings.of(settings)
 
 
+class SelfSupervisedSettings(Section):
+    """Pretraining without labels, of the arms with unlabelled: true; SimCLR (Chen et al. 2020).
+
+    There is one network for each seed, of the section's architecture, for all fractions and draws.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    """Passes over the images of all training patients."""
+    batch_size: Annotated[int, Field(ge=2, le=8192)] = 64
+    """Images of one step, each contrasted with the others; all of them where there are fewer."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
+    """Adam's learning rate at the beginning; it falls to 0 along half a cosine."""
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.1
+    """What similarities are divided by in the loss."""
+    projection: Annotated[int, Field(ge=2, le=8192)] = 128
+    """Width of the two layers behind the network's features, which are dropped afterwards."""
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Smallest side of a random crop, as a share of the image's; 1 for none."""
+    transforms: Name = "views"
+    """Random transforms of the crops, by their name in the section `transforms`."""
+
+
 class RunSettings(Section):
     """Which arms run, and how often: what no single run depends on."""
 
@@ -187,3 +215,5 @@ class RunSettings(Section):
 
 class ClassifierSettings(TrainingSettings, RunSettings):
     """The classifiers: one run for each arm, fraction, draw and seed. See docs/classifier.md."""
+
+    self_supervised: SelfSupervisedSettings = SelfSupervisedSettings()

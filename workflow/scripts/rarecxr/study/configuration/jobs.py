@@ -30,6 +30,7 @@ class ByRule(Varying[Value]):
         "measure_bank",
         "describe_bank",
         "measure_filters",
+        "pretrain_classifier",
         "train_classifier",
         "check_leakage",
         "evaluate",
@@ -57,6 +58,7 @@ class JobSettings(Section):
             "measure_bank": 8000,
             "measure_filters": 8000,
             "check_leakage": 4000,
+            "pretrain_classifier": 8000,
             "train_classifier": 8000,
             "evaluate": 4000,
             "make_report": 4000,
@@ -64,8 +66,8 @@ class JobSettings(Section):
     )
     """Memory of a first attempt in MB, by rule and by default.
 
-    A second attempt asks for twice as much, a third for three times. train_classifier and
-    train_features get their pixel_memory_mib beside it.
+    A second attempt asks for twice as much, a third for three times. train_classifier,
+    pretrain_classifier and train_features get their pixel_memory_mib beside it.
     """
     minutes: ByRule[Minutes] = ByRule(
         15,
@@ -82,6 +84,7 @@ class JobSettings(Section):
             "describe_bank": 30,
             "measure_filters": 60,
             "check_leakage": 60,
+            "pretrain_classifier": 1440,
             "train_classifier": 1440,
             "evaluate": 60,
             "make_report": 30,

@@ -90,12 +90,26 @@ class Configuration(Section):
         "paired_gan": Arm(recipe="plain", negatives="paired"),
         "conditional_gan": Arm(recipe=CONDITIONAL),
         "more_real": Arm(reserve=True),
+        # The same unlabelled images as gan.base_images: training gives the GANs, without any GAN.
+        "pretrained_unlabelled": Arm(unlabelled=True),
     }
     """The arms: what a classifier is trained on beside the fraction's real images, by name.
 
     Any mix may be declared; classifier.arms says which run. All keys are optional.
     """
-    transforms: dict[Name, TransformSettings] = {"standard": TransformSettings()}
+    transforms: dict[Name, TransformSettings] = {
+        "standard": TransformSettings(),
+        # Two views of an image are to share what it shows, and not its grey levels.
+        "views": TransformSettings(
+            rotation_deg=10,
+            shift=0.05,
+            scale=0.1,
+            gamma=0.3,
+            contrast=0.3,
+            brightness=0.15,
+            noise=0.05,
+        ),
+    }
     """Random transforms of the training images, by name; see docs/classifier.md."""
     classifier: ClassifierSettings = ClassifierSettings()
     report: ReportSettings = ReportSettings()
@@ -163,6 +177,16 @@ def _reserve_of_arms(dataset, classifier, arms) -> Iterator[tuple[str, str]]:
                     "a percent above 0, or leave the arm out of classifier.arms"
                 ),
             )
+
+
+def _views_of_unlabelled_images(classifier, arms, transforms) -> Iterator[tuple[str, str]]:
+    wanted = [name for name in classifier.arms if name in arms and arms[name].unlabelled]
+    named = classifier.self_supervised.transforms
+    if wanted and named not in transforms:
+        yield (
+            "classifier.self_supervised.transforms",
+            f"got '{named}'; takes one of transforms: {', '.join(transforms)}",
+        )
 
 
 def _arms_that_run(classifier, arms) -> Iterator[tuple[str, str]]:
@@ -283,6 +307,7 @@ CHECKS = (
     _filters_of_recipes,
     _parts_of_arms,
     _arms_that_run,
+    _views_of_unlabelled_images,
     _reserve_of_arms,
     _statistics_of_arms,
     _roles_of_arms,

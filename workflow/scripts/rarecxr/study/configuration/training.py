@@ -35,6 +35,11 @@ class Arm(Section):
     """
     pretrain: bool = False
     """First real and synthetic images, then the real ones alone."""
+    unlabelled: bool = False
+    """Starts from a network that was pretrained on all training patients' images, without labels.
+
+    See classifier.self_supervised. A fraction is then the share of them whose labels are known.
+    """
     oversample: bool = False
     """Repeats real positives, as many as the banks hold."""
     reserve: bool = False
@@ -95,7 +100,7 @@ class Arm(Section):
                     "so that there are images with and without a finding"
                 ),
             )
-        for key in ("oversample", "reserve", "pretrain"):
+        for key in ("oversample", "reserve", "pretrain", "unlabelled"):
             if getattr(self, key):
                 yield key, "got true beside real: false, and it needs real images; leave one out"
         if self.loss_weight != 1:
