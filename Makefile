@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit check demo doctor test test-faults test-long test-offline test-slurm setup wheels
+.PHONY: audit check cost demo doctor test test-faults test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,6 +16,11 @@ demo: setup
 # What this machine and a study's data lack: make doctor CONFIG=config/chexpert.yaml
 doctor: setup
 	@$(BIN)/python workflow/scripts/doctor.py $(if $(CONFIG),--configfile $(CONFIG))
+
+# What a study will cost, learned from a smaller one that has run (docs/performance.md):
+# make cost CONFIG=config/chexpert.yaml FROM=results/demo
+cost: setup
+	@$(BIN)/python workflow/scripts/cost.py --from $(FROM) $(if $(CONFIG),--configfile $(CONFIG)) $(COUNTS)
 
 # In the order of pyproject.toml: what takes longest begins first.
 test: setup

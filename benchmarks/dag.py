@@ -18,7 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow/scripts"))
+
+from rarecxr.phantoms.dataset import HEADER
+
 DRAWS = 3
 TRIVIAL = """
 rule all:
@@ -61,11 +65,15 @@ def write_outputs(dry_run: str, folder: Path) -> None:
 
 
 def study(folder: Path, configfile: Path, draws: int | None = None) -> list[str]:
-    """A data set without images, and Snakemake's arguments for the study on it."""
+    """A data set of one empty image each, and Snakemake's arguments for the study on it."""
     root = folder / "CheXpert"
-    root.mkdir()
-    for name in ("train.csv", "valid.csv"):
-        (root / name).touch()
+    for number, split in enumerate(("train", "valid"), start=1):
+        image = f"{split}/patient{number:05d}/study1/view1_frontal.jpg"
+        (root / image).parent.mkdir(parents=True)
+        (root / image).touch()
+        row = [f"CheXpert-v1.0-small/{image}", "Female", "60", "Frontal", "AP", *[""] * 14]
+        lines = [",".join(HEADER), ",".join(row), ""]
+        (root / f"{split}.csv").write_text("\n".join(lines), encoding="utf-8")
     return [
         *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
         *("--configfile", str(configfile), "--config", f"dataset={{root: {root}}}"),

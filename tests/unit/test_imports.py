@@ -14,6 +14,7 @@ SCRIPTS = ROOT / "workflow/scripts"
 HEAVY = {
     "torch": {
         "check_leakage",
+        "cost",
         "make_bank",
         "measure_bank",
         "pretrain_classifier",
@@ -21,7 +22,13 @@ HEAVY = {
         "train_features",
         "train_gan",
     },
-    "torchvision": {"pretrain_classifier", "train_classifier", "train_features", "train_gan"},
+    "torchvision": {
+        "cost",
+        "pretrain_classifier",
+        "train_classifier",
+        "train_features",
+        "train_gan",
+    },
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     "matplotlib": {"make_report"},

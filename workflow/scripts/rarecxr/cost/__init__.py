@@ -1,0 +1,1 @@
+"""What a study will cost, learned from the benchmark files of a smaller one."""
