@@ -26,6 +26,7 @@ class Counts:
     Attributes:
         drawn: phantoms that are drawn, lateral ones too; 0 where there is a data set.
         images: of the views that are used.
+        trained: those of them that are of training patients, in any fraction or none.
         judged: those of them that are predicted: validation, test, expert labels.
         validation: validation images, by finding.
         cells: training images by fraction and draw, and by finding.
@@ -33,6 +34,7 @@ class Counts:
 
     drawn: float
     images: float
+    trained: float
     judged: float
     validation: dict[str, float]
     cells: dict[tuple[str, int], dict[str, float]]
@@ -100,6 +102,7 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
     return Counts(
         drawn=drawn,
         images=len(table),
+        trained=int((where == "train").sum()),
         judged=int(where.isin(JUDGED).sum()),
         validation=_by_finding(table[where == "val"], plan.findings),
         cells=cells,
@@ -135,6 +138,7 @@ def counts_of_numbers(plan: Plan, images: int, positives: dict[str, int]) -> Cou
     return Counts(
         drawn=0,
         images=images,
+        trained=images * trained,
         judged=images * outside / 100,
         validation={
             name: number * dataset.validation_percent / 100 for name, number in every.items()

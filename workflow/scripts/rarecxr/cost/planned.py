@@ -20,8 +20,8 @@ from rarecxr.gan.schedule import Schedule
 from rarecxr.study.arms import largest_additions, times
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.findings import ALL, NEGATIVES
-from rarecxr.study.plan import Plan, Values, starts_from_base
-from rarecxr.study.recipes import BASE
+from rarecxr.study.plan import Plan, Values
+from rarecxr.study.recipes import BASE, UNLABELLED
 from rarecxr.study.sizes import Sizes
 
 
@@ -68,14 +68,18 @@ def _banks(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> Iterator
     for name in sorted(names):
         images = counts.validation[name]
         yield image_job("make_validation_set", images, settings.resolution, "validation sets")
-    if "classifier" in [*plan.evaluation_spaces(), *plan.selection_spaces(), *quality.spaces]:
+    if "classifier" in [
+        *(plan.evaluation_space(gan["recipe"]) for gan in plan.gans()),
+        *plan.selection_spaces(),
+        *quality.spaces,
+    ]:
         for cell in plan.cells():
             yield _features(plan, counts, cell, precision)
     for gan in plan.gans():
         images = _real(counts, gan) * (1 + _copies(plan, gan))
         yield image_job("make_training_set", images, settings.resolution, "training sets")
         named = _precision(settings.precision, precision, "train_gan")
-        kimg = _kimg(settings, starts_from_base(gan["recipe"]))
+        kimg = _kimg(settings, finetune=plan.parent(gan) is not None)
         yield gan_job(settings, named, kimg, images)
     for bank in plan.banks():
         images = _bank_size(plan, counts, bank)
@@ -162,6 +166,8 @@ def _kimg(settings: GanSettings, finetune: bool) -> dict[int, float]:
 
 def _real(counts: Counts, gan: Values) -> float:
     """Real images that a GAN is trained on."""
+    if gan["recipe"] == UNLABELLED:
+        return counts.trained
     return counts.cells[gan["fraction"], gan["draw"]][gan["finding"] or NEGATIVES]
 
 
