@@ -69,7 +69,7 @@ def _banks(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> Iterator
         images = counts.validation[name]
         yield image_job("make_validation_set", images, settings.resolution, "validation sets")
     if "classifier" in [
-        *(plan.evaluation_space(gan["recipe"]) for gan in plan.gans()),
+        *plan.evaluation_spaces(),
         *plan.selection_spaces(),
         *quality.spaces,
     ]:
