@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from rarecxr.core.tables import read_csv, read_parquet
-from rarecxr.data.chexpert import index_images
 from rarecxr.data.finding_images import of_finding
+from rarecxr.data.image_index import index_images
 from rarecxr.data.labels import apply_policies
 from rarecxr.data.split import JUDGED, draw_patients, fraction_patients, split_patients
 from rarecxr.phantoms.dataset import HEADER, MAX_STUDIES, TOP_FOLDER, study_views
@@ -17,6 +17,10 @@ from rarecxr.phantoms.labels import make_rates, sample_studies
 from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
 from rarecxr.study.plan import Plan
+from rarecxr.study.source import tables_of
+
+# Columns of the index that are no findings.
+_ABOUT = ("image", "csv", "row", "patient", "study", "view", "sex", "age", "published")
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,24 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         if dataset.root is None:
-            train, expert, drawn = _phantom_tables(plan.configuration.phantom, place)
+            tables, drawn = _phantom_tables(plan.configuration.phantom, place)
         else:
-            root = directory / dataset.root
-            train, drawn = root / dataset.train_csv, 0
-            expert = None if dataset.expert_csv is None else root / dataset.expert_csv
-            if not train.is_file():
+            tables, drawn = tables_of(dataset, str(directory)), 0
+            missing = [path for path in tables.values() if not Path(path).is_file()]
+            if missing:
                 raise FileNotFoundError(
-                    f"{train}: is not there, so the study's images cannot be counted; correct "
+                    f"{missing[0]}: is not there, so the study's images cannot be counted; correct "
                     "dataset.root, or give the numbers with --images and --positives"
                 )
-        index_images(train, expert, dataset.views, place / "images.parquet")
+        columns = None if dataset.columns is None else dataset.columns.plain()
+        index_images(
+            tables,
+            dataset.views,
+            place / "images.parquet",
+            format=dataset.format,
+            columns=columns,
+            view_names=dataset.view_names,
+        )
         split_patients(
             images=place / "images.parquet",
             test_percent=dataset.test_percent,
@@ -77,10 +88,12 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
             output=place / "split.csv",
             thin=dataset.plain()["thin"],
             reserve_percent=dataset.reserve_percent,
+            published=dataset.split == "published",
         )
-        table = read_parquet(place / "images.parquet", columns=["patient", *FINDINGS])
-        table[list(FINDINGS)] = apply_policies(
-            table[list(FINDINGS)], dataset.uncertain.mapping(), dataset.blank
+        table = read_parquet(place / "images.parquet")
+        findings = [name for name in table.columns if name not in _ABOUT]
+        table[findings] = apply_policies(
+            table[findings], dataset.uncertain.mapping(), dataset.blank
         )
         splits = read_csv(place / "split.csv", ["patient", "split"]).set_index("patient")["split"]
         where = table["patient"].map(splits)
@@ -157,8 +170,8 @@ def _by_finding(table: pd.DataFrame, findings: list[str]) -> dict[str, float]:
     return {name: len(of_finding(table, name, findings)) for name in (*findings, NEGATIVES, ALL)}
 
 
-def _phantom_tables(settings: PhantomSettings, folder: Path) -> tuple[Path, Path, int]:
-    """The CSV files of phantoms that are not drawn, and the number of their rows.
+def _phantom_tables(settings: PhantomSettings, folder: Path) -> tuple[dict[str, str], int]:
+    """The CSV files of phantoms that are not drawn, by their role, and the number of their rows.
 
     Labels are those of the data set itself, views are others of the same distribution: drawing an
     image takes random numbers, too.
@@ -166,10 +179,10 @@ def _phantom_tables(settings: PhantomSettings, folder: Path) -> tuple[Path, Path
     rates = make_rates(settings.prevalence, settings.uncertain, settings.uncertain_present)
     first = settings.patients + 1
     rows = 0
-    paths = []
-    for split, numbers in (
-        ("train", range(1, first)),
-        ("valid", range(first, first + settings.expert_patients)),
+    paths = {}
+    for role, split, numbers in (
+        ("train_csv", "train", range(1, first)),
+        ("expert_csv", "valid", range(first, first + settings.expert_patients)),
     ):
         path = folder / f"{split}.csv"
         with open(path, "w", encoding="utf-8") as file:
@@ -178,8 +191,8 @@ def _phantom_tables(settings: PhantomSettings, folder: Path) -> tuple[Path, Path
                 for line in _phantom_rows(settings, rates, split, number):
                     file.write(line)
                     rows += 1
-        paths.append(path)
-    return paths[0], paths[1], rows
+        paths[role] = str(path)
+    return paths, rows
 
 
 def _phantom_rows(settings, rates, split, number):

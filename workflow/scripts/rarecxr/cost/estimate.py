@@ -14,6 +14,7 @@ _SECTIONS = {
     "train_gan": "gan",
     "make_bank": "bank",
     "measure_bank": "quality",
+    "pretrain_classifier": "classifier",
     "train_features": "features",
     "train_classifier": "classifier",
 }

@@ -196,6 +196,33 @@ def classifier_job(
     )
 
 
+def pretraining_job(
+    architecture: str, resolution: int, batch: int, precision: str, shown: float, images: float
+) -> Job:
+    """The pretraining of one network on images without labels.
+
+    Args:
+        architecture: of the network.
+        resolution: side of its images in pixels.
+        batch: images of a step, each in two views.
+        precision: fp32 or bf16.
+        shown: images shown.
+        images: images whose pixels it holds.
+    """
+    size = classifier_size(architecture, resolution)
+    kind = f"images of {resolution} px in two views to {architecture}"
+    family = f"{architecture} without labels, {precision}"
+    return Job(
+        "pretrain_classifier",
+        (Part(kind, shown, family, size.operations),),
+        TRAINED_BYTES * size.parameters + 2 * 4 * size.activations * batch + images * resolution**2,
+        {
+            "classifiers": (4 * size.parameters, 1),
+            "resume files of classifiers": (4 * size.parameters, 1),
+        },
+    )
+
+
 def predicted_numbers(findings: int) -> int:
     """Numbers that a file of predictions holds of each image: logits, and names worth two more."""
     return findings + 2

@@ -20,6 +20,7 @@ _TORCH = frozenset(
         "check_leakage",
         "make_bank",
         "measure_bank",
+        "pretrain_classifier",
         "train_classifier",
         "train_features",
         "train_gan",

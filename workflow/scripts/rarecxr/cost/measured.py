@@ -24,10 +24,13 @@ from rarecxr.cost.jobs import (
     gan_job,
     image_job,
     predicted_numbers,
+    pretraining_job,
     table_job,
 )
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.findings import FINDINGS
+
+_TRAININGS = ("pretrain_classifier", "train_classifier", "train_features", "train_gan")
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def read_study(results: str | os.PathLike) -> Study:
         device = _device(root, measured)
         if device is not None:
             devices.append(device)
-        if measured.rule in ("train_gan", "train_classifier", "train_features"):
+        if measured.rule in _TRAININGS:
             precision[measured.rule] = job.parts[0].family.rsplit(", ", 1)[1]
         on_gpu = device is not None and not device.startswith("CPU")
         samples.append(Sample(job, measured, on_gpu, reader.rates(measured, job)))
@@ -250,6 +253,19 @@ class _Reader:
             held_images=model["trained_on"]["images"] + validation,
             memory_mib=np.inf,
             predictions=0,
+        )
+
+    def pretrain_classifier(self, place: str) -> Job:
+        folder = self.root / "unlabelled" / place
+        model = read_tensor_file(folder / "model.pt", "a pretrained network")
+        settings = model["settings"]
+        return pretraining_job(
+            settings["architecture"],
+            settings["resolution"],
+            settings["batch_size"],
+            settings["precision"],
+            shown=float(read_csv(folder / "history.csv", ["images"])["images"].iloc[-1]),
+            images=model["trained_on"]["images"],
         )
 
     # The report

@@ -13,6 +13,7 @@ from rarecxr.cost.jobs import (
     gan_job,
     image_job,
     predicted_numbers,
+    pretraining_job,
     table_job,
 )
 from rarecxr.cost.measured import evaluated_bytes
@@ -96,6 +97,16 @@ def _classifiers(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
     settings, sizes = configuration.classifier, configuration.bank.sizes()
     largest = largest_additions(configuration.arms.values(), sizes, plan.targets)
     named = _precision(settings.precision, precision, "train_classifier")
+    alone = settings.self_supervised
+    for _ in plan.pretrainings():
+        yield pretraining_job(
+            settings.architecture,
+            settings.resolution,
+            alone.batch_size,
+            _precision(settings.precision, precision, "pretrain_classifier"),
+            shown=alone.epochs * counts.trained,
+            images=min(counts.trained, settings.pixel_memory_mib * 2**20 / settings.resolution**2),
+        )
     for run in plan.runs():
         arm = plan.definitions[run["arm"]]
         cell = counts.cells[run["fraction"], run["draw"]]
