@@ -1,5 +1,6 @@
 """Data sets as their publishers ship them: what each reader takes from its own layout."""
 
+import gzip
 import math
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,18 @@ import pandas as pd
 import pytest
 from dataset_files import cache
 from format_files import NIH_HEADER as HEADER
-from format_files import nih, nih_line, write_image, write_text
+from format_files import (
+    PADCHEST_HEADER,
+    chexpert_plus,
+    mimic,
+    nih,
+    nih_line,
+    padchest,
+    padchest_line,
+    vindr,
+    write_image,
+    write_text,
+)
 
 from rarecxr.data.formats.registry import FORMATS, find_tables
 from rarecxr.data.formats.source import Source
@@ -18,6 +30,7 @@ from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.image_index import index_images
 from rarecxr.data.index_columns import label_columns
 from rarecxr.data.split import split_patients
+from rarecxr.study.configuration.study import Configuration
 
 NAN = math.nan
 # NIH's real list, where a machine has it beside the checkout or further up.
@@ -146,6 +159,226 @@ def test_nih_a_file_in_two_folders_is_refused(tmp_path):
     write_image(tmp_path / "images/00000001_000.png", 0)
     with pytest.raises(ValueError, match=r"00000001_000.png is in images and in images_001/images"):
         ImageFolder(tmp_path).place("00000001_000.png")
+
+
+# MIMIC-CXR-JPG
+
+MIMIC = [
+    (10000032, 50414267, "02aa804e-bde0afdd", "PA", "train"),
+    (10000032, 50414267, "174413ec-4ec4c1f7", "LATERAL", "train"),
+    (10000764, 57375967, "096052b7-d256dc40", "AP", "test"),
+    (10000898, 50771383, "2a280266-c8bae121", "", "validate"),
+]
+
+
+def test_mimic_joins_its_three_tables_by_image_and_study(tmp_path):
+    labels = {50414267: "1.0,,-1.0", 57375967: ",1.0,", 50771383: "0.0,,1.0"}
+    mimic(tmp_path, MIMIC, labels)
+    found = rows("mimic", tmp_path, published=True)
+    first, lateral, other, blank = found
+    assert first.image == "files/p10/p10000032/s50414267/02aa804e-bde0afdd.jpg"
+    assert Path(ImageFolder(tmp_path).place(first.image)).is_file()
+    assert (first.patient, first.study, first.view) == ("patient10000032", "s50414267", "PA")
+    assert [row.view for row in found] == ["PA", "Lateral", "AP", "Unknown"]
+    assert [row.published for row in found] == ["train", "train", "test", "val"]
+    assert all(row.sex == "Unknown" and math.isnan(row.age) for row in found)
+    assert first.labels["Fracture"] == 1
+    assert first.labels["Pneumonia"] == -1
+    assert lateral.labels == first.labels
+    assert math.isnan(other.labels["Fracture"])
+    assert (other.labels["No Finding"], blank.labels["Pneumonia"]) == (1, 1)
+    # The split is asked for only where it is used.
+    assert {row.published for row in rows("mimic", tmp_path)} == {""}
+    assert FORMATS["mimic"].named(source("mimic", tmp_path)) == [
+        *("No Finding", "Pneumonia", "Fracture")
+    ]
+
+
+def test_mimic_images_of_a_study_without_labels_are_left_out_and_more_are_an_error(tmp_path):
+    many = [(10000000 + n, 50000000 + n, f"a{n}", "PA", "train") for n in range(200)]
+    labels = {study: "1.0,,0.0" for _, study, *_ in many[:-1]}
+    mimic(tmp_path, many, labels)
+    assert len(rows("mimic", tmp_path)) == 199
+    mimic(tmp_path, many, dict(list(labels.items())[:150]))
+    with pytest.raises(ValueError, match="50 of 200 images have no labels in .*in line 152"):
+        rows("mimic", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "message"),
+    [
+        ("metadata", ",AP,", ",FRONT,", "column 'ViewPosition': line 4 has 'FRONT'; takes AP, PA,"),
+        ("metadata", ",10000764,", ",x,", "column 'subject_id': line 4 has 'x'; takes a number"),
+        ("metadata", "study_id", "study", "no column 'study_id'; did you mean 'study'"),
+        ("chexpert", "1.0,,0.0", "2,,0.0", "column 'Fracture': line 2 has '2'; takes blank, 1"),
+        ("split", ",test", ",dev", "column 'split': line 4 has 'dev'; takes train, val"),
+        ("split", "096052b7-d256dc40", "other", "has no row of the dicom_id 096052b7-d256dc40"),
+    ],
+)
+def test_mimic_a_row_that_cannot_be_read_is_named(tmp_path, table, old, new, message):
+    mimic(tmp_path, MIMIC)
+    name = f"mimic-cxr-2.0.0-{table}.csv"
+    text = gzip.decompress((tmp_path / f"{name}.gz").read_bytes()).decode()
+    assert old in text
+    # Unpacked tables are read as well.
+    (tmp_path / f"{name}.gz").unlink()
+    write_text(tmp_path / name, text.replace(old, new, 1).splitlines())
+    with pytest.raises(ValueError, match=rf"mimic-cxr-2\.0\.0-{table}\.csv: .*{message}"):
+        rows("mimic", tmp_path, published=True)
+
+
+# PadChest
+
+
+def test_padchest_reads_lists_of_labels_ids_with_letters_and_16_bit_images(tmp_path):
+    lines = [
+        padchest_line(1, "8394A0", "['pulmonary fibrosis', ' Chronic changes', '']", folder=0),
+        padchest_line(2, "8394A0", "['normal']", folder=54, sex="M", view="L"),
+        padchest_line(3, "0001", "['unchanged']", birth="", sex="O"),
+        padchest_line(4, "0001", "", birth="2015", view="AP_horizontal"),
+        padchest_line(5, "0002", "['nodule', nan]", birth="2003"),
+    ]
+    padchest(tmp_path, lines)
+    first, second, third, fourth, fifth = rows("padchest", tmp_path)
+    assert first.labels == {"pulmonary fibrosis": 1, "chronic changes": 1}
+    assert (first.patient, first.age, first.sex, first.rest) == ("patient8394A0", 68, "Female", 0)
+    assert second.labels == {"No Finding": 1}
+    assert second.image.startswith("54/")
+    assert second.view == "Lateral"
+    assert (third.sex, math.isnan(third.age), math.isnan(third.rest)) == ("Unknown", True, True)
+    # Born after the study: the age cannot be right.
+    assert (fourth.view, math.isnan(fourth.age), math.isnan(fourth.rest)) == ("AP", True, True)
+    assert fifth.labels == {"nodule": 1}
+    given = source("padchest", tmp_path)
+    assert "nodule" in FORMATS["padchest"].named(given)
+    path = index(tmp_path, "padchest", given)
+    assert pd.read_parquet(path)["pulmonary fibrosis"].tolist()[0] == 1
+    pixels = ImageFile(cache(tmp_path, path, tmp_path))
+    assert set(pixels.columns["bits"]) == {12}
+    assert pixels.read().max() > 128
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("['normal']", "normal", r"column 'Labels': line 3 has 'normal'; takes a list as in"),
+        ("['normal']", "[1]", r"column 'Labels': line 3 has '\[1\]'; takes a list as in"),
+        (",L,", ",oblique,", r"column 'Projection': line 3 has 'oblique'; takes PA, AP"),
+        (",20140915,", ",15/09/14,", r"column 'StudyDate_DICOM': line 3 .*; takes a date"),
+        (",1946.0,", ",46,", r"column 'PatientBirth': line 3 has '46'; takes a year"),
+        (",54,", ",a,", r"column 'ImageDir': line 3 has 'a'; takes the number"),
+    ],
+)
+def test_padchest_a_row_that_cannot_be_read_is_named(tmp_path, old, new, message):
+    wrong = padchest_line(2, "A", "['normal']", folder=54, view="L").replace(old, new)
+    lines = [padchest_line(1, "A", "['nodule']"), wrong]
+    name = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
+    write_text(tmp_path / name, [PADCHEST_HEADER, *lines])
+    with pytest.raises(ValueError, match=rf"01\.02\.19\.csv: {message}"):
+        rows("padchest", tmp_path)
+
+
+def test_padchest_publishes_no_split():
+    settings = {"root": "x", "format": "padchest", "split": "published"}
+    with pytest.raises(ValueError, match="for padchest there is no such split; or take random"):
+        Configuration(dataset={**settings, "findings": ["a"], "target_findings": ["a"]})
+
+
+# VinDr-CXR
+
+
+def test_vindr_readers_vote_and_disagreement_is_uncertain(tmp_path):
+    votes = {"0a1": ["1,1,0", "1,0,0", "1,0,0"], "0b2": ["0,1,0", "0,1,0", "0,0,0"]}
+    vindr(tmp_path, votes, {"0c3": "0,0,1"})
+    first, second, tested = rows("vindr", tmp_path)
+    assert first.labels == {
+        **{"Aortic enlargement": 1, "Nodule/Mass": -1, "Rib fracture": 0},
+        **{"Other diseases": 0, "No Finding": 0},
+    }
+    assert second.labels["Nodule/Mass"] == 1
+    # One reader saw nothing.
+    assert second.labels["No Finding"] == -1
+    assert tested.labels["Rib fracture"] == 1
+    # Both tables have one name for what they write in two ways.
+    assert set(tested.labels) == set(first.labels)
+    assert [row.published for row in (first, second, tested)] == ["train", "train", "test"]
+    assert (first.patient, first.view, first.sex) == ("patient0a1", "PA", "Unknown")
+    assert [first.image, tested.image] == ["train/0a1.dicom", "test/0c3.dicom"]
+    given = source("vindr", tmp_path)
+    path = index(tmp_path, "vindr", given)
+    assert len(ImageFile(cache(tmp_path, path, tmp_path))) == 3
+    assert [row.image for row in rows("vindr", tmp_path, test=None)] == [first.image, second.image]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0a1,R2,1,0,0", "0a1,R2,1,-1,0", "column 'Nodule/Mass': line 3 has '-1'; a reader's vote"),
+        ("0a1,R2", "../x,R2", r"column 'image_id': line 3 has '../x'; takes the name of an image"),
+        ("image_id", "image", "there is no column 'image_id'; the columns are"),
+    ],
+)
+def test_vindr_a_row_that_cannot_be_read_is_named(tmp_path, old, new, message):
+    vindr(tmp_path, {"0a1": ["1,1,0", "1,0,0", "1,0,0"]}, {"0c3": "0,0,1"})
+    path = tmp_path / "annotations/image_labels_train.csv"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    write_text(path, text.replace(old, new, 1).splitlines())
+    with pytest.raises(ValueError, match=rf"image_labels_train\.csv: (line 1: )?{message}"):
+        rows("vindr", tmp_path)
+
+
+# CheXpert Plus
+
+PLUS = [("train", 1, 1, "PA"), ("train", 1, 2, "Lateral"), ("valid", 64541, 1, "AP")]
+
+
+def test_chexpert_plus_joins_json_lines_with_a_table_whose_reports_have_lines_of_their_own(
+    tmp_path,
+):
+    chexpert_plus(tmp_path, PLUS)
+    first, second, valid = rows("chexpert-plus", tmp_path)
+    assert first.image == "train/patient00001/study1/view1_frontal.png"
+    assert (first.patient, first.study, first.view) == ("patient00001", "study1", "PA")
+    assert (first.sex, first.age, second.view) == ("Female", 40, "Lateral")
+    assert (first.labels["Fracture"], second.labels["Fracture"]) == (0, 1)
+    assert math.isnan(first.labels["Pneumonia"])
+    assert first.labels["Edema"] == -1
+    assert (first.published, valid.published) == ("train", "val")
+    # The header is 1, and each report has three line ends.
+    assert [row.line for row in (first, second, valid)] == [2, 6, 10]
+    given = source("chexpert-plus", tmp_path)
+    assert FORMATS["chexpert-plus"].named(given) == ["Edema", "Pneumonia", "Fracture"]
+    path = index(tmp_path, "chexpert-plus", given)
+    assert len(ImageFile(cache(tmp_path, path, tmp_path))) == 2
+    (tmp_path / "PNG").rename(tmp_path / "archive")
+    (tmp_path / "PNG").mkdir()
+    (tmp_path / "archive").rename(tmp_path / "PNG/PNG")
+    assert Path(ImageFolder(tmp_path).place(first.image)).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("df_chexpert_plus_240401.csv", ",PA,", ",XX,", "column 'ap_pa': line 2 has 'XX'; takes"),
+        ("df_chexpert_plus_240401.csv", ",40,", ",old,", "column 'age': line 2 has 'old'; an age"),
+        ("df_chexpert_plus_240401.csv", ",patient00001,", ",patient00002,", "line 2 has 'patient0"),
+        ("df_chexpert_plus_240401.csv", 'please"', "please", "a quote|quoted text"),
+        ("impression_fixed.json", "0.0", "0.5", "column 'Fracture': line 1 has '0.5'; takes blank"),
+        ("impression_fixed.json", "}", "", "line 1: no JSON .*; each line takes one object"),
+        ("impression_fixed.json", "train/", "/train/", "column 'path_to_image': line 1 has"),
+        ("impression_fixed.json", "study2", "study1", "column 'path|are there twice|no labels in"),
+    ],
+)
+def test_chexpert_plus_a_row_that_cannot_be_read_is_named(tmp_path, name, old, new, message):
+    chexpert_plus(tmp_path, PLUS)
+    path = tmp_path / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        rows("chexpert-plus", tmp_path)
+    assert name in str(caught.value)
 
 
 # A table of one's own

@@ -60,7 +60,10 @@ def test_what_cannot_be_read_is_listed_and_left_out(study):
     rejected = pd.read_csv(study / "pixels_rejected.csv")
     assert rejected["image"].tolist() == [KEYS[3], KEYS[40], KEYS[69]]
     assert rejected["row"].tolist() == [3, 40, 69]
-    assert rejected["reason"].tolist()[::2] == ["missing", "neither a JPEG nor a PNG image"]
+    assert rejected["reason"].tolist()[::2] == [
+        "missing",
+        "neither a JPEG nor a PNG nor a DICOM image",
+    ]
     assert rejected["reason"][1].startswith("damaged: image file is truncated")
     assert rejected["patient"].tolist() == patients_of(rejected["image"])
     file = ImageFile(output)

@@ -172,6 +172,7 @@ REACH = {
     "rarecxr.data.text_table": {"index_images"},
     "rarecxr.data.image_folder": CACHE,
     "rarecxr.data.decode": CACHE,
+    "rarecxr.data.dicom": CACHE,
     "rarecxr.data.image_bytes": CACHE,
     "rarecxr.data.png16": CACHE,
     "rarecxr.data.filters": {"make_training_set", "measure_filters"},

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from rarecxr.data.dicom import is_dicom, read_dicom
 from rarecxr.data.png16 import is_wide, read_wide
 from rarecxr.data.resize import resize_area
 
@@ -52,7 +53,7 @@ class Decoded(NamedTuple):
 
 
 def decode(data: bytes, resolution: int, square: str) -> Decoded:
-    """A square image from the bytes of a JPEG or PNG file.
+    """A square image from the bytes of a JPEG, PNG or DICOM file.
 
     Grey, RGB, RGBA, palette and 1-bit images are taken, of 8 or 16 bits. The image is turned as its
     EXIF orientation says. Colours become luma (ITU-R 601-2), transparent parts black; where all
@@ -62,7 +63,8 @@ def decode(data: bytes, resolution: int, square: str) -> Decoded:
     Samples of 16-bit files are scaled from their own range to 0..255. That range is 0..65535 by the
     PNG standard, but files often hold a detector's samples of 12 to 15 bits as they are, which
     would be all but black. So the range is that of the fewest bits (8, 10, or 12 to 16) that hold
-    99 % of the samples above 0; what is above it becomes white.
+    99 % of the samples above 0; what is above it becomes white. DICOM files say themselves what is
+    black and white; see `read_dicom`.
 
     Args:
         data: content of the file.
@@ -87,6 +89,8 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 def _grey(data: bytes) -> tuple[np.ndarray, int]:
     """Upright grey levels (H, W) from 0 to 255, uint8 or float32, and the bits of `Decoded`."""
+    if is_dicom(data):
+        return _levels_of_dicom(data), 0
     image = _opened(data)
     transparent = image.info.get("transparency")
     if is_wide(data) and image.format == "PNG":
@@ -101,6 +105,15 @@ def _grey(data: bytes) -> tuple[np.ndarray, int]:
     return _UPRIGHT.get(_orientation(image), lambda upright: upright)(levels), bits
 
 
+def _levels_of_dicom(data: bytes) -> np.ndarray:
+    try:
+        levels = read_dicom(data, MAX_PIXELS)
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
+    _refuse_narrow(*levels.shape[::-1])
+    return levels
+
+
 def _opened(data: bytes) -> Image.Image:
     if not data:
         raise Unreadable("the file is empty")
@@ -109,7 +122,7 @@ def _opened(data: bytes) -> Image.Image:
         _refuse_extremes(image, data)
         image.load()
     except Image.UnidentifiedImageError:
-        raise Unreadable("neither a JPEG nor a PNG image") from None
+        raise Unreadable("neither a JPEG nor a PNG nor a DICOM image") from None
     except Image.DecompressionBombError as error:
         raise Unreadable(str(error)) from None
     except _BROKEN as error:
@@ -122,14 +135,18 @@ def _refuse_extremes(image: Image.Image, data: bytes) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise Unreadable(f"{width} x {height} pixels are more than the {MAX_PIXELS} allowed")
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise Unreadable(
-            f"{width} x {height} pixels: one side is more than {MAX_ASPECT} times the other"
-        )
+    _refuse_narrow(width, height)
     # Within compressed pixels the two bytes of a scan's marker cannot stand side by side.
     scans = data.count(b"\xff\xda") if image.format != "PNG" else 0
     if scans > MAX_SCANS:
         raise Unreadable(f"a JPEG of {scans} scans; up to {MAX_SCANS} are decoded")
+
+
+def _refuse_narrow(width: int, height: int) -> None:
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise Unreadable(
+            f"{width} x {height} pixels: one side is more than {MAX_ASPECT} times the other"
+        )
 
 
 def _orientation(image: Image.Image) -> int:

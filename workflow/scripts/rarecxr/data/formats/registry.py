@@ -3,13 +3,17 @@
 import os
 from collections.abc import Mapping
 
-from rarecxr.data.formats import nih, table
+from rarecxr.data.formats import chexpert_plus, mimic, nih, padchest, table, vindr
 from rarecxr.data.formats.source import Format
 
 # CheXpert's own layout, which the phantoms have, too; its reader is rarecxr.data.chexpert.
 CHEXPERT = "chexpert"
 FORMATS: dict[str, Format] = {
+    "chexpert-plus": chexpert_plus.FORMAT,
     "nih": nih.FORMAT,
+    "mimic": mimic.FORMAT,
+    "padchest": padchest.FORMAT,
+    "vindr": vindr.FORMAT,
     "table": table.FORMAT,
 }
 

@@ -3,6 +3,7 @@
 The workflow reads a user's tables before any job, so no reader imports more than it must.
 """
 
+import logging
 import math
 import os
 import re
@@ -12,7 +13,11 @@ from typing import Any, NamedTuple
 
 from rarecxr.data.image_rows import LABELS, VIEWS
 
+log = logging.getLogger(__name__)
+
 UNKNOWN = "Unknown"
+# The share of images that may have no labels: a few reports are missing, and no more.
+MOST_LEFT_OUT = 0.01
 OLDEST_YEARS = 120
 # Published splits, by what publishers call them.
 SPLIT_NAMES = {
@@ -219,3 +224,42 @@ class Fields:
             return reader(text, *more)
         except ValueError as error:
             raise wrong(self.path, self.line, column, text, str(error)) from None
+
+
+class LeftOut:
+    """Images without labels, which are left out; more than a few are a wrong file of labels.
+
+    Args:
+        path: the table of the images.
+        labels: the table of their labels.
+        column: what joins the two.
+    """
+
+    def __init__(self, path: str | os.PathLike, labels: str | os.PathLike, column: str):
+        self.path, self.labels, self.column = path, labels, column
+        self._images = 0
+        self._without: list[tuple[int, str]] = []
+
+    def found(self, labels: Mapping[str, float] | None, line: int, name: str):
+        """The labels; notes where there are none."""
+        self._images += 1
+        if labels is None:
+            self._without.append((line, name))
+        return labels
+
+    def tell(self) -> None:
+        """Say how many images were left out.
+
+        Raises:
+            ValueError: too many.
+        """
+        if not self._without:
+            return
+        line, name = self._without[0]
+        text = (
+            f"{self.path}: {len(self._without)} of {self._images} images have no labels in "
+            f"{self.labels}, the first is in line {line} ({self.column} {name})"
+        )
+        if len(self._without) > MOST_LEFT_OUT * self._images:
+            raise ValueError(f"{text}; fetch both files from the same release")
+        log.warning("%s; they are left out", text)
