@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit check cost demo doctor test test-faults test-long test-offline test-slurm setup wheels
+.PHONY: audit check cost demo doctor progress test test-faults test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +21,10 @@ doctor: setup
 # make cost CONFIG=config/chexpert.yaml FROM=results/demo
 cost: setup
 	@$(BIN)/python workflow/scripts/cost.py --from $(FROM) $(if $(CONFIG),--configfile $(CONFIG)) $(COUNTS)
+
+# How far a study is, while it runs or afterwards: make progress CONFIG=config/chexpert.yaml
+progress:
+	@$(BIN)/python workflow/scripts/progress.py $(if $(CONFIG),--configfile $(CONFIG))
 
 # In the order of pyproject.toml: what takes longest begins first.
 test: setup

@@ -108,6 +108,7 @@ REACH = {
     },
     "rarecxr.core.disk_usage": set(),
     "rarecxr.cost.": set(),
+    "rarecxr.progress.": set(),
     "rarecxr.doctor": set(),
     "rarecxr.core.locks": TORCH,
     "rarecxr.core.losses": {"train_gan", *SUPERVISED},

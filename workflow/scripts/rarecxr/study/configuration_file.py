@@ -12,20 +12,23 @@ from rarecxr.study.configuration.study import Configuration
 
 
 def read_configuration(
-    reference: str | os.PathLike, own: str | os.PathLike | None = None
+    reference: str | os.PathLike, *own: str | os.PathLike | None
 ) -> Configuration:
-    """The configuration as Snakemake makes it: the reference, and the keys of a file over it.
+    """The configuration as Snakemake makes it: the reference, and the keys of files over it.
 
     Args:
         reference: config/config.yaml, which has every key.
-        own: the study's file; None for the reference alone.
+        own: the study's files, the later ones over the earlier ones; None is left out.
 
     Raises:
         OSError: a file cannot be read.
         ValueError: a file is no YAML or holds no settings, or they cannot be run as they stand.
     """
     config = _read(reference)
-    return check(config if own is None else _merged(config, _read(own)))
+    for path in own:
+        if path is not None:
+            config = _merged(config, _read(path))
+    return check(config)
 
 
 def _read(path: str | os.PathLike) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""How far a study is, read from what it has written; nothing is locked or changed."""
