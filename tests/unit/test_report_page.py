@@ -380,6 +380,26 @@ def test_negatives_in_pairs_are_described(study, tmp_path):
     assert sentence in page_of(study, tmp_path, settings=settings)
 
 
+def test_pretraining_without_labels_is_counted_in_its_row_and_in_the_methods(study, page, tmp_path):
+    sentence = "first pretrained by self-supervision (SimCLR; Chen et al. 2020) on the"
+    assert sentence not in page
+    assert "pretrained without labels" not in page
+    tables = tmp_path / "tables"
+    shutil.copytree(study.root / "report", tables, ignore=shutil.ignore_patterns(".*.sha256"))
+    runs = pd.read_csv(tables / "runs.csv")
+    runs["unlabelled_images"] = 1200 * (runs["arm"] == "oversample")
+    runs.to_csv(tables / "runs.csv", index=False)
+    settings = study.make_report()["settings"]
+    settings["arms"]["oversample"]["unlabelled"] = True
+    changed = page_of(study, tmp_path, settings=settings, tables=tables)
+    assert f"In arm oversample the network was {sentence} 1\u202f200 images of all" in changed
+    assert "There a fraction is one of labelled patients." in changed
+    rows = re.search(r'<table id="training".*?</table>', changed, re.S).group().split("<tr")
+    noted = [row for row in rows if "pretrained without labels on 1\u202f200 images" in row]
+    assert len(noted) == runs["fraction"].nunique()
+    assert all("oversample" in row for row in noted)
+
+
 @pytest.mark.long
 def test_a_large_study_has_a_page_below_3_mb(tmp_path):
     """With 4 fractions, 6 arms and 24 banks, of images that compress about as well as X-rays."""

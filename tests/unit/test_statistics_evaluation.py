@@ -363,6 +363,19 @@ def test_predictions_that_do_not_fit_are_refused_with_their_file(copy, change, m
     assert str(copy.predictions[4]) in str(error.value)
 
 
+def test_runs_say_on_how_many_images_without_labels_they_were_pretrained(copy):
+    def pretrained(table):
+        table.attrs["unlabelled"] = 1200
+        return table
+
+    change_file(copy.predictions[4], pretrained)
+    evaluate(**copy.evaluate())
+    runs = read(copy, "runs")
+    own = (runs[list(copy.runs[4])] == pd.Series(copy.runs[4])).all(axis=1)
+    assert own.sum() == len(TARGETS)
+    assert runs["unlabelled_images"].tolist() == (1200 * own).tolist()
+
+
 def test_runs_that_cannot_be_compared_are_refused(study):
     fewer = study.evaluate(predictions=study.predictions[:-1], runs=study.runs[:-1])
     with pytest.raises(ValueError, match="all arms and fractions need the same"):

@@ -189,7 +189,7 @@ REACH = {
         "check_leakage",
         "make_report",
         *IMAGE_SETS,
-        *CLASSIFIERS,
+        *SUPERVISED,
     },
     "rarecxr.data.fingerprint": CACHE,
     "rarecxr.data.labels": {"label_images", "check_labels"},

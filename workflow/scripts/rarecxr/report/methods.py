@@ -27,7 +27,7 @@ def methods(
             recipes and report among them.
         references: the arms that the others are compared with.
         summary: summary.csv.
-        tables: the study's other tables by name, counts, patients and sources among them.
+        tables: the study's other tables by name, counts, patients, runs and sources among them.
         versions: of Python and of the packages used, by name.
     """
     arms = list(dict.fromkeys(summary["arm"]))
@@ -36,7 +36,9 @@ def methods(
     paragraphs = [
         _data(settings["dataset"], summary, tables, draws),
         _classifiers(settings["classifier"], arms, seeds)
-        + "".join(_ways_of_training(settings["classifier"], settings["arms"], arms)),
+        + "".join(
+            _ways_of_training(settings["classifier"], settings["arms"], arms, tables["runs"])
+        ),
     ]
     recipes = recipes_of(arms, settings["arms"])
     if recipes:
@@ -102,7 +104,7 @@ def _classifiers(classifier, arms, seeds):
     )
 
 
-def _ways_of_training(classifier, definitions, arms):
+def _ways_of_training(classifier, definitions, arms, runs):
     """A sentence on each way of training that is not the usual one."""
     if classifier["weight_ema"] is not None:
         yield (
@@ -118,9 +120,24 @@ def _ways_of_training(classifier, definitions, arms):
     weighted = [f"{weight:g} in arm {arm}" for arm, weight in weights.items() if weight != 1]
     if weighted:
         yield f" Labels of added images had a weight in the loss of {', '.join(weighted)}."
+    unlabelled = [arm for arm in weights if definitions[arm].get("unlabelled")]
+    if unlabelled:
+        images = int(runs["unlabelled_images"].max())
+        yield _self_supervised(classifier["self_supervised"], unlabelled, images)
     alone = [arm for arm in weights if not definitions[arm].get("real", True)]
     if alone:
         yield f" In {_listed('arm', alone)} synthetic images alone were trained on."
+
+
+def _self_supervised(settings, arms, images):
+    return (
+        f" In {_listed('arm', arms)} the network was first pretrained by self-supervision (SimCLR;"
+        f" Chen et al. 2020) on the {words.plural(images, 'image')} of all training patients,"
+        f" without their labels ({words.plural(settings['epochs'], 'epoch')}; batch size"
+        f" {settings['batch_size']}; temperature {settings['temperature']:g}; one network per"
+        " seed), and then trained as in all other arms. There a fraction is one of labelled"
+        " patients."
+    )
 
 
 _FROM_NEGATIVES = (

@@ -16,16 +16,18 @@ _ADDED = {
 def training_table(runs: pd.DataFrame) -> Table:
     """Mean passes over the real images and what was added, by fraction and arm.
 
-    Below a number of reserve images stands how many were wanted where there were not as many.
+    Below a number of reserve images stands how many were wanted where there were not as many, and
+    below an arm on how many images without labels its network was pretrained.
     """
     rows = []
     for (fraction, arm), part in runs.groupby(["fraction", "arm"], sort=False):
         trained = part.groupby(["draw", "seed"])
-        once = trained[["images_shown", "real_passes", "real_images"]].first().mean()
+        once = trained[["images_shown", "real_passes", "real_images", "unlabelled_images"]].first()
+        once = once.mean()
         added = trained[list(_ADDED)].sum().mean()
         cells = [
             number(fraction, words.percent),
-            text(arm),
+            text(arm, note=_pretraining(once["unlabelled_images"])),
             number(once["real_images"], words.count),
             number(once["images_shown"], words.count),
             number(once["real_passes"], lambda value: words.share(value, 1)),
@@ -54,6 +56,10 @@ def reserve_note(runs: pd.DataFrame) -> str:
         + ", ".join(parts)
         + ": each was added once and none repeated, so the ceiling is that of fewer images."
     )
+
+
+def _pretraining(images):
+    return f"pretrained without labels on {words.plural(images, 'image')}" if images else ""
 
 
 def _capped(part):

@@ -17,7 +17,8 @@ ADDED = {
     "synthetic_negatives": "synthetic negative labelled 0",
     "reserve": "reserve labelled 1",
 }
-COLUMNS = [*RUN, "finding", "real_images", "images_shown", "real_passes", "wanted", *ADDED]
+TRAINING = ["real_images", "images_shown", "real_passes", "unlabelled_images"]
+COLUMNS = [*RUN, "finding", *TRAINING, "wanted", *ADDED]
 
 
 def run_table(
@@ -50,6 +51,7 @@ def run_table(
             "real_images": about[TRAINED_ON]["images"],
             "images_shown": about["shown"]["images"],
             "real_passes": about["shown"]["real_passes"],
+            "unlabelled_images": about.get("unlabelled", 0),
         }
         for finding in findings:
             counts = about["added"][finding]
