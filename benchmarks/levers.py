@@ -1,13 +1,14 @@
 """What the arms of a study change on its validation patients: choices are made on these alone.
 
-    python benchmarks/levers.py results/evidence [REFERENCE]
+    python benchmarks/levers.py results/evidence [--against oversample] [--csv FILE]
 
 Reads the predictions of every run that is there, whether or not the study has finished; of each
-file the validation rows. Prints for each arm, against REFERENCE (default none): the change of the
+file the validation rows. Prints for each arm, against one of them (none): the change of the
 AUROC in each cell and over all findings, with 95 % intervals over validation patients and runs.
 The epoch of every run was chosen on these patients, in all arms alike.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -23,43 +24,49 @@ from rarecxr.statistics.summary import overall_table, summary_table
 from rarecxr.study.findings import FINDINGS, slug
 
 _RESAMPLES, _LEAST, _MARGIN = 1000, 10, 0.01
+MEAN = "mean"
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        raise SystemExit(__doc__)
-    study, reference = Path(sys.argv[1]), (*sys.argv[2:], "none")[0]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--against", default="none")
+    parser.add_argument("--csv", type=Path)
+    options = parser.parse_args()
+    table = changes(options.study, options.against)
+    if options.csv is not None:
+        table.to_csv(options.csv, index=False, float_format="%.6g")
+    for fraction, rows in table.groupby("fraction"):
+        print(f"\n{fraction:g} % of the patients, against {options.against}")
+        rows = rows.assign(shown=[_shown(row) for row in rows.itertuples()])
+        print(rows.pivot(index=["arm", "seeds"], columns="finding", values="shown").to_string())
+
+
+def changes(study, reference):
+    """One row for each fraction, arm and finding, and for the mean of the findings."""
     runs, paths = found_runs(study)
     images = read_labels(study / "dataset/labels.parquet", study / "dataset/split.csv")
     findings = target_findings(paths[0].parent / "history.csv")
-    of_fractions = []
+    rows = []
     for fraction, own in runs.groupby("fraction"):
-        arms = complete(own, reference)
-        rows = own[own["arm"].isin(arms)]
-        chosen = [paths[row] for row in rows.index]
-        val = read_predictions(images, chosen, rows.to_dict("records"), findings)["val"]
+        chosen = own[own["arm"].isin(complete(own, reference))]
+        val = read_predictions(
+            images, [paths[row] for row in chosen.index], chosen.to_dict("records"), findings
+        )["val"]
         metrics = compute_metrics(val, findings, Resampling(_RESAMPLES, _LEAST, 1))
         against = References(reference, None)
         cells = summary_table(val, metrics, _MARGIN, against)
-        overall = overall_table(metrics, _MARGIN, against)
-        of_fractions.append((fraction, cells, overall))
-    for fraction, cells, overall in of_fractions:
-        print(f"\n{fraction:g} % of the patients, against {reference}")
-        change = [change_column("baseline", part) for part in ("", "low", "high")]
-        table = cells.set_index(["arm", "finding"])
-        lines = {}
-        for arm in cells["arm"].unique():
-            own = table.loc[arm]
-            line = {"seeds": own["seeds"].iloc[0]}
-            for finding in findings:
-                value, low, high = own.loc[finding, change]
-                auc = own.loc[finding, "auc"]
-                line[finding] = f"{auc:.3f}" if arm == reference else _interval(value, low, high)
-            mean = overall[overall["arm"] == arm]
-            if len(mean):
-                line["mean"] = _interval(*mean[["change", "low", "high"]].iloc[0])
-            lines[arm] = line
-        print(pd.DataFrame(lines).T.to_string(na_rep=""))
+        parts = [change_column("baseline", part) for part in ("", "low", "high")]
+        for _, cell in cells.iterrows():
+            row = {name: cell[name] for name in ("fraction", "arm", "seeds", "finding", "auc")}
+            rows.append(row | dict(zip(("change", "low", "high"), cell[parts], strict=True)))
+        seeds = cells.groupby("arm")["seeds"].first()
+        for mean in overall_table(metrics, _MARGIN, against).itertuples():
+            row = {"fraction": fraction, "arm": mean.arm, "seeds": seeds[mean.arm], "finding": MEAN}
+            rows.append(row | {"change": mean.change, "low": mean.low, "high": mean.high})
+    return pd.DataFrame(rows)
 
 
 def found_runs(study):
@@ -91,8 +98,10 @@ def complete(runs, reference):
     return [arm for arm in seeds.index if seeds[arm] == seeds[reference]]
 
 
-def _interval(value, low, high):
-    return f"{value:+.3f} ±{(high - low) / 2:.3f}"
+def _shown(row):
+    if pd.isna(row.change):
+        return f"{row.auc:.3f}"
+    return f"{row.change:+.3f} ±{(row.high - row.low) / 2:.3f}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     python docs/make_evidence.py                writes the marked tables of docs/evidence.md anew
 
 A marked table begins with the line `<!-- table: KIND NAME -->` and ends with `<!-- end -->`. Kinds:
-changes (every cell and arm), ceiling (share of what real positives give), quality (the banks).
+changes (every cell and arm), ceiling (share of what real positives give), quality (the banks), levers
+(what arms changed on validation patients, made by benchmarks/levers.py).
 """
 
 import re
@@ -103,7 +104,19 @@ def quality(folder):
     return _markdown(rows)
 
 
-KINDS = {"changes": changes, "ceiling": ceiling, "quality": quality}
+def levers(folder):
+    """What every arm changed on validation patients, as benchmarks/levers.py wrote it."""
+    table = pd.read_csv(folder / "levers.csv")
+    findings = list(table["finding"].unique())
+    rows = [["fraction", "arm", "seeds", *findings]]
+    for (fraction, arm, seeds), own in table.groupby(["fraction", "arm", "seeds"], sort=False):
+        own = own.set_index("finding")
+        values = [_lever(own.loc[name]) if name in own.index else "" for name in findings]
+        rows.append([f"{fraction:g} %", arm, seeds, *values])
+    return _markdown(rows)
+
+
+KINDS = {"changes": changes, "ceiling": ceiling, "levers": levers, "quality": quality}
 
 
 def _cell(row, change, verdict):
@@ -112,6 +125,12 @@ def _cell(row, change, verdict):
     half = (row[f"{change}_high"] - row[f"{change}_low"]) / 2
     mark = {"better": " ▲", "worse": " ▼"}.get(row[verdict], "")
     return f"{row[change]:+.3f} ±{half:.3f}{mark}".replace("-", "−")
+
+
+def _lever(row):
+    if pd.isna(row["change"]):
+        return f"{row['auc']:.3f}"
+    return f"{row['change']:+.3f} ±{(row['high'] - row['low']) / 2:.3f}".replace("-", "−")
 
 
 def _mean(row):
