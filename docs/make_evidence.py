@@ -4,8 +4,8 @@
     python docs/make_evidence.py                writes the marked tables of docs/evidence.md anew
 
 A marked table begins with the line `<!-- table: KIND NAME -->` and ends with `<!-- end -->`. Kinds:
-changes (every cell and arm), ceiling (share of what real positives give), quality (the banks), levers
-(what arms changed on validation patients, made by benchmarks/levers.py).
+changes (every cell and arm), ceiling (share of what real positives give), quality (the banks),
+levers (what arms changed on validation patients, made by benchmarks/levers.py).
 """
 
 import re
