@@ -19,6 +19,8 @@ from rarecxr.classifier.fitting import Fit, Phase, Procedure, Validation
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part
 from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import predict
+from rarecxr.classifier.self_supervised import Procedure as SelfSupervisedProcedure
+from rarecxr.classifier.self_supervised import Projection, SelfSupervisedFit
 from rarecxr.classifier.transforms import transform
 from rarecxr.core.devices import choose_precision
 from rarecxr.core.losses import masked_bce
@@ -34,7 +36,7 @@ from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training import train_gan
 from rarecxr.quality.feature_spaces import FeatureSpace
-from rarecxr.study.configuration.classifier import TrainingSettings
+from rarecxr.study.configuration.classifier import SelfSupervisedSettings, TrainingSettings
 from rarecxr.study.configuration.gan import AdaSettings, GanSettings
 from rarecxr.study.configuration.training import TransformSettings
 
@@ -413,6 +415,40 @@ def test_no_step_of_a_classifier_waits_for_the_gpu(study, precision):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(fit.loss)
+
+
+def pretraining_on(device, study, precision="fp32"):
+    settings = SelfSupervisedSettings(batch_size=16, projection=16)
+    images = DeviceImages([Part(ImageFile(study["pixels"]), np.arange(240))], 32, device)
+    procedure = SelfSupervisedProcedure(settings, TRANSFORMS, "resnet18", precision, device, 0)
+    projection = Projection(build("resnet18", 16, 32, seed=0), 16, seed=0)
+    fit = SelfSupervisedFit(projection, images, procedure, NoState())
+    fit.projection.train()
+    return fit
+
+
+def test_steps_of_a_pretraining_without_labels_are_those_of_the_cpu(study):
+    losses = []
+    for device in (CPU, GPU):
+        fit = pretraining_on(device, study)
+        for number in range(3):
+            fit._step(next(fit.images.batches(np.arange(16) + 16 * number, 16)))
+        losses.append(fit.sums[0].item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_step_of_a_pretraining_without_labels_waits_for_the_gpu(study, precision):
+    fit = pretraining_on(GPU, study, precision)
+    x = next(fit.images.batches(np.arange(16), 16))
+    fit._step(x)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(2):
+            fit._step(x)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(fit.sums).all()
 
 
 def test_a_classifier_goes_on_from_its_state_to_the_bit(study):
