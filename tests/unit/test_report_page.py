@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from simulated_study import SimulatedStudy
 
+from rarecxr.data.formats.registry import FORMATS
 from rarecxr.data.image_notes import GREY_LEVELS, NOTE_COLUMNS, OTHER_PATIENT
 from rarecxr.report import wording as words
 from rarecxr.report.drawing import INK, ArmStyles
@@ -407,3 +408,16 @@ def test_a_large_study_has_a_page_below_3_mb(tmp_path):
     evaluate(**large.evaluate(resamples=200, subgroup_resamples=100))
     page = page_of(large, tmp_path, large.make_gans())
     assert len(page.encode()) < 3e6
+
+
+def test_the_methods_say_what_the_format_of_the_data_set_means(study, tmp_path):
+    page = page_of(study, tmp_path / "plain")
+    assert "were split by patient before any training" in page
+    about = FORMATS["vindr"].about
+    published = {"format": "vindr", "split": "published", "about": about, "root": "x"}
+    dataset = study.make_report()["settings"]["dataset"] | published
+    page = page_of(study, tmp_path / "vindr", settings={"dataset": dataset})
+    assert f"{about}." in page
+    assert "a data set in the layout of vindr" in page
+    assert "were split by patient as the data set is published before any training" in page
+    assert "dataset.about" not in page

@@ -17,7 +17,7 @@ sys.path.insert(0, str(SCRIPTS))
 from rarecxr.bank.quality_warnings import read_warnings
 from rarecxr.core.code_digest import code_digest
 from rarecxr.data.fingerprint import known_fingerprint
-from rarecxr.data.formats.registry import CHEXPERT
+from rarecxr.data.formats.registry import CHEXPERT, FORMATS
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.study.arms import largest_additions

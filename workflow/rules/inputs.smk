@@ -483,6 +483,8 @@ def reported_settings():
         for name in ("bank", "classifier", "dataset", "gan", "report")
     }
     sections["dataset"]["uncertain"] = DATASET.uncertain.mapping()
+    if DATASET.format in FORMATS:
+        sections["dataset"]["about"] = FORMATS[DATASET.format].about
     plain = CONFIG.plain()
     named = {name: plain[name] for name in ("filters", "recipes", "transforms")}
     arms = {name: CONFIG.arms[name].given() for name in sorted(CONFIG.arms)}

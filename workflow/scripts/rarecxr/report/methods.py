@@ -24,7 +24,8 @@ def methods(
 
     Args:
         settings: sections of the configuration, by name; arms, bank, classifier, dataset, gan,
-            recipes and report among them.
+            recipes and report among them. The dataset's may have `about`, what there is to say
+            about labels and patients of such data, which is no setting.
         references: the arms that the others are compared with.
         summary: summary.csv.
         tables: the study's other tables by name, counts, patients, runs and sources among them.
@@ -54,6 +55,7 @@ def methods(
         (f"{section}.{name}" if isinstance(values, Mapping) else section, plain(value))
         for section, values in settings.items()
         for name, value in (values.items() if isinstance(values, Mapping) else [("", values)])
+        if (section, name) != ("dataset", "about")
     ]
     return {"paragraphs": paragraphs, "settings": quoted}
 
@@ -75,10 +77,11 @@ def _data(dataset, summary, tables, draws):
     )
     fractions = ", ".join(map(words.percent, sorted(summary["fraction"].unique())))
     return (
-        f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by patient"
-        f" before any training: {shared_out}.{_unreadable(tables['patients'])}{_thinned(dataset)}"
-        f" {_labels(dataset)} Of the training patients, nested random fractions of {fractions} were"
-        f" used ({words.plural(draws, 'draw')})."
+        f"Images of {_source(dataset)} (views {plain(dataset['views'])}) were split by"
+        f" patient{_as_published(dataset)} before any training: {shared_out}."
+        f"{_unreadable(tables['patients'])}{_thinned(dataset)}{_about(dataset)} {_labels(dataset)}"
+        f" Of the training patients, nested random fractions of {fractions} were used"
+        f" ({words.plural(draws, 'draw')})."
     )
 
 
@@ -236,7 +239,19 @@ _POLICIES = {
 def _source(dataset):
     if dataset.get("name"):
         return dataset["name"]
-    return "digital phantoms" if dataset["root"] is None else "a data set in CheXpert's layout"
+    if dataset["root"] is None:
+        return "digital phantoms"
+    layout = {"chexpert": "in CheXpert's layout", "table": "with a table of its own"}
+    return f"a data set {layout.get(dataset['format'], 'in the layout of ' + dataset['format'])}"
+
+
+def _as_published(dataset):
+    return " as the data set is published" if dataset["split"] == "published" else ""
+
+
+def _about(dataset):
+    """What the format's publisher says of labels and patients."""
+    return f" {dataset['about']}." if dataset.get("about") else ""
 
 
 def _thinned(dataset):

@@ -24,11 +24,11 @@ def write_text(path, lines):
     return path
 
 
-def write_image(path, seed, bits=8):
-    """A grey image of 8 or 16 bits in the format of its name."""
+def write_image(path, seed, bits=8, draw=grey):
+    """A grey image of 8 or 16 bits in the format of its name; `draw` gives (H, W) uint8."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = grey(seed)
+    pixels = draw(seed)
     Image.fromarray(pixels if bits == 8 else pixels.astype(np.uint16) * 16).save(path)
 
 
@@ -44,18 +44,18 @@ def nih_line(patient, follow_up, labels, age="57", sex="M", view="PA"):
     return f"{image},{labels},{follow_up},{patient},{age},{sex},{view},2682,2749,0.143,0.143"
 
 
-def nih(root, lines, tested=()):
+def nih(root, lines, tested=(), draw=grey):
     """ChestX-ray14: the list, the archives as they unpack, and the official test set."""
     write_text(Path(root, "Data_Entry_2017_v2020.csv"), [NIH_HEADER, *lines])
     for number, line in enumerate(lines):
         name = line.partition(",")[0]
-        write_image(Path(root, f"images_{number % 3 + 1:03d}/images", name), number)
+        write_image(Path(root, f"images_{number % 3 + 1:03d}/images", name), number, draw=draw)
     if tested:
         write_text(Path(root, "test_list.txt"), tested)
     return root
 
 
-def mimic(root, images, labels=None):
+def mimic(root, images, labels=None, draw=grey):
     """MIMIC-CXR-JPG: three packed tables, and images (patient, study, name, view, split).
 
     `labels` has by study the texts of Fracture, No Finding and Pneumonia.
@@ -66,7 +66,7 @@ def mimic(root, images, labels=None):
         metadata.append(f'{name},{patient},{study},"CHEST (PA, LAT)",{view},3056')
         split.append(f"{name},{study},{patient},{part}")
         folder = Path(root, f"files/p{str(patient)[:2]}/p{patient}/s{study}")
-        write_image(folder / f"{name}.jpg", number)
+        write_image(folder / f"{name}.jpg", number, draw=draw)
     studies = {study: patient for patient, study, *_ in images}
     labels = labels or dict.fromkeys(studies, "1.0,,0.0")
     table = ["subject_id,study_id,Fracture,No Finding,Pneumonia"]
@@ -93,20 +93,20 @@ def padchest_line(number, patient, labels, folder=0, birth="1946.0", sex="F", vi
     )
 
 
-def padchest(root, lines):
+def padchest(root, lines, draw=grey):
     """PadChest: one table and 16-bit PNG files in numbered folders."""
     name = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
     write_text(Path(root, name), [PADCHEST_HEADER, *lines])
     for number, line in enumerate(lines):
         _, image, folder, *_ = line.split(",")
-        write_image(Path(root, folder, image), number, bits=16)
+        write_image(Path(root, folder, image), number, bits=16, draw=draw)
     return root
 
 
 VINDR = ("Aortic enlargement", "Nodule/Mass", "Rib fracture")
 
 
-def vindr(root, votes, consensus):
+def vindr(root, votes, consensus, draw=grey):
     """VinDr-CXR: readers' votes, their consensus, and DICOM files.
 
     Args:
@@ -128,7 +128,7 @@ def vindr(root, votes, consensus):
     ):
         path = Path(root, folder, f"{image}.dicom")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(dicom(grey(number).astype(np.uint16) * 16, 12, kind="MONOCHROME1"))
+        path.write_bytes(dicom(draw(number).astype(np.uint16) * 16, 12, kind="MONOCHROME1"))
     return root
 
 
@@ -162,7 +162,7 @@ PLUS_HEADER = (
 )
 
 
-def chexpert_plus(root, images, labels=None):
+def chexpert_plus(root, images, labels=None, draw=grey):
     """CheXpert Plus: the table with reports, labels as JSON lines, PNG files below PNG/.
 
     Args:
@@ -183,7 +183,7 @@ def chexpert_plus(root, images, labels=None):
         of_image = {"Fracture": float(number % 2), "Pneumonia": None, "Edema": -1.0}
         of_image = (labels or {}).get(number, of_image)
         objects.append(json.dumps({"path_to_image": f"{stem}.jpg", **of_image}))
-        write_image(Path(root, "PNG", f"{stem}.png"), number)
+        write_image(Path(root, "PNG", f"{stem}.png"), number, draw=draw)
     write_text(Path(root, "df_chexpert_plus_240401.csv"), table)
     write_text(Path(root, "impression_fixed.json"), objects)
     return root
