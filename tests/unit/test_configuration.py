@@ -22,7 +22,14 @@ from rarecxr.study.values import ByFinding, ByResolution, NoEffect, Section
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-STUDIES = ("chexpert.yaml", "nih.yaml", "cxr-real.yaml", "evidence.yaml", "evidence-real.yaml")
+STUDIES = (
+    "chexpert.yaml",
+    "chexpert-look.yaml",
+    "nih.yaml",
+    "cxr-real.yaml",
+    "evidence.yaml",
+    "evidence-real.yaml",
+)
 
 
 def merged(base, changes):

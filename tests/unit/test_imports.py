@@ -10,25 +10,22 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 
+# Scripts that train networks, that run any, that handle images, and that handle tables.
+TRAININGS = {"pretrain_classifier", "train_classifier", "train_features", "train_gan"}
+NETWORKS = TRAININGS | {"check_leakage", "make_bank", "measure_bank"}
+IMAGES = {
+    "cache_pixels",
+    "decode_images",
+    "make_training_set",
+    "make_validation_set",
+    "measure_filters",
+}
+TABLES = {"check_labels", "draw_patients", "index_images", "label_images", "split_patients"}
+
 # Import names of what takes a tenth of a second or more to load, and which scripts use them.
 HEAVY = {
-    "torch": {
-        "check_leakage",
-        "cost",
-        "make_bank",
-        "measure_bank",
-        "pretrain_classifier",
-        "train_classifier",
-        "train_features",
-        "train_gan",
-    },
-    "torchvision": {
-        "cost",
-        "pretrain_classifier",
-        "train_classifier",
-        "train_features",
-        "train_gan",
-    },
+    "torch": {"cost", *NETWORKS},
+    "torchvision": {"cost", *TRAININGS},
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     "matplotlib": {"make_report"},
@@ -36,6 +33,14 @@ HEAVY = {
     "scipy.stats": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     "tensorboard": set(),
     "jinja2": {"make_report"},
+    "h5py": NETWORKS | IMAGES | {"cost", "describe_bank", "export_bank", "make_report"},
+    # torchvision loads it, too.
+    "PIL": TRAININGS | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"},
+    "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
+    "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
+    "pydantic": NETWORKS
+    | IMAGES
+    | {"cost", "doctor", "evaluate", "make_phantoms", "make_report", "progress", "write_config"},
 }
 # They need nothing but Python: whoever brings Snakemake alone can run them.
 PLAIN = {"check_study", "clean_states", "disk_usage"}
