@@ -94,7 +94,9 @@ class Study(House):
     def start(self, *arguments, **process) -> subprocess.Popen:
         """Snakemake in a process group of its own; what it prints goes to console.txt."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **process.pop("env", {})}
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "study.yaml"]
+        # The copy's own library.
+        environment.pop("PYTHONPATH", None)
+        command = [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", "--cores", "1"]
         with open(self.console, "wb") as console:
             return subprocess.Popen(
                 [*command, *arguments],
@@ -255,22 +257,26 @@ class Trial:
         lives = [whom for whom in ("snakemake", "group") for _ in range(kills[whom])]
         self.chance.shuffle(lives)
         for whom in [*lives, "job"]:
-            for _ in range(4):
-                if self._kill_in_one_life(stage, whom, kills[whom] if whom == "job" else 1):
+            times = kills[whom] if whom == "job" else 1
+            for misses in range(5):
+                if self._kill_in_one_life(stage, whom, times, within=0.6**misses):
                     break
                 # The job was too quick; the next one begins anew.
                 self.study.forget(stage)
             else:
                 raise AssertionError(f"{stage}: no kill of {whom} hit a running job")
 
-    def _kill_in_one_life(self, stage: str, whom: str, times: int) -> bool:
-        """Start Snakemake and kill; whether all kills hit."""
+    def _kill_in_one_life(self, stage: str, whom: str, times: int, within: float) -> bool:
+        """Start Snakemake and kill; whether all kills hit.
+
+        `within` is the share of a job's usual time in which they fall.
+        """
         study, hits = self.study, 0
         retries = ["--retries", str(times)] if whom == "job" else []
         run = study.start(*STAGES[stage], *retries)
         while hits < times and (job := self.wait_for_job(run, stage)):
             # A job's first seconds are imports: later moments more often.
-            moment = study.seconds_of(stage) * self.chance.betavariate(1.5, 1)
+            moment = within * study.seconds_of(stage) * self.chance.betavariate(1.5, 1)
             psutil.wait_procs([job], timeout=moment)
             if not job.is_running():
                 continue

@@ -139,7 +139,7 @@ def test_what_is_no_such_table_is_named_with_its_line_and_a_remedy(tmp_path, con
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "labels.csv").mkdir()
-    with pytest.raises(ValueError, match=r"labels\.csv: the file cannot be read: Is a directory"):
+    with pytest.raises(ValueError, match=r"labels\.csv: a folder or a device; give the path of"):
         read(tmp_path / "labels.csv")
 
 

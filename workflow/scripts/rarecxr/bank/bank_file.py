@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rarecxr.core.files import written_whole
+from rarecxr.core.files import REMEDY, written_whole
 from rarecxr.core.hdf5 import create_hdf5, open_hdf5, read_attributes
 from rarecxr.core.provenance import write_attributes
 from rarecxr.data.image_file import as_announced
@@ -165,11 +165,12 @@ class Bank:
             file = opened.enter_context(open_hdf5(path))
             images = file.get("images")
             missing = sorted({"finding", "study", "notice", "format"} - set(file.attrs))
-            if images is None or images.dtype != np.uint8 or images.ndim != 3 or missing:
-                raise ValueError(
-                    f"{path}: no bank of synthetic images: it wants `images` (N, R, R) uint8 and "
-                    f"attributes; missing are {missing}"
-                )
+            right = (
+                isinstance(images, h5py.Dataset) and images.dtype == np.uint8 and images.ndim == 3
+            )
+            if missing or not right:
+                lacks = ", ".join([*missing, *([] if right else ["images (N, R, R) uint8"])])
+                raise ValueError(f"{path}: no bank of synthetic images: lacks {lacks}; {REMEDY}")
             self.attributes = read_attributes(file)
             self.labels = file["labels"][:] if "labels" in file else None
             stored = file.get("candidates", {})

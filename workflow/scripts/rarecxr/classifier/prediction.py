@@ -35,12 +35,12 @@ def read_model(path: str | os.PathLike) -> tuple[nn.Module, dict[str, Any]]:
     if missing:
         raise ValueError(f"{path}: a classifier file without {', '.join(missing)}; {REMEDY}")
     state = file.pop("state_dict")
-    network = build(
-        file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0
-    )
     try:
+        network = build(
+            file["architecture"], len(file["findings"]), file["settings"]["resolution"], seed=0
+        )
         network.load_state_dict(state)
-    except (AttributeError, RuntimeError, TypeError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         problem = str(error).splitlines()[0]
         raise ValueError(
             f"{path}: a classifier file whose weights do not fit its settings ({problem}); {REMEDY}"

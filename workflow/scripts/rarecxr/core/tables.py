@@ -41,6 +41,12 @@ def read_csv(
         raise ValueError(
             f"{path}: damaged, or not a CSV file of the expected kind ({problem}); {REMEDY}"
         ) from None
+    # What pandas makes of rows that have more fields than the header.
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"{path}: damaged, or not a CSV file of the expected kind: its rows have more fields "
+            f"than its header; {REMEDY}"
+        )
     _require(path, columns, table.columns)
     return table
 

@@ -54,6 +54,10 @@ def read_tensor_file(path: str | os.PathLike, kind: str, remedy: str = REMEDY) -
         # torch reads what the archive holds without a look at the checksums.
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                # torch compresses nothing: what unpacks to more than its bytes is no file of its.
+                packed = [entry for entry in archive.infolist() if entry.compress_type]
+                if packed:
+                    raise ValueError(f"{packed[0].filename!r} in it is compressed")
                 damaged = archive.testzip()
             if damaged is not None:
                 raise ValueError(f"the checksum of {damaged!r} in it is wrong")

@@ -29,8 +29,9 @@ _COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 COLUMNS = (*_COLUMNS, *FINDINGS)
 
 _OLDEST_YEARS = 120
-# Rows that an error names.
+# Rows that an error names, and of a value as many characters as a path has.
 _NAMED = 3
+_SHOWN = 300
 
 
 def read_tables(train_csv: str | os.PathLike, expert_csv: str | os.PathLike | None) -> pd.DataFrame:
@@ -195,10 +196,14 @@ def _refuse(text: TextTable, column: str, wrong: np.ndarray, allowed: str) -> No
         return
     values = text.columns[column]
     first = ", ".join(
-        f"line {text.lines[row]} has {values[int(row)].as_py()!r}" for row in rows[:_NAMED]
+        f"line {text.lines[row]} has {_short(values[int(row)].as_py())!r}" for row in rows[:_NAMED]
     )
     more = f" ({len(rows)} lines in all)" if len(rows) > _NAMED else ""
     raise ValueError(f"{text.path}: column {column!r}: {first}{more}; {allowed}")
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
 
 
 def _refuse_repeated(path: str | os.PathLike, table: pd.DataFrame) -> None:

@@ -19,6 +19,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+# Of a table that was packed, in bytes: ten million images have less.
+_MOST_BYTES = 1 << 31
+
 # How the first bytes of other files begin (after white space, in lower case, where it is text).
 _GZIP = ("gzip-compressed", "unpack it with `gunzip`")
 _ARCHIVE = ("an archive", "unpack it and give the CSV file inside")
@@ -89,7 +92,7 @@ def read_rows(
             )
         yield line, pick(fields)
     if line is None:
-        raise ValueError(f"{path}: the file has a header and no rows")
+        raise ValueError(f"{path}: the file has a header and no rows; it takes one for each image")
 
 
 def read_header(path: str | os.PathLike) -> list[str]:
@@ -117,18 +120,31 @@ def _opened(
 
 
 def _content(path: str | os.PathLike) -> bytes:
+    place = Path(path)
     try:
-        data = Path(path).read_bytes()
+        # A named pipe would be waited for, and a device never ends.
+        if place.exists() and not place.is_file():
+            raise ValueError(f"{path}: a folder or a device; give the path of a CSV file")
+        data = place.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path}: the file cannot be read: {error.strerror}") from None
-    if Path(path).suffix != ".gz":
+        raise ValueError(
+            f"{path}: the file cannot be read: {error.strerror}; give the path of a CSV file"
+        ) from None
+    if place.suffix != ".gz":
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            data = file.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(
             f"{path}: damaged, or not packed by gzip ({error}); download the file again"
         ) from None
+    if len(data) > _MOST_BYTES:
+        raise ValueError(
+            f"{path}: unpacks to more than {_MOST_BYTES} bytes, which no table of images has; "
+            "download the file again"
+        )
+    return data
 
 
 def _rows(
@@ -202,11 +218,17 @@ def _check_header(
 ) -> None:
     for name in columns:
         if header.count(name) > 1:
-            raise ValueError(f"{path}: line {line}: the column {name!r} is there more than once")
+            raise ValueError(
+                f"{path}: line {line}: the column {name!r} is there more than once; remove one"
+            )
         if name in header:
             continue
         near = difflib.get_close_matches(name, sorted(set(header) - set(columns)), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the columns are {header}"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"the columns are {header}; add it, or rename one"
+        )
         for mark, spoken in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
             if len(header) < len(columns) and name in re.split(re.escape(mark), ",".join(header)):
                 hint = f"the columns are separated by {spoken}: save the table with commas"

@@ -41,8 +41,10 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         # Whatever took the file's place in between: neither opening nor reading it waits.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
-            _refuse(os.fstat(handle))
-            return file.read(MAX_BYTES)
+            found = os.fstat(handle)
+            _refuse(found)
+            # A buffer of this size is taken at once.
+            return file.read(found.st_size)
     except (OSError, ValueError) as error:
         raise Unreadable(_reason(error)) from None
 

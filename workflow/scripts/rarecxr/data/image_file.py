@@ -56,11 +56,20 @@ class ImageFile:
         with open_hdf5(path) as file:
             self.content = checked_content(path)
             self.attributes = read_attributes(file)
-            images = file.get("images")
-            if images is None or images.dtype != np.uint8 or _CHECKSUM not in file:
+            images, checksums = file.get("images"), file.get(_CHECKSUM)
+            # Squares, one after the other, each with its checksum.
+            if (
+                not isinstance(images, h5py.Dataset)
+                or not isinstance(checksums, h5py.Dataset)
+                or images.dtype != np.uint8
+                or images.ndim != 3
+                or images.shape[1] != images.shape[2]
+                or checksums.shape != images.shape[:1]
+                or (images.size and images.id.get_offset() is None)
+            ):
                 raise ValueError(f"{path}: no file of images as this workflow writes it; {REMEDY}")
             shape, offset = images.shape, images.id.get_offset()
-            self.checksums = file[_CHECKSUM][:]
+            self.checksums = checksums[:]
             self._stored = {
                 name: dataset[:]
                 for name, dataset in file.items()

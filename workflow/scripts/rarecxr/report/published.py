@@ -36,11 +36,12 @@ def read_published(path: str | Path) -> pd.DataFrame:
             )
         for reading in READINGS:
             value = getattr(row, reading)
-            if pd.notna(value) and not 0 <= value <= 1:
+            known = isinstance(value, float | int) and 0 <= value <= 1
+            if pd.notna(value) and not known:
                 raise ValueError(f"{path}, line {line}: {reading} is {value}; takes 0 to 1")
     twice = table.duplicated(["finding", "fraction", "trained_on"])
     if twice.any():
-        raise ValueError(f"{path}, line {twice.idxmax() + 2}: this row occurs twice")
+        raise ValueError(f"{path}, line {twice.idxmax() + 2}: this row occurs twice; remove one")
     return table
 
 

@@ -32,10 +32,16 @@ def read_configuration(
 
 
 def _read(path: str | os.PathLike) -> dict[str, Any]:
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: there is no such file; give the path of a YAML file")
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: is no YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        # In one line, with the place in the file.
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ValueError(f"{path}: is no YAML ({where}{problem}); mend the file") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path}: holds no settings; write them as in config/config.yaml")
     return found
