@@ -746,12 +746,19 @@ def test_the_reference_gives_no_doubt():
         ),
         ({"classifier": {"arms": ["oversample", "gan"]}}, "leaves out the baseline none"),
         ({"classifier": {"arms": ["none", "gan"]}}, "leaves out the control oversample"),
+        ({"gan": {"base_images": "training"}}, "classifier.arms has no arm with unlabelled: true"),
     ],
     ids=str,
 )
 def test_what_was_hardly_meant_is_said(changes, words):
     (doubt,) = doubts(check(merged(STUDY, changes)))
     assert words in doubt
+
+
+def test_unlabelled_images_with_a_control_are_no_doubt():
+    arms = ["none", "oversample", "gan", "pretrained_unlabelled"]
+    changes = {"gan": {"base_images": "training"}, "classifier": {"arms": arms}}
+    assert list(doubts(check(merged(STUDY, changes)))) == []
 
 
 # Values

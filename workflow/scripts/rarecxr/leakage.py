@@ -514,7 +514,8 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
         _Study.reserve,
     ),
     "classifiers": (
-        "classifiers were trained on their fraction's images and banks alone",
+        "classifiers were trained on their fraction's images and banks alone, and where an arm asks"
+        " for it started from its seed's pretrained network",
         _Study.classifiers,
     ),
     "mixtures": (

@@ -351,3 +351,10 @@ def doubts(configuration: Configuration) -> Iterator[str]:
             f"classifier.arms leaves out the control {c.report.control}: the report cannot tell "
             "what is due to synthetic images and what to more positives"
         )
+    unlabelled = any(arm.unlabelled for arm in running.values())
+    if synthetic and c.gan.base_images == "training" and not unlabelled:
+        yield (
+            "gan.base_images is training, and classifier.arms has no arm with unlabelled: true, as "
+            "pretrained_unlabelled: the report cannot tell what is due to synthetic images and "
+            "what to the unlabelled images behind them"
+        )
