@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from dataset_files import write_images
+from format_files import nih, nih_line
 
 from rarecxr import doctor
 from rarecxr.study.check import check
+from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.findings import FINDINGS
 
 ROOT = Path(__file__).parents[2]
@@ -197,3 +199,25 @@ def test_the_command_ends_with_what_is_wrong_and_takes_a_configuration(tmp_path)
     assert "Traceback" not in done.stderr
     own.write_text("- 1\n", encoding="utf-8")
     assert "holds no settings" in run("--configfile", own).stderr
+
+
+def test_a_data_set_of_another_format_is_looked_at_as_it_is_published(tmp_path):
+    lines = [nih_line(n, 0, "Hernia" if n % 2 else "No Finding") for n in range(8)]
+    nih(tmp_path / "data", lines)
+    settings = {"root": "data", "format": "nih", "target_findings": ["Hernia"]}
+    config = Configuration(dataset={**settings, "findings": ["Hernia", "Mass"]})
+    assert lines_of(config, tmp_path) == [
+        ("ok", "nih: 8 rows, 8 of the views AP, PA, 8 patients"),
+        ("ok", "nih: Hernia: 4 positive images of 4 patients, 4 negative; 0 uncertain"),
+        ("ok", "nih: 8 of 8 images that were opened can be read"),
+    ]
+    (tmp_path / "data/images_001/images/00000000_000.png").unlink()
+    assert lines_of(config, tmp_path)[-1][0] == "wrong"
+    (tmp_path / "data/Data_Entry_2017_v2020.csv").unlink()
+    ((level, text),) = lines_of(config, tmp_path)
+    assert level == "wrong"
+    assert text.startswith("dataset.tables.images: there is no file Data_Entry_2017_v2020.csv")
+
+
+def lines_of(config, folder):
+    return lines(look(config, folder))

@@ -1,6 +1,9 @@
+from functools import partial
+
 import pandas as pd
 import pytest
 from dataset_files import TARGETS, csv_table, write_csv
+from format_files import write_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +12,9 @@ from rarecxr.data.image_rows import LABELS
 from rarecxr.data.label_policies import BLANK_POLICIES, POLICIES, label_texts
 from rarecxr.data.label_precheck import precheck_labels
 from rarecxr.data.labels import apply_policies
+from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.findings import FINDINGS
+from rarecxr.study.source import labels_as_text
 
 VIEWS = ["AP", "PA"]
 ONES = {"default": "ones"}
@@ -28,7 +33,9 @@ def table_of(labels):
 
 
 def check(path, blank, targets=TARGETS, negative_for=TARGETS, uncertain=ONES):
-    precheck_labels(path, VIEWS, uncertain, blank, targets, negative_for)
+    dataset = Configuration(dataset={"root": "x", "views": VIEWS}).dataset
+    read = partial(labels_as_text, dataset, {"train_csv": str(path)})
+    precheck_labels(path, read, VIEWS, uncertain, blank, targets, negative_for)
 
 
 def test_no_image_that_is_negative_for_all_at_once_is_refused_with_what_to_do(tmp_path):
@@ -114,3 +121,21 @@ def test_texts_become_what_tables_become(blank, uncertain):
             pd.testing.assert_series_equal(
                 applied[finding], pd.Series(texts.values(), dtype="float32"), check_names=False
             )
+
+
+def test_labels_of_any_format_are_looked_at(tmp_path):
+    lines = ["file,hernia,mass", "1.png,1,", "2.png,,1", "3.png,0,0"]
+    path = write_text(tmp_path / "images.csv", lines)
+    columns = {"path": "file", "findings": {"Hernia": "hernia", "Mass": "mass"}}
+    settings = {"root": str(tmp_path), "format": "table", "columns": columns, "blank": "ignore"}
+    settings |= {"findings": ["Hernia", "Mass"], "target_findings": ["Hernia"]}
+    dataset = Configuration(dataset={**settings, "views": ["Unknown"]}).dataset
+    read = partial(labels_as_text, dataset, {"images": str(path)})
+    assert list(read(["No Finding", "Hernia", "Mass"])) == [
+        *(("", "1", ""), ("", "", "1"), ("", "0", "0"))
+    ]
+    both = ["Hernia", "Mass"]
+    precheck_labels(path, read, ["Unknown"], ONES, "ignore", both, both)
+    write_text(path, lines[:3])
+    with pytest.raises(ValueError, match="an image that is negative for Hernia"):
+        precheck_labels(path, read, ["Unknown"], ONES, "ignore", both, [])

@@ -1,7 +1,7 @@
 # What all rules share: the checked configuration, its sections as params, and the study's cells.
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ from rarecxr.study.findings import ALL, NEGATIVES, NO_FINDING, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
 from rarecxr.study.plan import Plan, gan_of
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
-from rarecxr.study.source import named_keys, tables_of, unknown_findings
+from rarecxr.study.source import labels_as_text, named_keys, tables_of, unknown_findings
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
 # where Python would end the workflow with a UnicodeEncodeError.

@@ -59,16 +59,16 @@ def check_tables():
 
 def precheck():
     """Refuse labels that cannot give an answer, where blank ones are masked; once, not in each job."""
-    if (
-        not workflow.is_main_process
-        or DATASET.root is None
-        or DATASET.blank == "zeros"
-        or DATASET.format != CHEXPERT
-    ):
+    if not workflow.is_main_process or DATASET.root is None or DATASET.blank == "zeros":
         return
+    tables = dataset_tables()
     try:
-        train_csv = dataset_tables()["train_csv"]
-        precheck_labels(train_csv, DATASET.views, **check_policies())
+        precheck_labels(
+            next(iter(tables.values())),
+            partial(labels_as_text, DATASET, tables),
+            DATASET.views,
+            **check_policies(),
+        )
     except ValueError as error:
         raise WorkflowError(str(error)) from None
 

@@ -4,25 +4,27 @@ Rule check_labels looks closer, at each split; what no split could mend is found
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from rarecxr.data.image_rows import named_images
 from rarecxr.data.label_policies import BLANK_POLICIES, label_texts
 from rarecxr.study.findings import NO_FINDING
 
 
 def precheck_labels(
     path: str | os.PathLike,
+    read: Callable[[Sequence[str]], Iterable[tuple[str, ...]]],
     views: Sequence[str],
     uncertain: Mapping[str, str],
     blank: str,
     target_findings: Sequence[str],
     negative_for: Sequence[str],
 ) -> None:
-    """Refuse a training CSV whose labels leave a finding without positives or negatives.
+    """Refuse a data set whose labels leave a finding without positives or negatives.
 
     Args:
-        path: the CSV.
+        path: its table, for the message.
+        read: gives, for some findings, the texts of their labels (`LABELS`) of each image that is
+            trained on or split off and has one of the views.
         views: the views that are used.
         uncertain: as in `label_images`.
         blank: as in `label_images`.
@@ -33,7 +35,7 @@ def precheck_labels(
         ValueError: says what is missing, and what another policy for blank labels would give.
     """
     findings = list(dict.fromkeys([*target_findings, *negative_for]))
-    rows = [labels for _, labels in named_images(path, views, [NO_FINDING, *findings])]
+    rows = list(read([NO_FINDING, *findings]))
     missing = {
         policy: list(_missing(rows, findings, uncertain, policy, target_findings, negative_for))
         for policy in BLANK_POLICIES

@@ -2,7 +2,7 @@
 but for tables in Parquet files.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rarecxr.data.csv_file import read_header
@@ -54,6 +54,29 @@ def named_keys(dataset: DatasetSettings, tables: Mapping[str, str]) -> Iterator[
     for row in FORMATS[dataset.format].read(source_of(dataset, tables)):
         if row.view in dataset.views:
             yield row.image
+
+
+def labels_as_text(
+    dataset: DatasetSettings, tables: Mapping[str, str], findings: Sequence[str]
+) -> Iterator[tuple[str, ...]]:
+    """The labels of some findings as a table of CheXpert writes them, of each image that is used.
+
+    Images of a second test set are not among them. A finding without a column is blank.
+
+    Raises:
+        ValueError: a table is not what it must be.
+    """
+    if dataset.format == CHEXPERT:
+        path = tables["train_csv"]
+        there = chexpert_findings(path)
+        for _, texts in named_images(path, dataset.views, [f for f in findings if f in there]):
+            known = dict(zip((f for f in findings if f in there), texts, strict=True))
+            yield tuple(known.get(finding, "") for finding in findings)
+        return
+    for row in FORMATS[dataset.format].read(source_of(dataset, tables)):
+        if row.view in dataset.views:
+            labels = (row.labels.get(finding, row.rest) for finding in findings)
+            yield tuple("" if label != label else str(int(label)) for label in labels)
 
 
 def source_of(dataset: DatasetSettings, tables: Mapping[str, str]) -> Source:
