@@ -91,8 +91,9 @@ def page(lines, number_of_trials):
 def section(fault, lines):
     """One fault: what it is, and a table by stage."""
     lines = [line for line in lines if line["fault"] == fault]
+    head = f"## {fault.capitalize()}\n\n{WHAT[fault][0].upper()}{WHAT[fault][1:]}."
     if not lines:
-        return f"## {fault.capitalize()}\n\n{WHAT[fault].capitalize()}. Not run yet.\n"
+        return f"{head} Not run yet.\n"
     # A stage's trials of one outcome share a row.
     rows, what = Counter(), {}
     for line in lines:
@@ -100,8 +101,7 @@ def section(fault, lines):
         rows[key] += line["tries"]
         if line["what"]:
             what.setdefault(key, []).append(f"{line['what']} {line['tries']}")
-    text = [f"## {fault.capitalize()}\n", f"{WHAT[fault][0].upper()}{WHAT[fault][1:]}.\n"]
-    text += ["| stage | tries | of these | outcome |", "| --- | --- | --- | --- |"]
+    text = [f"{head}\n", "| stage | tries | of these | outcome |", "| --- | --- | --- | --- |"]
     for (stage, outcome), tries in rows.items():
         told = ", ".join(what.get((stage, outcome), [])) or "–"
         text.append(f"| {stage} | {tries} | {told} | {OUTCOMES[outcome]} |")

@@ -217,7 +217,7 @@ def two_runs(trial, stage, _):
     second = trials.Study(study.folder)
     console = study.console.rename(study.folder / "first.txt")
     late = second.start(*STAGES[stage])
-    ends = [run.wait(1200) for run in (first, late)]
+    ends = [run.wait(7200) for run in (first, late)]
     said = [console.read_text(encoding="utf-8"), second.said()]
     # Whichever came second is refused, or had nothing to do when the first was done.
     refused = [text for end, text in zip(ends, said, strict=True) if end]
@@ -251,12 +251,12 @@ def replaced(trial, stage, name):
     shutil.copy2(path, kept)
     study.forget(stage)
     run = study.start(*STAGES[stage])
-    job = trial.wait_for_job(run, stage)
+    job = study.wait_for_job(run, stage)
     psutil.wait_procs([job], timeout=study.seconds_of(stage) * trial.chance.random())
     other = study.folder / "other"
     shutil.copy2(study.folder / RESULTS / REPLACED[stage][1], other)
     os.replace(other, path)
-    status = run.wait(1200)
+    status = run.wait(7200)
     if status:
         assert name in study.said(), study.said()
     # The right file comes back, as another one again.

@@ -84,7 +84,7 @@ STATES = {
 _WITH_CLOCK = {"training.csv", "index.html", "last_complete.html"}
 _JOB = re.compile(r"\.snakemake/scripts/tmp\w+\.(\w+)\.py$")
 # Seconds within which a run of this study ends on a machine that does other things, too.
-_PATIENCE_S = 1200.0
+_PATIENCE_S = 7200.0
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
@@ -129,6 +129,17 @@ class Study(House):
         """Run Snakemake, which must succeed."""
         status = self.attempt(*arguments, **process)
         assert status == 0, f"snakemake {' '.join(arguments)} ended with {status}\n{self.said()}"
+
+    def wait_for_job(self, run: subprocess.Popen, stage: str) -> psutil.Process | None:
+        """The running job of a stage; None when Snakemake has ended without."""
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end:
+            if found := self.jobs(stage):
+                return found[0]
+            if run.poll() is not None:
+                return None
+            time.sleep(0.05)
+        raise TimeoutError(f"no job of {stage}\n{self.said()}")
 
     def forget(self, stage: str) -> None:
         """Remove what one job of a stage has made, and what it would go on from."""
@@ -274,7 +285,7 @@ class Trial:
         study, hits = self.study, 0
         retries = ["--retries", str(times)] if whom == "job" else []
         run = study.start(*STAGES[stage], *retries)
-        while hits < times and (job := self.wait_for_job(run, stage)):
+        while hits < times and (job := study.wait_for_job(run, stage)):
             # A job's first seconds are imports: later moments more often.
             moment = within * study.seconds_of(stage) * self.chance.betavariate(1.5, 1)
             psutil.wait_procs([job], timeout=moment)
@@ -300,17 +311,6 @@ class Trial:
             lock.unlink()
         assert whom != "job" or status == 0, study.said()
         return hits == times
-
-    def wait_for_job(self, run: subprocess.Popen, stage: str) -> psutil.Process | None:
-        """The running job of a stage; None when Snakemake has ended without."""
-        end = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < end:
-            if found := self.study.jobs(stage):
-                return found[0]
-            if run.poll() is not None:
-                return None
-            time.sleep(0.1)
-        raise TimeoutError(f"no job of {stage}\n{self.study.said()}")
 
     # Disks
 

@@ -225,4 +225,5 @@ def test_jobs_that_begin_at_once_settle_on_one_precision(study):
         job.stdin.flush()
     settled = {job.communicate()[0].strip() for job in jobs}
     assert len(settled) == 1
+    assert sorted(path.name for path in study.folder.iterdir()) == [".cpu.json.sha256", "cpu.json"]
     assert settled < {"bf16", "fp32"}

@@ -6,7 +6,7 @@ import json
 import h5py
 
 from rarecxr.core.json_file import write_json
-from rarecxr.core.provenance import digest, provenance, write_attributes
+from rarecxr.core.provenance import decisive, digest, provenance, write_attributes
 
 
 def test_the_order_of_settings_does_not_count_but_their_values_do():
@@ -38,3 +38,11 @@ def test_attributes_and_json_keep_the_values(tmp_path):
         assert "no" not in file.attrs
     write_json(tmp_path / "x.json", values)
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == values
+
+
+def test_a_state_is_kept_through_a_patch_release_of_python_and_packages_that_only_read_and_write():
+    found = {"python": "3.11.4", "numpy": "2.2.0", "torch": "2.11.0", "pandas": "2.2.3"}
+    assert decisive(found) == {"python": "3.11", "numpy": "2.2.0", "torch": "2.11.0"}
+    assert decisive({**found, "python": "3.11.9", "pandas": "2.3.0"}) == decisive(found)
+    for name, version in (("python", "3.12.4"), ("torch", "2.12.0"), ("numpy", "2.3.0")):
+        assert decisive({**found, name: version}) != decisive(found)

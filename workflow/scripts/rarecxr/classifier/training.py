@@ -34,7 +34,7 @@ from rarecxr.classifier.run import Inputs, Outputs, Run
 from rarecxr.classifier.schedule import epoch_length
 from rarecxr.classifier.start import set_up, starting_network
 from rarecxr.core.files import written_whole
-from rarecxr.core.provenance import TRAINED_ON, digest, digest_of_images, provenance
+from rarecxr.core.provenance import TRAINED_ON, decisive, digest, digest_of_images, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.core.tensors import to_bytes
 from rarecxr.data.image_file import ImageFile
@@ -114,7 +114,8 @@ def train_classifier(
     }
     origin = provenance(run.study, stated, inputs.digested(), run.seed, code)
     origin["inputs"]["pixels"] = cohort.digest()
-    identity = digest({"origin": origin, "findings": list(run.findings), "device": device.type})
+    belongs = origin | {"versions": decisive(origin["versions"])}
+    identity = digest({"origin": belongs, "findings": list(run.findings), "device": device.type})
 
     procedure = Procedure(
         settings=settings,

@@ -191,9 +191,11 @@ def _fastest_precision(device: torch.device) -> str:
 def _settled_precision(path: Path, device: torch.device) -> str:
     own = _fastest_precision(device)
     if not path.exists():
-        with locked(path.with_name("lock"), _PATIENCE_S, "another job settles the precision"):
+        lock = path.with_name("lock")
+        with locked(lock, _PATIENCE_S, "another job settles the precision"):
             if not path.exists():
                 write_json(path, {"precision": own, "device": _name_of(device)})
+            lock.unlink(missing_ok=True)
     settled = read_json(path, ["precision", "device"])
     precision = settled["precision"]
     if precision not in ("bf16", "fp32"):

@@ -23,6 +23,9 @@ _PACKAGES = {
     "torchvision": "torchvision",
 }
 
+# Those that a training computes with; the others only read and write.
+_OF_TRAINING = ("numpy", "scipy", "torch", "torchvision")
+
 # Keys that files have beside their provenance, by which the leakage check compares them: SHA-256
 # of a generator and of its training set, and what a network was trained on (`digest_of_images`).
 GENERATOR_DIGEST, TRAINING_DIGEST, TRAINED_ON = "generator_digest", "training_digest", "trained_on"
@@ -68,6 +71,12 @@ def versions() -> dict[str, str]:
         if module in sys.modules
     }
     return {"python": platform.python_version(), **loaded}
+
+
+def decisive(found: Mapping[str, str]) -> dict[str, str]:
+    """Of `versions` what a training depends on: Python's without its patch release."""
+    python = ".".join(found["python"].split(".")[:2])
+    return {"python": python, **{name: found[name] for name in _OF_TRAINING if name in found}}
 
 
 def digest(values: Any) -> str:

@@ -14,7 +14,7 @@ from rarecxr.core.devices import choose_devices, choose_precision
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.json_file import write_json
-from rarecxr.core.provenance import GENERATOR_DIGEST, digest, provenance
+from rarecxr.core.provenance import GENERATOR_DIGEST, decisive, digest, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.distributed import connect
@@ -119,7 +119,8 @@ def train_gan(
         **place.in_study(),
     }
     made_by = provenance(place.study, made_from, inputs.files(), settings.seed, code)
-    identity = digest({**made_by, "study": None, "device": device.type})
+    counts = decisive(made_by["versions"])
+    identity = digest({**made_by, "versions": counts, "study": None, "device": device.type})
     # GANs of one study share no random numbers: their errors are to be independent.
     task = WorkerTask(
         images=os.fspath(inputs.images),
