@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import cache
 from format_files import NIH_HEADER as HEADER
@@ -423,6 +425,26 @@ def test_a_parquet_table_says_the_same_as_a_csv_file(tmp_path):
     found = pd.read_parquet(index(tmp_path, "table", of_parquet, ["AP", "Lateral"]))
     expected["row"] -= 1
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_parquet_table_may_hold_lists_truth_values_and_numbers_that_are_none(tmp_path):
+    table = pa.table(
+        {
+            "file": ["1.png", "2.png"],
+            "found": [["Hernia", "Mass"], []],
+            "edema": [True, None],
+            "years": pa.array([math.nan, 61.0]),
+        }
+    )
+    pq.write_table(table, tmp_path / "images.parquet")
+    columns = {"path": "file", "labels": "found", "age": "years", "findings": {"Edema": "edema"}}
+    first, second = rows("table", tmp_path, columns=columns)
+    assert first.labels == {"Edema": 1, "Hernia": 1, "Mass": 1}
+    assert math.isnan(first.age)
+    assert second.age == 61
+    assert math.isnan(second.labels["Edema"])
+    # An empty list says that nothing was found.
+    assert second.rest == 0
 
 
 def test_a_column_may_list_the_findings_and_what_it_leaves_out_is_absent(tmp_path):

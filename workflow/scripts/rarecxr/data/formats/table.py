@@ -124,7 +124,8 @@ def _text(value, separator: str) -> str:
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, list):
-        return separator.join(map(str, value))
+        # An empty list is not blank: nothing was found.
+        return separator.join(map(str, value)) or separator
     return str(value).strip(" \t")
 
 
