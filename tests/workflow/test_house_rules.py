@@ -185,7 +185,9 @@ def test_artifacts_are_read_by_the_shared_readers_alone():
             if call == "json.loads" and place != "core/json_file.py":
                 argument = ast.unparse(node.args[0])
                 assert not re.search(r"read_(text|bytes)|open\(", argument), f"{place}: {argument}"
-            assert not OTHER_READERS.fullmatch(call), f"{place}: {call}"
+            # A user's own table is none of the workflow's artifacts.
+            users = place == "data/formats/table.py" and call == "pq.ParquetFile"
+            assert users or not OTHER_READERS.fullmatch(call), f"{place}: {call}"
     assert found == READERS
 
 
