@@ -71,7 +71,9 @@ STAGES = {
     ],
     "make_report": [
         f"{RESULTS}/report/{name}"
-        for name in ("index.html", "quality.csv", "filters.csv", "summary.txt", "figures")
+        for name in (
+            *("index.html", "quality.csv", "filters.csv", "alone.csv", "summary.txt", "figures"),
+        )
     ],
 }
 # Folders of resume files of the stages that have them: a trial begins without.

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from PIL import Image
 from scipy.stats import norm
 
 from rarecxr.bank.bank_file import write_bank
@@ -20,6 +19,7 @@ from rarecxr.classifier.prediction_file import write_predictions
 from rarecxr.data.image_file import write_image_file
 from rarecxr.data.image_notes import NOTE_COLUMNS
 from rarecxr.data.study_files import StudyFiles
+from rarecxr.gan.sample_sheet import write_sheet as write_samples
 from rarecxr.statistics.design import Design
 from rarecxr.study.configuration.statistics import StatisticsSettings
 from rarecxr.study.findings import FINDINGS, slug
@@ -218,7 +218,10 @@ class SimulatedStudy:
         }
 
     def make_gans(self, recipes=("plain", "filtered"), resolution=64, images=40):
-        """Training sets, banks, training curves and sample sheets, drawn as soft blobs."""
+        """Training sets, banks, training curves and sample sheets, drawn as soft blobs.
+
+        A recipe that begins with paired_ has an alignment in its quality.
+        """
         gans = []
         for recipe in recipes:
             for fraction in self.fractions:
@@ -244,8 +247,10 @@ class SimulatedStudy:
                         {"finding": finding, "study": "simulated"},
                     )
                     self._training(gan / "training.csv")
-                    sheet = np.concatenate(list(self._blobs(4, resolution, 0.05)), axis=1)
-                    Image.fromarray(sheet).save(gan / "samples.png")
+                    rows = [(f"{kimg} kimg", 0.05) for kimg in (0, 20, 40)]
+                    rows += [("real training\nimages", 0.02)] * 2
+                    drawn = [(label, self._blobs(10, resolution, noise)) for label, noise in rows]
+                    write_samples(gan / "samples.png", "GAN", drawn, "synthetic")
                     files = {
                         "training_set": gan / "training_set.h5",
                         "training": gan / "training.csv",
@@ -254,7 +259,11 @@ class SimulatedStudy:
                         "quality": bank / f"{slug(finding)}_quality.json",
                         "sheet": bank / f"{slug(finding)}_sheet.npz",
                     }
-                    files["quality"].write_text(json.dumps(self._quality()), encoding="utf-8")
+                    quality = self._quality()
+                    if recipe.startswith("paired_"):
+                        aligned = {"pairs": 0.62, "others": 0.21}
+                        quality["alignment"] = {"classifier": aligned, "random": aligned}
+                    files["quality"].write_text(json.dumps(quality), encoding="utf-8")
                     real = files["training_set"]
                     write_sheet(real, real, files["bank"], files["sheet"])
                     identity = {"recipe": recipe, "fraction": fraction, "draw": 0}

@@ -4,23 +4,38 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import Page
+from browser import Page, find_browser
 from simulated_study import SimulatedStudy
 
 from rarecxr.report.page import make_report
 from rarecxr.statistics.evaluation import evaluate
 
 PICTURES = Path(__file__).parents[2] / ".ci-artifacts"
-ARMS = ("none", "oversample", "gan", "balanced_gan")
+# Two of the arms are given the parts of one of synthetic images alone and of one with pairs.
+ARMS = ("none", "oversample", "gan", "balanced_gan", "standard", "filtered_gan")
+DEFINITIONS = {
+    "none": {},
+    "oversample": {"oversample": True},
+    "gan": {"recipe": "plain"},
+    "balanced_gan": {"recipe": "filtered", "negatives": True},
+    "standard": {"recipe": "plain", "negatives": True, "real": False},
+    "filtered_gan": {"recipe": "plain", "negatives": "paired"},
+}
+WIDTHS = (1200, 800, 400)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
+    try:
+        find_browser()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
     study = SimulatedStudy(
         tmp_path_factory.mktemp("study"), patients=900, expert_patients=60, arms=ARMS, seeds=2
     )
     evaluate(**study.evaluate(resamples=200, subgroup_resamples=100))
-    make_report(**study.make_report(study.make_gans()))
+    gans = study.make_gans(recipes=("plain", "filtered", "paired_plain"))
+    make_report(**study.make_report(gans, settings={"arms": DEFINITIONS}))
     return (study.root / "report/index.html").as_uri()
 
 
@@ -219,3 +234,78 @@ def test_without_a_browser_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("RARECXR_BROWSER", "/nowhere/chromium")
     with pytest.raises(FileNotFoundError, match="apt-get install chromium"):
         browser.find_browser()
+
+
+# What overlaps of all that stands by itself: neither within the other, and not clipped by a box
+# that scrolls.
+OVERLAPS = """(() => {
+  const parts = [...document.querySelectorAll(
+    "h1, h2, h3, h4, p, li, dl, summary, .scroll, figure, .strip, nav, input"
+  )].filter(part => !part.parentElement.closest(".scroll") && part.getClientRects().length
+    && !part.closest("details:not([open]) > :not(summary)"));
+  const boxes = parts.map(part => part.getBoundingClientRect());
+  const found = [];
+  for (let i = 0; i < parts.length; i++) for (let j = i + 1; j < parts.length; j++) {
+    if (parts[i].contains(parts[j]) || parts[j].contains(parts[i])) continue;
+    const [a, b] = [boxes[i], boxes[j]];
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (wide > 1 && high > 1) {
+      found.push([i, j].map(k => parts[k].tagName + " " + parts[k].textContent.slice(0, 40)));
+    }
+  }
+  return found;
+})()"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_at_every_width_nothing_overlaps_or_reaches_beyond_the_edge(page, width):
+    page.size(width, 900)
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run(OVERLAPS) == []
+    page.screenshot(PICTURES / f"report-{width}-header.png", "header")
+    page.screenshot(PICTURES / f"report-{width}-overview.png", "#s-overview")
+    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run(OVERLAPS) == []
+    for name in ("images", "gans", "results"):
+        page.screenshot(PICTURES / f"report-{width}-{name}.png", f"#s-{name}")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_at_every_width_a_pressed_number_opens_its_cell(page, width):
+    page.size(width, 900)
+    assert page.run("document.querySelector('#numbers').hidden")
+    button = "document.querySelector('#matrix tbody tr td:nth-of-type(2) button')"
+    page.run(f"{button}.click()")
+    text = page.run("document.querySelector('#numbers').innerText")
+    shown = page.run(f"{button}.textContent.trim().split(' ')[0]")
+    assert shown in text
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run(OVERLAPS) == []
+    page.screenshot(PICTURES / f"report-{width}-numbers.png", "#s-overview")
+
+
+def test_a_slider_goes_through_a_training(page):
+    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    shown = (
+        "[...document.querySelector('.over-time').querySelectorAll('img')]"
+        ".map(image => image.getClientRects().length > 0)"
+    )
+    assert page.run(shown) == [False, False, True]
+    slider = "document.querySelector('.samples input[type=range]')"
+    page.run(f"{slider}.value = 0; {slider}.dispatchEvent(new Event('input'))")
+    assert page.run(shown) == [True, False, False]
+    assert page.run(f"{slider}.getAttribute('aria-label')").startswith("Time of the training")
+
+
+def test_pairs_and_synthetic_images_alone_are_shown(page):
+    page.run("document.querySelectorAll('details').forEach(part => part.open = true)")
+    images = page.run("document.querySelector('#s-images').innerText")
+    assert "the same latents without it" in images
+    assert "alignment in classifier 0.62, different pairs 0.21" in images
+    assert "paired_plain" not in images
+    arms = page.run(
+        "[...document.querySelectorAll('#alone tbody tr')].map(row => row.cells[2].textContent)"
+    )
+    assert set(arms) == {"standard"}

@@ -228,6 +228,7 @@ REACH = {
     "rarecxr.gan.layers": GAN,
     "rarecxr.gan.networks": GAN,
     "rarecxr.gan.pixels": GAN,
+    "rarecxr.gan.sample_sheet": {"train_gan", "make_report"},
     "rarecxr.gan.second_gradients": GAN,
     "rarecxr.study.seeds": {*GAN, *CLASSIFIERS},
     "rarecxr.bank.generate": {"make_bank"},

@@ -77,6 +77,7 @@ rule make_report:
         page=shown("<report>/index.html", "Report", "page", page="report"),
         quality=shown_table("quality", "quality of the banks"),
         filters="<report>/filters.csv",
+        alone="<report>/alone.csv",
         table="<report>/summary.txt",
         figures=shown_figures("<report>/figures"),
     log:

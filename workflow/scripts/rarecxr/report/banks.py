@@ -8,6 +8,7 @@ import pandas as pd
 from rarecxr.report import wording as words
 from rarecxr.report.tables import Cell, Table, number, text
 from rarecxr.statistics.comparisons import BASELINE, change_column
+from rarecxr.study.recipes import paired, paired_with
 
 KEYS = ["recipe", "finding", "fraction", "draw"]
 # Measures with a floor, in the order of the page's columns: name in the file, heading.
@@ -106,7 +107,10 @@ def quality_and_change(
 
 
 def quality_table(
-    qualities: pd.DataFrame, summary: pd.DataFrame, recipe_of: Mapping[str, str]
+    qualities: pd.DataFrame,
+    summary: pd.DataFrame,
+    recipe_of: Mapping[str, str],
+    pairs: Sequence[str] = (),
 ) -> Table | None:
     """The page's table: one row per bank and feature space; None without banks.
 
@@ -116,6 +120,7 @@ def quality_table(
         qualities: what `read_qualities` gives; draws are averaged.
         summary: summary.csv.
         recipe_of: the recipe of each arm that has one.
+        pairs: arms whose negatives are in pairs with their positives; they use that bank, too.
     """
     if qualities.empty:
         return None
@@ -126,13 +131,14 @@ def quality_table(
         arms = [
             changes.loc[arm, row["finding"], row["fraction"]]
             for arm, recipe in recipe_of.items()
-            if recipe == row["recipe"] and (arm, row["finding"], row["fraction"]) in changes.index
+            if _uses(arm, recipe, row["recipe"], pairs)
+            and (arm, row["finding"], row["fraction"]) in changes.index
         ]
         rows.append(
             [
                 text(row["finding"]),
                 number(row["fraction"], words.percent),
-                text(row["recipe"]),
+                text(row["recipe"], note=_pair_of(row["recipe"])),
                 _changes(arms),
                 text(row["space"]),
                 number(row["images"], words.count),
@@ -150,9 +156,20 @@ def quality_table(
     return Table("quality", columns, rows, groups, frozenset([1, 3, *range(5, len(columns))]))
 
 
+def _uses(arm: str, recipe: str, bank: str, pairs: Sequence[str]) -> bool:
+    """Whether an arm with a recipe uses a recipe's bank."""
+    return bank == recipe or (arm in pairs and bank == paired(recipe))
+
+
 def _over_draws(qualities):
     keys = ["recipe", "finding", "fraction", "space"]
     return qualities.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
+
+
+def _pair_of(recipe: str) -> str:
+    """What a bank of negatives in pairs is, in words."""
+    positives = paired_with(recipe)
+    return "" if positives is None else f"negatives from the latents of {positives}"
 
 
 def _with_floor(row, name):

@@ -8,11 +8,14 @@ from PIL import Image
 
 from rarecxr.bank.sample_sheet import Sheet, read_sheet
 from rarecxr.core.files import REMEDY, readable
+from rarecxr.gan import sample_sheet
 
 # Widths in pixels that pictures are reduced to: of each finding's first bank, of its others, which
 # are folded away, and of the sheets of samples.
 FIRST, OTHER, SAMPLES = 128, 64, 560
 
+# Rows of real images at the end of a GAN's sample sheet.
+REAL_ROWS = 2
 
 # Of WebP, from 0 to 100: differences from the original stay below what can be seen.
 _QUALITY = 90
@@ -49,6 +52,34 @@ def read_picture(path: str | Path) -> Image.Image:
     # Whatever Pillow raises for damaged files; the checksums of a PNG are among what it checks.
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: damaged, or not a PNG file ({error}); {REMEDY}") from None
+
+
+def over_training(samples: str | Path, sheet: str | Path) -> tuple[list[Image.Image], Image.Image]:
+    """The rows of a GAN's sample sheet: one for each snapshot, and the real images below them.
+
+    Args:
+        samples: the PNG file, as `rarecxr.gan.sample_sheet` draws it.
+        sheet: the sheet of a bank of this GAN, whose images have the same side.
+
+    Raises:
+        ValueError: the file is damaged, or has too few rows for such a sheet.
+    """
+    picture = read_picture(samples)
+    side = read_sheet(sheet, 1).synthetic.shape[-1]
+    row = side * max(1, round(sample_sheet._WANTED_SIDE / side)) + 2
+    top = sample_sheet._LINE + sample_sheet._MARGIN
+    rows = (picture.height - 2 * sample_sheet._LINE - 3 * sample_sheet._MARGIN) // row
+    last = rows - REAL_ROWS
+    if last < 1:
+        raise ValueError(
+            f"{samples}: has no row of generated images of {side} pixels above {REAL_ROWS} of real "
+            f"ones; {REMEDY}"
+        )
+
+    def part(first: int, number: int) -> Image.Image:
+        return picture.crop((0, top + first * row, picture.width, top + (first + number) * row))
+
+    return [part(place, 1) for place in range(last)], part(last, REAL_ROWS)
 
 
 def inline(picture: Image.Image, width: int) -> str:

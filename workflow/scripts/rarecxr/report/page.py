@@ -12,22 +12,25 @@ import markupsafe
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.provenance import versions
-from rarecxr.report import banks, ceiling, filters, images, sections
+from rarecxr.report import alone, banks, ceiling, filters, images, sections
 from rarecxr.report import wording as words
 from rarecxr.report.answer import answer
 from rarecxr.report.figure_set import Figures, draw_figures
 from rarecxr.report.inputs import Inputs, read_inputs
 from rarecxr.report.matrix import matrix
 from rarecxr.report.methods import methods
+from rarecxr.report.pairs import paired_sheets
 from rarecxr.report.tables import write_console
 from rarecxr.report.training import reserve_note, training_table
 from rarecxr.study.findings import slug
+from rarecxr.study.recipes import PAIRED, paired_with
 
 log = logging.getLogger(__name__)
 
 # In the report's folder: the page, a copy of it that no failing run removes, and the rest.
 PAGE, LAST_COMPLETE = "index.html", "last_complete.html"
-QUALITY, FILTERS, CONSOLE, FIGURES = "quality.csv", "filters.csv", "summary.txt", "figures"
+QUALITY, FILTERS, ALONE = "quality.csv", "filters.csv", "alone.csv"
+CONSOLE, FIGURES = "summary.txt", "figures"
 
 
 def make_report(
@@ -45,10 +48,10 @@ def make_report(
 
     Args:
         tables: folder with the tables of rules evaluate and check_leakage, as CSV files.
-        folder: where to write index.html, quality.csv, filters.csv, summary.txt, the folder figures
-            (each figure as SVG, its data as CSV) and last_complete.html, a copy of the page: a
-            workflow manager removes the page before it makes it again, and this copy stays if
-            that fails.
+        folder: where to write index.html, quality.csv, filters.csv, alone.csv, summary.txt, the
+            folder figures (each figure as SVG, its data as CSV) and last_complete.html, a copy of
+            the page: a workflow manager removes the page before it makes it again, and this copy
+            stays if that fails.
         notes: what is odd about the images, pixels_{resolution}_notes.csv.
         published: config/published.csv.
         gans: for each GAN that is shown its recipe, fraction, draw and finding, and the paths
@@ -67,7 +70,9 @@ def make_report(
     folder = Path(folder)
     inputs = read_inputs(tables, notes, published, gans, qualities, filter_leaks, study, settings)
     baseline = inputs.references.baseline
-    for name, table in ((QUALITY, inputs.qualities), (FILTERS, inputs.filter_leaks)):
+    of_alone = _alone(inputs)
+    written = ((QUALITY, inputs.qualities), (FILTERS, inputs.filter_leaks), (ALONE, of_alone))
+    for name, table in written:
         with written_whole(folder / name) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
     figures = draw_figures(inputs)
@@ -78,7 +83,7 @@ def make_report(
             (temporary / f"{name}.svg").write_text(drawing, encoding="utf-8")
             data.to_csv(temporary / f"{name}.csv", index=False)
     write_console(inputs.table_paths["summary"], folder / CONSOLE, baseline)
-    made = {QUALITY: folder / QUALITY, FILTERS: folder / FILTERS}
+    made = {name: folder / name for name, _ in written}
     with written_whole(folder / PAGE) as temporary:
         temporary.write_text(_template().render(_context(inputs, figures, made)), encoding="utf-8")
     with written_whole(folder / LAST_COMPLETE) as temporary:
@@ -162,6 +167,7 @@ def _results_context(inputs: Inputs) -> dict[str, Any]:
         "subgroups": sections.subgroup_table(tables["subgroups"], shown),
         "counts": sections.count_table(tables["counts"], targets),
         "patients": sections.patient_table(tables["patients"]),
+        "alone": alone.alone_table(_alone(inputs)),
         "ceiling": ceiling.share_table(tables["ceiling"]),
         "worth": ceiling.worth_table(tables["worth"]),
         "training": training_table(tables["runs"]),
@@ -174,12 +180,15 @@ def _banks_context(inputs: Inputs, images_per_sheet: int) -> dict[str, Any]:
     sheets = _sheets(inputs, images_per_sheet)
     with_sheets = {entry["finding"]: slug(entry["finding"]) for entry in sheets}
     return {
-        "quality": banks.quality_table(inputs.qualities, inputs.summary, inputs.recipes),
+        "quality": banks.quality_table(
+            inputs.qualities, inputs.summary, inputs.recipes, _arms_in_pairs(inputs)
+        ),
         "filters": filters.filter_table(inputs.filter_leaks),
         "detectors": filters.detectors(inputs.filter_leaks),
         # The study's findings first, then the negatives.
         "shown": sorted(with_sheets.items(), key=lambda item: item[0] not in inputs.findings),
         "sheets": sheets,
+        "pairs": paired_sheets(inputs.gans, inputs.qualities, images_per_sheet),
         "samples": _samples(inputs.gans),
     }
 
@@ -198,6 +207,17 @@ def _origin_context(inputs: Inputs, made: Mapping[str, Path]) -> dict[str, Any]:
     }
 
 
+def _alone(inputs: Inputs):
+    """Arms of synthetic images alone."""
+    definitions, runs = inputs.settings["arms"], inputs.tables["runs"]
+    return alone.alone_results(inputs.summary, runs, definitions, inputs.references)
+
+
+def _arms_in_pairs(inputs: Inputs) -> list[str]:
+    definitions = inputs.settings["arms"]
+    return [arm for arm in inputs.arms if definitions.get(arm, {}).get("negatives") == PAIRED]
+
+
 def _csv_address(table):
     """A table as the address of a CSV file inside the page."""
     text = table.to_csv(index=False, float_format="%.6g")
@@ -212,7 +232,9 @@ def _sheets(inputs, number):
         return gan["recipe"] != headline, gan["recipe"], -gan["fraction"]
 
     entries, begun = [], set()
-    for gan in sorted(inputs.gans, key=order):
+    # Pairs are shown as such, not beside real images.
+    single = [gan for gan in inputs.gans if paired_with(gan["recipe"]) is None]
+    for gan in sorted(single, key=order):
         width = images.OTHER if gan["finding"] in begun else images.FIRST
         begun.add(gan["finding"])
         sheet, pictures = images.sheet(gan["sheet"], number, width)
@@ -221,11 +243,20 @@ def _sheets(inputs, number):
 
 
 def _samples(gans):
-    """What each GAN generated at the end of its training."""
+    """What each GAN generated over its training, and real images."""
     made = []
     for gan in gans:
-        picture = images.read_picture(gan["samples"])
-        made.append({**_identity(gan), "picture": images.inline(picture, images.SAMPLES)})
+        # That of the base, which is there already.
+        if paired_with(gan["recipe"]) is not None:
+            continue
+        rows, real = images.over_training(gan["samples"], gan["sheet"])
+        made.append(
+            {
+                **_identity(gan),
+                "rows": [images.inline(row, images.SAMPLES) for row in rows],
+                "real": images.inline(real, images.SAMPLES),
+            }
+        )
     return made
 
 

@@ -78,6 +78,27 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && pressed) choose(pressed);
 });
 
+// A training's rows of images become one row with a slider over time; it begins at the last.
+for (const stack of document.querySelectorAll(".over-time")) {
+  const rows = [...stack.querySelectorAll("img")];
+  if (rows.length < 2) continue;
+  const slider = document.createElement("input");
+  slider.type = "range";
+  slider.min = 0;
+  slider.max = rows.length - 1;
+  slider.value = rows.length - 1;
+  slider.setAttribute("aria-label", stack.dataset.label);
+  const move = () => rows.forEach((row, place) => {
+    const now = place === Number(slider.value);
+    row.classList.toggle("now", now);
+    if (now) row.loading = "eager";
+  });
+  slider.addEventListener("input", move);
+  stack.classList.add("sliding");
+  move();
+  stack.before(slider);
+}
+
 // A link to a section unfolds what is folded away in it.
 function unfoldTarget() {
   const target = location.hash && document.getElementById(location.hash.slice(1));
