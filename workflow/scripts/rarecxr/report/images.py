@@ -12,7 +12,7 @@ from rarecxr.gan import sample_sheet
 
 # Widths in pixels that pictures are reduced to: of each finding's first bank, of its others, which
 # are folded away, and of the sheets of samples.
-FIRST, OTHER, SAMPLES = 128, 64, 560
+FIRST, OTHER, SAMPLES = 128, 64, 420
 
 # Rows of real images at the end of a GAN's sample sheet.
 REAL_ROWS = 2
