@@ -12,13 +12,15 @@ from rarecxr.gan import sample_sheet
 
 # Widths in pixels that pictures are reduced to: of each finding's first bank, of its others, which
 # are folded away, and of the sheets of samples.
-FIRST, OTHER, SAMPLES = 128, 64, 420
+FIRST, OTHER, SAMPLES = 128, 64, 360
 
 # Rows of real images at the end of a GAN's sample sheet.
 REAL_ROWS = 2
 
 # Of WebP, from 0 to 100: differences from the original stay below what can be seen.
 _QUALITY = 90
+# Of rows of many small images over a training, of which a page may have hundreds.
+SAMPLES_QUALITY = 60
 
 
 def sheet(path: str | Path, number: int, width: int) -> tuple[Sheet, dict[str, list[str]]]:
@@ -82,11 +84,11 @@ def over_training(samples: str | Path, sheet: str | Path) -> tuple[list[Image.Im
     return [part(place, 1) for place in range(last)], part(last, REAL_ROWS)
 
 
-def inline(picture: Image.Image, width: int) -> str:
+def inline(picture: Image.Image, width: int, quality: int = _QUALITY) -> str:
     """A picture as the address of a WebP file inside a page, reduced to `width` pixels at most."""
     if picture.width > width:
         size = (width, round(width * picture.height / picture.width))
         picture = picture.resize(size, Image.Resampling.BOX)
     file = io.BytesIO()
-    picture.save(file, "webp", quality=_QUALITY)
+    picture.save(file, "webp", quality=quality)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -253,8 +253,10 @@ def _samples(gans):
         made.append(
             {
                 **_identity(gan),
-                "rows": [images.inline(row, images.SAMPLES) for row in rows],
-                "real": images.inline(real, images.SAMPLES),
+                "rows": [
+                    images.inline(row, images.SAMPLES, images.SAMPLES_QUALITY) for row in rows
+                ],
+                "real": images.inline(real, images.SAMPLES, images.SAMPLES_QUALITY),
             }
         )
     return made
