@@ -216,7 +216,7 @@ def test_jobs_that_begin_at_once_settle_on_one_precision(study):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
         )
         for number in range(4)
     ]
