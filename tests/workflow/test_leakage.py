@@ -54,7 +54,8 @@ def files_of(results):
             "generator": gan / "generator.pt",
             "metadata": gan / "generator.json",
         }
-        gans.append(place | own)
+        base = None if place["finding"] is None else place | {"recipe": "base", "finding": None}
+        gans.append(place | own | {"parent": base})
         banks.append(place | {"bank": results / "bank" / f"{inside}.h5"})
     runs = [
         {
