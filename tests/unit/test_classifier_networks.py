@@ -5,7 +5,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
-from rarecxr.classifier.networks import _load_trunk, build, head_name, network_input
+from rarecxr.classifier.networks import build, head_name, load_trunk, network_input
 from rarecxr.study.architectures import wrong_resolution
 
 
@@ -164,7 +164,7 @@ def test_a_vision_transformers_weights_are_stretched_to_another_resolution(tmp_p
     original, ours = tiny(32, 1000), tiny(64, 3)
     torch.nn.init.normal_(original.encoder.pos_embedding)
     torch.save(original.state_dict(), tmp_path / "tiny.pth")
-    _load_trunk(ours, tmp_path / "tiny.pth", "tiny")
+    load_trunk(ours, tmp_path / "tiny.pth", "tiny")
     assert torch.equal(ours.conv_proj.weight, original.conv_proj.weight)
     # The class token's place is kept; the corners of the grid of patches stay where they are.
     before, after = original.encoder.pos_embedding[0], ours.encoder.pos_embedding[0]

@@ -35,6 +35,7 @@ def test_a_killed_job_leaves_nothing_and_the_next_attempt_makes_the_same_file(st
     assert not study.litter()
 
 
+@pytest.mark.long
 def test_a_file_that_is_damaged_between_two_stages_stops_the_second_with_its_name(study):
     made, labels = study.folder / TARGET, study.folder / LABELS
     made.unlink()
