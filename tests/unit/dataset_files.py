@@ -1,5 +1,7 @@
 """Small data sets in CheXpert's layout, for the tests of the data stages."""
 
+import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +91,14 @@ def cache(folder, images, root, name="pixels", shards=1, threads=1, watched=None
     parts = zip(*made, strict=True)
     cache_pixels(images, *parts, root, files, chosen, "test", **(watched or {}))
     return files.pixels
+
+
+def make_socket(path):
+    """A socket in the place of a file."""
+    # Its address is short, as addresses of sockets must be.
+    here = os.getcwd()
+    os.chdir(path.parent)
+    try:
+        socket.socket(socket.AF_UNIX).bind(path.name)
+    finally:
+        os.chdir(here)

@@ -13,7 +13,6 @@ import os
 import pickle
 import random
 import re
-import socket
 import struct
 import tracemalloc
 import zipfile
@@ -29,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from dataset_files import csv_table
+from dataset_files import csv_table, make_socket
 from PIL import Image
 from png_files import png
 
@@ -98,16 +97,6 @@ def of_text(text):
 
 
 # What is no file, whatever it should hold.
-
-
-def make_socket(path):
-    # The address of a socket is short.
-    here = os.getcwd()
-    os.chdir(path.parent)
-    try:
-        socket.socket(socket.AF_UNIX).bind(path.name)
-    finally:
-        os.chdir(here)
 
 
 def make_loop(path):

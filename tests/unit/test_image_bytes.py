@@ -1,14 +1,13 @@
 """What is no image file is refused at once, whatever it is, and is one image with its reason."""
 
 import os
-import socket
 import stat
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
-from dataset_files import cache, patients_of, write_images
+from dataset_files import cache, make_socket, patients_of, write_images
 from interruptions import child
 from PIL import Image
 
@@ -24,16 +23,6 @@ def folder(path):
 
 def pipe(path):
     os.mkfifo(path)
-
-
-def listening(path):
-    # Its address is short, as addresses of sockets must be.
-    here = os.getcwd()
-    os.chdir(path.parent)
-    try:
-        socket.socket(socket.AF_UNIX).bind(path.name)
-    finally:
-        os.chdir(here)
 
 
 def terminal(path):
@@ -60,7 +49,7 @@ def huge(path):
 STRANGE = {
     folder: "a folder, not a file",
     pipe: "a named pipe, not a file",
-    listening: "a socket, not a file",
+    make_socket: "a socket, not a file",
     terminal: "a device, not a file",
     endless: "a device, not a file",
     circle: "cannot be read: Too many levels of symbolic links",

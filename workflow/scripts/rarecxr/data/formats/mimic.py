@@ -15,6 +15,7 @@ from rarecxr.data.formats.source import (
     LeftOut,
     Row,
     Source,
+    has_fields,
     label_of,
     split_of,
     view_of,
@@ -38,7 +39,7 @@ def rows(source: Source) -> Iterator[Row]:
     path = source.files["views"]
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     left_out = LeftOut(path, source.files["labels"], "study_id")
-    for line, texts in read_rows(path, columns, _is_row):
+    for line, texts in read_rows(path, columns, has_fields):
         image, subject, study, view = (text.strip(" \t") for text in texts)
         fields = Fields(path, line)
         subject = fields.read("subject_id", subject, _number)
@@ -77,7 +78,7 @@ def _labels(path: str) -> dict[str, dict[str, float]]:
     header = read_header(path)
     findings = [finding for finding in FINDINGS if finding in header]
     found: dict[str, dict[str, float]] = {}
-    for line, (study, *texts) in read_rows(path, ("study_id", *findings), _is_row):
+    for line, (study, *texts) in read_rows(path, ("study_id", *findings), has_fields):
         fields = Fields(path, line)
         study = fields.read("study_id", study.strip(), _number)
         if study in found:
@@ -92,7 +93,7 @@ def _labels(path: str) -> dict[str, dict[str, float]]:
 def _split(path: str) -> dict[str, str]:
     """The part of the split that each image is in."""
     found = {}
-    for line, (image, split) in read_rows(path, ("dicom_id", "split"), _is_row):
+    for line, (image, split) in read_rows(path, ("dicom_id", "split"), has_fields):
         found[image.strip()] = Fields(path, line).read("split", split.strip(), split_of)
     return found
 
@@ -107,11 +108,6 @@ def _name(text: str) -> str:
     if not text.replace("-", "").isalnum():
         raise ValueError("takes the name of an image's file without its ending")
     return text
-
-
-def _is_row(line: str) -> bool:
-    # No field of these tables holds text over several lines.
-    return line.count(",") >= 2
 
 
 FORMAT = Format(

@@ -198,6 +198,11 @@ def image_of(path: str) -> str:
     return path
 
 
+def has_fields(line: str) -> bool:
+    """Whether a line is a row of a table whose fields hold no text over several lines."""
+    return line.count(",") >= 2
+
+
 def names_image(line: str) -> bool:
     """Whether a line of a table holds the name of an image file as a field."""
     return _IMAGE_FIELD.search(line) is not None

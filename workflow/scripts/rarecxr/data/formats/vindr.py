@@ -8,7 +8,15 @@ import math
 from collections.abc import Iterator
 
 from rarecxr.data.csv_file import read_header, read_rows
-from rarecxr.data.formats.source import UNKNOWN, Fields, Format, Row, Source, label_of
+from rarecxr.data.formats.source import (
+    UNKNOWN,
+    Fields,
+    Format,
+    Row,
+    Source,
+    has_fields,
+    label_of,
+)
 from rarecxr.study.findings import NO_FINDING
 
 # Names that the two tables write in two ways, and the one that all formats share.
@@ -29,7 +37,7 @@ def rows(source: Source) -> Iterator[Row]:
         path = source.files[role]
         columns = _columns(path)
         votes: dict[str, tuple[int, list[dict[str, float]]]] = {}
-        for line, (image, *texts) in read_rows(path, ("image_id", *columns), _is_row):
+        for line, (image, *texts) in read_rows(path, ("image_id", *columns), has_fields):
             fields = Fields(path, line)
             image = fields.read("image_id", image.strip(), _name)
             vote = {
@@ -83,11 +91,6 @@ def _name(text: str) -> str:
     if not text.isalnum():
         raise ValueError("takes the name of an image's file without its ending")
     return text
-
-
-def _is_row(line: str) -> bool:
-    # No field of these tables holds text over several lines.
-    return line.count(",") >= 2
 
 
 FORMAT = Format(
