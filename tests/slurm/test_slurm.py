@@ -41,6 +41,7 @@ TORCH = (
     "measure_filters",
     "pretrain_classifier",
     "train_classifier",
+    "explain_classifiers",
 )
 TORCH_MB = dict.fromkeys(TORCH, 2999)
 MEMORY_MB = {**dict.fromkeys(RULES, 1500), **TORCH_MB}

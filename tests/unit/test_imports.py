@@ -12,7 +12,7 @@ SCRIPTS = ROOT / "workflow/scripts"
 
 # Scripts that train networks, that run any, that handle images, and that handle tables.
 TRAININGS = {"pretrain_classifier", "train_classifier", "train_features", "train_gan"}
-NETWORKS = TRAININGS | {"check_leakage", "make_bank", "measure_bank"}
+NETWORKS = TRAININGS | {"check_leakage", "explain_classifiers", "make_bank", "measure_bank"}
 IMAGES = {
     "cache_pixels",
     "decode_images",
@@ -25,17 +25,21 @@ TABLES = {"check_labels", "draw_patients", "index_images", "label_images", "spli
 # Import names of what takes a tenth of a second or more to load, and which scripts use them.
 HEAVY = {
     "torch": {"cost", *NETWORKS},
-    "torchvision": {"cost", *TRAININGS},
+    "captum": {"explain_classifiers"},
+    "torchvision": {"cost", "explain_classifiers", *TRAININGS},
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
-    "matplotlib": {"make_report"},
+    # captum loads it, too.
+    "matplotlib": {"explain_classifiers", "make_report"},
     # By itself, or because scikit-learn loads it.
     "scipy.stats": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     "tensorboard": set(),
     "jinja2": {"make_report"},
     "h5py": NETWORKS | IMAGES | {"cost", "describe_bank", "export_bank", "make_report"},
     # torchvision loads it, too.
-    "PIL": TRAININGS | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"},
+    "PIL": TRAININGS
+    | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"}
+    | {"explain_classifiers"},
     "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pydantic": NETWORKS

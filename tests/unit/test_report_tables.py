@@ -11,6 +11,7 @@ from rarecxr.report import wording as words
 from rarecxr.report.tables import console
 from rarecxr.statistics.comparisons import References
 from rarecxr.statistics.summary import COLUMNS
+from rarecxr.study.headline import headline_arm, recipes_of
 
 REFERENCES = References("none", "oversample")
 ARMS = {"none": {}, "oversample": {"oversample": True}, "gan": {"recipe": "plain"}}
@@ -129,11 +130,12 @@ def test_a_control_that_repeats_no_positives_is_not_said_to():
     [(["c", "b"], "c"), (["gan"], "a"), ([], "a"), (["none"], "a")],
 )
 def test_the_answer_is_about_the_first_preferred_arm_or_else_any_with_a_recipe(preferred, arm):
-    arms = ("none", "more", "a", "b", "c")
-    recipes = answers.recipes_of(arms, {name: {"recipe": "plain"} for name in "abc"})
-    assert list(recipes) == ["a", "b", "c"]
-    assert answers.headline_arm(preferred, recipes, "none") == arm
-    assert answers.headline_arm(preferred, {}, "none") is None
+    arms = ("alone", "none", "more", "a", "b", "c")
+    definitions = {name: {"recipe": "plain"} for name in ("a", "b", "c", "none")}
+    definitions |= {"more": {"reserve": True}, "alone": {"recipe": "plain", "real": False}}
+    assert list(recipes_of(arms, definitions)) == ["alone", "none", "a", "b", "c"]
+    assert headline_arm(preferred, arms, definitions, "none") == arm
+    assert headline_arm(preferred, ("none", "more", "alone"), definitions, "none") is None
 
 
 def test_the_console_shows_every_cell_with_half_the_interval_and_a_mark(tmp_path):

@@ -36,6 +36,7 @@ TORCH = {
     "pretrain_classifier",
     "train_classifier",
     "train_features",
+    "explain_classifiers",
 }
 ALL = LIGHT | TORCH
 GAN = {"train_gan", "make_bank"}
@@ -44,6 +45,7 @@ CLASSIFIERS = {*SUPERVISED, "pretrain_classifier"}
 MEASURED = {"train_gan", "measure_bank"}
 # Whatever looks at images through a network or a feature space.
 SEEING = {"make_bank", *MEASURED}
+EXPLAINED = {"explain_classifiers"}
 IMAGE_SETS = {"make_training_set", "make_validation_set"}
 CACHE = {"decode_images", "cache_pixels"}
 SHEETS = {"describe_bank", "make_report"}
@@ -65,6 +67,7 @@ REACH = {
     "rarecxr.study.configuration_file": set(),
     "rarecxr.study.documents": set(),
     "rarecxr.study.given": set(),
+    "rarecxr.study.headline": {"make_report"},
     "rarecxr.study.paths": set(),
     "rarecxr.study.plan": set(),
     "rarecxr.study.place": {"make_training_set", *GAN},
@@ -85,7 +88,7 @@ REACH = {
         "make_phantoms",
         *CACHE,
         *IMAGE_SETS,
-        *TORCH,
+        *(TORCH - EXPLAINED),
         "evaluate",
         "make_report",
     },
@@ -117,6 +120,7 @@ REACH = {
         "make_bank",
         "measure_bank",
         "train_gan",
+        *EXPLAINED,
         *SHEETS,
         *SUPERVISED,
     },
@@ -129,6 +133,7 @@ REACH = {
         "make_report",
         "check_leakage",
         "train_gan",
+        *EXPLAINED,
         *CLASSIFIERS,
     },
     "rarecxr.core.tables": {
@@ -142,6 +147,7 @@ REACH = {
         "check_leakage",
         "evaluate",
         "make_report",
+        *EXPLAINED,
     },
     "rarecxr.core.tensors": {"check_leakage", *TORCH},
     "rarecxr.core.warp": {"train_gan", *CLASSIFIERS},
@@ -153,7 +159,7 @@ REACH = {
         "measure_filters",
         "check_leakage",
     },
-    "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING},
+    "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING, *EXPLAINED},
     "rarecxr.bank.bank_file": {
         "make_bank",
         "measure_bank",
@@ -161,6 +167,7 @@ REACH = {
         "describe_bank",
         "make_report",
         "check_leakage",
+        *EXPLAINED,
         *SUPERVISED,
     },
     "rarecxr.data.pixel_cache": CACHE,
@@ -188,6 +195,7 @@ REACH = {
         "describe_bank",
         "check_leakage",
         "make_report",
+        *EXPLAINED,
         *IMAGE_SETS,
         *SUPERVISED,
     },
@@ -250,10 +258,10 @@ REACH = {
     "rarecxr.bank.sample_sheet": SHEETS,
     "rarecxr.classifier.": SUPERVISED,
     "rarecxr.classifier.feature_network": {"train_features"},
-    "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.small_resnet": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING},
+    "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.small_resnet": {*CLASSIFIERS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING, *EXPLAINED},
     "rarecxr.classifier.pretrained_file": CLASSIFIERS,
     "rarecxr.classifier.pretraining": {"pretrain_classifier"},
     "rarecxr.classifier.schedule": CLASSIFIERS,
@@ -261,8 +269,12 @@ REACH = {
     "rarecxr.classifier.start": CLASSIFIERS,
     "rarecxr.classifier.transforms": CLASSIFIERS,
     "rarecxr.classifier.views": {"pretrain_classifier"},
-    "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING},
-    "rarecxr.classifier.prediction_file": {*SUPERVISED, "evaluate"},
+    "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.prediction_file": {*SUPERVISED, *EXPLAINED, "evaluate"},
+    "rarecxr.classifier.explanation": EXPLAINED,
+    "rarecxr.classifier.map_file": {*EXPLAINED, "make_report"},
+    "rarecxr.classifier.occlusion": EXPLAINED,
+    "rarecxr.classifier.windows": EXPLAINED,
     "rarecxr.statistics.": {"evaluate"},
     "rarecxr.statistics.comparisons": {"evaluate", "make_report"},
     "rarecxr.report.": {"make_report"},
@@ -314,10 +326,17 @@ def test_a_changed_module_changes_the_code_param_of_the_rules_that_reach_it(scri
 
 BELOW = {
     "evaluate": {"make_report"},
+    "explain_classifiers": {"make_report"},
     "check_leakage": {"evaluate", "make_report"},
     "pretrain_classifier": {"train_classifier", "check_leakage"},
-    "train_classifier": {"check_leakage", "evaluate"},
-    "make_bank": {"measure_bank", "measure_filters", "describe_bank", "train_classifier"},
+    "train_classifier": {"check_leakage", "evaluate", "explain_classifiers"},
+    "make_bank": {
+        "measure_bank",
+        "measure_filters",
+        "describe_bank",
+        "train_classifier",
+        "explain_classifiers",
+    },
     "measure_bank": {"describe_bank", "make_report"},
     "describe_bank": {"make_report"},
     "measure_filters": {"make_report"},
@@ -332,10 +351,10 @@ BELOW = {
     },
     "make_validation_set": {"train_gan", "measure_bank", "check_leakage"},
     "decode_images": {"cache_pixels"},
-    "cache_pixels": {*IMAGE_SETS, *CLASSIFIERS, "evaluate"},
+    "cache_pixels": {*IMAGE_SETS, *CLASSIFIERS, *EXPLAINED, "evaluate"},
     "draw_patients": {"make_training_set", *SUPERVISED, "evaluate"},
     "split_patients": {"draw_patients", "check_labels", *IMAGE_SETS, *CLASSIFIERS, "evaluate"},
-    "label_images": {*IMAGE_SETS, *SUPERVISED, "evaluate"},
+    "label_images": {*IMAGE_SETS, *SUPERVISED, *EXPLAINED, "evaluate"},
     "index_images": {"label_images", "split_patients", "draw_patients", "check_labels", *CACHE},
 }
 

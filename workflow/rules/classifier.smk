@@ -1,6 +1,6 @@
 # From cached pixels and banks to trained classifiers and their predictions: one run for each
 # arm, fraction, draw and seed. Only what an arm needs is its input or param. What arms with
-# unlabelled images start from is one network for each seed.
+# unlabelled images start from is one network for each seed. What runs of two arms look at is mapped.
 
 
 rule pretrain_classifier:
@@ -74,3 +74,35 @@ rule train_classifier:
         code=code("train_classifier.py"),
     script:
         "../scripts/train_classifier.py"
+
+
+rule explain_classifiers:
+    """Hide regions of a finding's images in turn: what the baseline and the main arm rest on."""
+    input:
+        pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
+        labels="<dataset>/labels.parquet",
+        models=PLAN.files("run", PLAN.explained(), "model.pt"),
+        predictions=PLAN.files("run", PLAN.explained(), "predictions.parquet"),
+        bank=explained_bank,
+    output:
+        maps="<maps>",
+    log:
+        "<logs>/explain_classifiers/{finding}.log",
+    benchmark:
+        "<benchmarks>/explain_classifiers/{finding}.tsv"
+    conda:
+        "../../envs/maps.yaml"
+    threads: CONFIG.classifier.threads
+    resources:
+        **asked("explain_classifiers", "classifier", holds_pixels=False),
+    params:
+        finding=finding_name,
+        arms=[run["arm"] for run in PLAN.explained()],
+        run=explained_run(),
+        number=CONFIG.report.maps_per_finding,
+        threads=CONFIG.classifier.threads,
+        without_effect=without_effect("classifier", of=NetworkSettings),
+        study=STUDY,
+        code=code("explain_classifiers.py"),
+    script:
+        "../scripts/explain_classifiers.py"

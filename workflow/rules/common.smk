@@ -140,13 +140,15 @@ def own_file(path):
     return local(os.path.relpath(ROOT / path))
 
 
-def asked(rule, section=None):
+def asked(rule, section=None, holds_pixels=True):
     """The resources of a job; memory and minutes grow with the attempt.
 
-    With its section also GPUs, and for classifiers memory for the pixels that they hold.
+    With its section also GPUs, and where classifiers are trained memory for the pixels that they
+    hold.
     """
     chosen = None if section is None else getattr(CONFIG, section)
-    beside = chosen.pixel_memory_mib if isinstance(chosen, NetworkSettings) else 0
+    trains = holds_pixels and isinstance(chosen, NetworkSettings)
+    beside = chosen.pixel_memory_mib if trains else 0
     resources = {
         "mem_mb": _asked("memory_mb", rule, beside),
         "runtime": _asked("minutes", rule, 0),

@@ -381,6 +381,21 @@ def own_weights(section):
     return [] if weights in (None, "imagenet") else users_file(weights)
 
 
+def explained_bank(wildcards):
+    """The bank of the finding whose images have maps, where an arm with maps uses one."""
+    bank = PLAN.explained_bank()
+    return [] if bank is None else PATHS.fill("bank", bank, ".h5", **wildcards)
+
+
+def explained_run():
+    """Which runs have maps, and of which recipe the bank is."""
+    runs = PLAN.explained()
+    keys = ("fraction", "draw", "seed")
+    run = {key: runs[0][key] for key in keys} if runs else {}
+    bank = PLAN.explained_bank()
+    return run | {"recipe": None if bank is None else bank["recipe"]}
+
+
 # report
 
 

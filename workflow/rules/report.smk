@@ -73,6 +73,7 @@ rule make_report:
         templates=report_templates(),
         quality=PLAN.files("bank", PLAN.banks(), "_quality.json"),
         filter_leak=PLAN.filter_leaks(),
+        maps=PLAN.maps(),
     output:
         page=shown("<report>/index.html", "Report", "page", page="report"),
         quality=shown_table("quality", "quality of the banks"),

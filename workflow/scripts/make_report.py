@@ -24,6 +24,7 @@ make_report(
         for bank, quality in zip(snakemake.params.banks, snakemake.input.quality, strict=True)
     ],
     filter_leaks=snakemake.input.filter_leak,
+    maps=snakemake.input.maps,
     study=snakemake.params.study,
     settings=snakemake.params.settings,
 )

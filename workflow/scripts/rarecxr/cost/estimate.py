@@ -17,6 +17,7 @@ _SECTIONS = {
     "pretrain_classifier": "classifier",
     "train_features": "features",
     "train_classifier": "classifier",
+    "explain_classifiers": "classifier",
 }
 
 

@@ -223,6 +223,23 @@ def pretraining_job(
     )
 
 
+def explanation_job(architecture: str, resolution: int, shown: float) -> Job:
+    """The occlusion maps of one finding.
+
+    Args:
+        architecture: of the networks.
+        resolution: side of their images in pixels.
+        shown: images with a part hidden, for all networks together.
+    """
+    size = classifier_size(architecture, resolution)
+    kind = f"hidden regions of {resolution} px to {architecture}"
+    return Job(
+        "explain_classifiers",
+        (Part(kind, shown, f"{architecture}, hidden regions", size.operations),),
+        4 * size.parameters,
+    )
+
+
 def predicted_numbers(findings: int) -> int:
     """Numbers that a file of predictions holds of each image: logits, and names worth two more."""
     return findings + 2

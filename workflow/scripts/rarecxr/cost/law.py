@@ -18,6 +18,7 @@ from rarecxr.cost.measured import Sample
 _TORCH = frozenset(
     (
         "check_leakage",
+        "explain_classifiers",
         "make_bank",
         "measure_bank",
         "pretrain_classifier",

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from rarecxr.classifier.map_file import read_maps
+from rarecxr.classifier.windows import number_of_windows
 from rarecxr.core.hdf5 import open_hdf5
 from rarecxr.core.json_file import read_json
 from rarecxr.core.tables import parquet_columns, read_csv, read_parquet
@@ -21,6 +23,7 @@ from rarecxr.cost.jobs import (
     bank_job,
     classifier_job,
     counted_job,
+    explanation_job,
     gan_job,
     image_job,
     predicted_numbers,
@@ -269,6 +272,12 @@ class _Reader:
         )
 
     # The report
+
+    def explain_classifiers(self, place: str) -> Job:
+        found = read_maps(self.root / "maps" / f"{place}.npz")
+        number, arms, side = found.maps.shape[:3]
+        shown = number * arms * number_of_windows(side)
+        return explanation_job(found.about["architecture"], side, shown)
 
     def check_leakage(self, place: str) -> Job:
         return counted_job("check_leakage", "runs", self.runs, held=0.0)

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from rarecxr.classifier.examples import most_examples
 from rarecxr.classifier.schedule import epoch_length
+from rarecxr.classifier.windows import number_of_windows
 from rarecxr.cost.counts import Counts
 from rarecxr.cost.jobs import (
     Job,
     bank_job,
     classifier_job,
     counted_job,
+    explanation_job,
     gan_job,
     image_job,
     predicted_numbers,
@@ -40,6 +42,7 @@ def planned_jobs(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
     if plan.banks():
         yield from _banks(plan, counts, precision)
     yield from _classifiers(plan, counts, precision)
+    yield from _explanations(plan)
     runs = len(plan.runs())
     numbers = runs * counts.judged
     yield counted_job("check_leakage", "runs", runs)
@@ -140,6 +143,14 @@ def _classifiers(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
             memory_mib=settings.pixel_memory_mib,
             predictions=counts.judged * predicted_numbers(len(configuration.dataset.findings)),
         )
+
+
+def _explanations(plan: Plan) -> Iterator[Job]:
+    settings, number = plan.configuration.classifier, plan.configuration.report.maps_per_finding
+    kinds = 1 if plan.explained_bank() is None else 2
+    shown = kinds * number * len(plan.explained()) * number_of_windows(settings.resolution)
+    for _ in plan.maps():
+        yield explanation_job(settings.architecture, settings.resolution, shown)
 
 
 def _features(plan: Plan, counts: Counts, cell: Values, precision: Mapping[str, str]) -> Job:

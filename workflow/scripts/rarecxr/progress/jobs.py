@@ -1,6 +1,7 @@
 """The jobs of a study, each by its rule and its place, in the order of the stages."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rarecxr.study.paths import in_paths
 from rarecxr.study.plan import Plan, Values
@@ -22,7 +23,7 @@ STAGES = {
     "GANs": ("train_gan",),
     "banks": ("make_bank", "measure_bank", "measure_filters", "describe_bank"),
     "classifiers": ("pretrain_classifier", "train_classifier"),
-    "report": ("check_leakage", "evaluate", "make_report"),
+    "report": ("explain_classifiers", "check_leakage", "evaluate", "make_report"),
 }
 STAGE_OF = {rule: stage for stage, rules in STAGES.items() for rule in rules}
 
@@ -68,7 +69,8 @@ def planned(plan: Plan) -> list[Job]:
         pretrains = plan.definitions[run["arm"]].pretrain
         like = f"{run['fraction']}{' after pretraining' if pretrains else ''}"
         jobs.append(Job("train_classifier", place, like, tuple(run.items())))
-    jobs += [Job(rule, "", "") for rule in STAGES["report"]]
+    jobs += [Job("explain_classifiers", Path(path).stem, "") for path in plan.maps()]
+    jobs += [Job(rule, "", "") for rule in ("check_leakage", "evaluate", "make_report")]
     return jobs
 
 

@@ -33,34 +33,6 @@ class Answer:
     sentences: Sequence[str]
 
 
-def recipes_of(arms: Sequence[str], definitions: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The recipe of each of `arms` that uses synthetic images, whatever the arm is called.
-
-    Args:
-        arms: names of arms.
-        definitions: section `arms` of the configuration.
-    """
-    found = {arm: definitions.get(arm, {}).get("recipe") for arm in arms}
-    return {arm: recipe for arm, recipe in found.items() if recipe}
-
-
-def headline_arm(
-    headline_arms: Sequence[str], recipes: Mapping[str, str], baseline: str
-) -> str | None:
-    """The arm that the answer is about: the first of `headline_arms` that the study runs.
-
-    If it runs none of them: the first of its arms that uses synthetic images; None without any.
-
-    Args:
-        headline_arms: names in the order of preference.
-        recipes: the recipe of each arm of the study that uses synthetic images.
-        baseline: never the arm that the answer is about.
-    """
-    candidates = [arm for arm in recipes if arm != baseline]
-    preferred = [arm for arm in headline_arms if arm in candidates]
-    return next(iter([*preferred, *candidates]), None)
-
-
 def answer(
     summary: pd.DataFrame,
     overall: pd.DataFrame,

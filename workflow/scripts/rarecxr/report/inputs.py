@@ -10,7 +10,6 @@ import pandas as pd
 from rarecxr.core.json_file import read_json
 from rarecxr.core.tables import read_csv
 from rarecxr.data.image_notes import read_notes
-from rarecxr.report.answer import headline_arm, recipes_of
 from rarecxr.report.banks import read_qualities
 from rarecxr.report.filters import read_filter_leaks
 from rarecxr.report.published import comparison, read_published
@@ -19,6 +18,7 @@ from rarecxr.statistics.comparisons import References
 from rarecxr.study.configuration.report import ReportSettings
 from rarecxr.study.configuration.statistics import StatisticsSettings
 from rarecxr.study.findings import NEGATIVES
+from rarecxr.study.headline import headline_arm, recipes_of
 
 # What rules evaluate and check_leakage write.
 TABLES = (
@@ -118,9 +118,7 @@ def read_inputs(
     recipes = recipes_of(arms, settings["arms"])
     report = ReportSettings.of(settings["report"])
     references = References(report.baseline, report.control)
-    # What synthetic images add is not seen where there are no real ones.
-    mixed = {arm: one for arm, one in recipes.items() if settings["arms"][arm].get("real", True)}
-    headline = headline_arm(report.headline_arms, mixed, references.baseline)
+    headline = headline_arm(report.headline_arms, arms, settings["arms"], references.baseline)
     ours = comparison(read["summary"], read_published(published), headline, references.baseline)
     return Inputs(
         study=study,

@@ -8,8 +8,8 @@ import pandas as pd
 
 from rarecxr.core.provenance import digest
 from rarecxr.report import wording as words
-from rarecxr.report.answer import recipes_of
 from rarecxr.statistics.comparisons import References
+from rarecxr.study.headline import recipes_of
 from rarecxr.study.recipes import CONDITIONAL, PAIRED
 
 

@@ -17,6 +17,7 @@ from rarecxr.report import wording as words
 from rarecxr.report.answer import answer
 from rarecxr.report.figure_set import Figures, draw_figures
 from rarecxr.report.inputs import Inputs, read_inputs
+from rarecxr.report.maps import explained_images
 from rarecxr.report.matrix import matrix
 from rarecxr.report.methods import methods
 from rarecxr.report.pairs import paired_sheets
@@ -43,6 +44,7 @@ def make_report(
     filter_leaks: Sequence[str | Path],
     study: str,
     settings: Mapping[str, Mapping[str, Any]],
+    maps: Sequence[str | Path] = (),
 ) -> None:
     """Write the report page, its figures and the tables of the banks.
 
@@ -63,6 +65,8 @@ def make_report(
         study: name of the study.
         settings: sections of the configuration, which the methods quote: arms, bank, classifier,
             dataset, gan and report among them.
+        maps: what classifiers rest on (NPZ, see `rarecxr.classifier.map_file`), one file per
+            finding.
 
     Raises:
         ValueError: published.csv cannot be used.
@@ -84,8 +88,10 @@ def make_report(
             data.to_csv(temporary / f"{name}.csv", index=False)
     write_console(inputs.table_paths["summary"], folder / CONSOLE, baseline)
     made = {name: folder / name for name, _ in written}
+    made |= {f"maps {Path(path).stem}": Path(path) for path in maps}
     with written_whole(folder / PAGE) as temporary:
-        temporary.write_text(_template().render(_context(inputs, figures, made)), encoding="utf-8")
+        context = {**_context(inputs, figures, made), "explained": explained_images(maps)}
+        temporary.write_text(_template().render(context), encoding="utf-8")
     with written_whole(folder / LAST_COMPLETE) as temporary:
         shutil.copyfile(folder / PAGE, temporary)
     log.info("%s: %.1f MB", folder / PAGE, (folder / PAGE).stat().st_size / 1e6)

@@ -17,10 +17,10 @@ class Paths:
     """The paths of one study, as patterns with wildcards and filled in.
 
     Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, precision,
-    images_state; features and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw,
-    finding); unlabelled (seed); run (arm, fraction, draw, seed); and with the same wildcards
-    features_state, gan_state, unlabelled_state and run_state, folders of resume files, which lie
-    outside all outputs.
+    images_state; maps (finding); features and filter_leak (fraction, draw); gan and bank (recipe,
+    fraction, draw, finding); unlabelled (seed); run (arm, fraction, draw, seed); and with the same
+    wildcards features_state, gan_state, unlabelled_state and run_state, folders of resume files,
+    which lie outside all outputs.
 
     Attributes:
         study: name of the study.
@@ -45,6 +45,7 @@ class Paths:
             "filter_leak": f"{results}/bank/filter_leak/{_CELL}.json",
             "unlabelled": f"{results}/unlabelled/seed{{seed}}",
             "run": f"{results}/classifier/{_RUN}",
+            "maps": f"{results}/maps/{{finding}}.npz",
             "report": f"{results}/report",
             "logs": f"{results}/logs",
             "benchmarks": f"{results}/benchmarks",

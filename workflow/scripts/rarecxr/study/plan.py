@@ -6,6 +6,7 @@ from typing import Any
 from rarecxr.study.arms import at_doses
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.findings import ALL
+from rarecxr.study.headline import headline_arm
 from rarecxr.study.paths import Paths, in_paths
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, UNLABELLED, paired, paired_with
 
@@ -175,6 +176,33 @@ class Plan:
         chooses = "classifier" in [*self.evaluation_spaces(), *self.selection_spaces()]
         return self.cells() if chooses and self.banks_of_a_cell() else []
 
+    # What the classifiers look at
+
+    def explained(self) -> list[Values]:
+        """The runs whose maps the report shows: of the baseline, and of the arm that it is about.
+
+        Their first seed and draw at the largest fraction, and of an arm with several doses the
+        largest; none without `report.maps_per_finding`.
+        """
+        report = self.configuration.report
+        run = {"fraction": max(self.fractions, key=float), "draw": self.draws[0]}
+        shown = [report.baseline, self.headline()] if report.maps_per_finding else []
+        wanted = [arm for arm in shown if arm in self.arms]
+        return [{"arm": arm, **run, "seed": self.seeds[0]} for arm in wanted]
+
+    def headline(self) -> str | None:
+        """The arm that the report's answer is about."""
+        chosen = self.configuration
+        running = chosen.classifier.arms
+        definitions = {name: chosen.arms[name].given() for name in running}
+        report = chosen.report
+        return headline_arm(report.headline_arms, running, definitions, report.baseline)
+
+    def explained_bank(self) -> Values | None:
+        """The bank whose images have maps: of the runs' recipe, for any finding; or None."""
+        banks = [{"recipe": self.definitions[run["arm"]].recipe, **run} for run in self.explained()]
+        return next((bank for bank in banks if bank["recipe"]), None)
+
     # Paths
 
     def files(self, name: str, values: Iterable[Values], file: str = "") -> list[str]:
@@ -193,6 +221,10 @@ class Plan:
     def validation_set(self, finding: str) -> str:
         """The validation images of one finding."""
         return self.paths.pattern("dataset", f"validation/{in_paths(finding)}.h5")
+
+    def maps(self) -> list[str]:
+        """What the classifiers look at, by finding; empty where no run is explained."""
+        return self.files("maps", [{"finding": name} for name in self.targets if self.explained()])
 
     def deliverables(self) -> list[str]:
         """What the study delivers: the report, and every bank with its quality and datasheet."""

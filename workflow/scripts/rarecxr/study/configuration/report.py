@@ -34,5 +34,10 @@ class ReportSettings(Section):
     """
     images_per_sheet: Annotated[int, Field(ge=2, le=16)] = 8
     """Images in a row of the sheets of real and synthetic images."""
+    maps_per_finding: Annotated[int, Field(ge=0, le=8)] = 3
+    """Real images of a finding, and as many synthetic ones, whose regions are hidden in turn.
+
+    The page shows what two classifiers rest on in them (occlusion maps); 0 for none.
+    """
     statistics: StatisticsSettings = StatisticsSettings()
     """How intervals and verdicts are made."""
