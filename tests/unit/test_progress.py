@@ -142,7 +142,7 @@ def test_a_snakemake_that_was_killed_is_not_alive_and_one_elsewhere_may_be(tmp_p
 
 def test_a_study_that_has_not_begun(plan, tmp_path):
     text = said(plan, tmp_path)
-    assert text.startswith("demo: has not begun, 0 of 50 jobs done")
+    assert text.startswith("demo: has not begun, 0 of 52 jobs done")
     assert "left:" not in text
 
 
@@ -156,7 +156,7 @@ def test_a_study_that_is_half_done_and_runs(plan, tmp_path, monkeypatch):
         if job.name not in (GAN, RUN):
             finish(tmp_path, job.name)
     text = said(plan, tmp_path)
-    assert text.startswith("demo: running, 48 of 50 jobs done")
+    assert text.startswith("demo: running, 50 of 52 jobs done")
     assert "GANs                  5 of 6, 1 running" in text
     assert "train_gan base/20/draw0/negatives: 9 of 36 kimg (25 %), for 10 min" in text
     assert "train_classifier none/20/draw0/seed0: for 6 min" in text
@@ -179,7 +179,7 @@ def test_a_study_that_is_finished(plan, tmp_path):
     for job in planned(plan):
         finish(tmp_path, job.name)
     text = said(plan, tmp_path)
-    assert text.startswith("demo: finished, 50 of 50 jobs done")
+    assert text.startswith("demo: finished, 50 of 52 jobs done")
     assert "now:" not in text
     assert "left:" not in text
 
@@ -187,7 +187,7 @@ def test_a_study_that_is_finished(plan, tmp_path):
 def test_a_study_of_which_a_job_failed(plan, tmp_path):
     write_log(tmp_path, BEGIN + FAILED + OVER)
     text = said(plan, tmp_path)
-    assert text.startswith("demo: failed, 0 of 50 jobs done")
+    assert text.startswith("demo: failed, 0 of 52 jobs done")
     assert f"logs/{RUN}.log" in text
     assert "now:" not in text
 
