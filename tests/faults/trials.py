@@ -61,7 +61,6 @@ STAGES = {
         f"{RESULTS}/classifier/balanced_gan/100/draw0/seed0/{name}"
         for name in ("model.pt", "predictions.parquet", "history.csv")
     ],
-    "explain_classifiers": [f"{RESULTS}/maps/lung_lesion.npz"],
     "check_leakage": [f"{RESULTS}/report/leakage.csv"],
     "evaluate": [
         f"{RESULTS}/report/{name}.csv"

@@ -179,7 +179,7 @@ def test_a_study_that_is_finished(plan, tmp_path):
     for job in planned(plan):
         finish(tmp_path, job.name)
     text = said(plan, tmp_path)
-    assert text.startswith("demo: finished, 50 of 52 jobs done")
+    assert text.startswith("demo: finished, 52 of 52 jobs done")
     assert "now:" not in text
     assert "left:" not in text
 
