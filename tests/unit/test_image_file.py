@@ -1,4 +1,6 @@
 import errno
+import re
+from pathlib import Path
 
 import h5py
 import no_locks
@@ -10,6 +12,7 @@ from rarecxr.core.hdf5 import create_hdf5
 from rarecxr.data import image_file
 from rarecxr.data.image_file import ImageFile, write_image_file
 
+SMAPS = Path("/proc/self/smaps")
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 6, 6), dtype=np.uint8)
 KEYS = [f"train/patient{number:05d}/study1/view1_fröntal.jpg" for number in range(23)]
 LABELS = np.where(np.indices((23, 2)).sum(axis=0) % 3, 1, np.nan).astype(np.float32)
@@ -50,6 +53,26 @@ def test_images_come_in_any_order_by_row_or_key(path, monkeypatch):
     np.testing.assert_array_equal(found, IMAGES[order])
     assert file.read([]).shape == (0, 6, 6)
     np.testing.assert_array_equal(file.read([3, 3]), IMAGES[[3, 3]])
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="needs Linux's list of mapped files")
+@pytest.mark.parametrize("way", ["parts", "batches"])
+def test_a_pass_over_a_file_does_not_hold_it_in_memory(tmp_path, way):
+    images = np.random.default_rng(0).integers(0, 256, (64, 256, 256), dtype=np.uint8)
+    path = tmp_path / "pixels.h5"
+    write_image_file(path, [images], 64, 256, {"row": np.arange(64)})
+    file = ImageFile(path)
+
+    def held_kib():
+        text = SMAPS.read_text(encoding="utf-8").split(str(path), 1)[1]
+        return int(re.search(r"^Rss: +(\d+) kB", text, re.M)[1])
+
+    file.read()
+    assert held_kib() > 4000
+    for _ in getattr(file, way)(np.arange(64)):
+        pass
+    assert held_kib() < 100
+    np.testing.assert_array_equal(file.read([63]), images[63:])
 
 
 def test_keys_that_are_not_there_are_refused(path):

@@ -64,7 +64,7 @@ class DeviceImages:
         """The images of `order`, `batch` at a time, as (n, 1, R, R) float32 in [0, 1]."""
         places = torch.from_numpy(order).to(self.pixels.device)
         for chosen in places.split(batch):
-            yield self.pixels[chosen].unsqueeze(1).float().div_(255)
+            yield self.pixels.index_select(0, chosen).unsqueeze(1).float().div_(255)
 
 
 class MappedImages:

@@ -84,7 +84,8 @@ def decode(data: bytes, resolution: int, square: str) -> Decoded:
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
     """Grey levels, rounded (halves to the even level) and kept within 0..255, as uint8."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    levels = np.rint(values)
+    return np.ascontiguousarray(np.clip(levels, 0, 255, out=levels).astype(np.uint8))
 
 
 def _grey(data: bytes) -> tuple[np.ndarray, int]:
@@ -136,8 +137,11 @@ def _refuse_extremes(image: Image.Image, data: bytes) -> None:
     if width * height > MAX_PIXELS:
         raise Unreadable(f"{width} x {height} pixels are more than the {MAX_PIXELS} allowed")
     _refuse_narrow(width, height)
+    # Of a sequential JPEG of one channel only the first scan is decoded.
+    if image.format == "PNG" or (image.mode == "L" and "progressive" not in image.info):
+        return
     # Within compressed pixels the two bytes of a scan's marker cannot stand side by side.
-    scans = data.count(b"\xff\xda") if image.format != "PNG" else 0
+    scans = data.count(b"\xff\xda")
     if scans > MAX_SCANS:
         raise Unreadable(f"a JPEG of {scans} scans; up to {MAX_SCANS} are decoded")
 

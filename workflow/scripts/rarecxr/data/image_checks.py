@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from rarecxr.core.files import written_whole
 from rarecxr.data.image_file import ImageFile
@@ -44,7 +45,8 @@ _NAMED = 5
 
 def level_percentiles(pixels: np.ndarray) -> np.ndarray:
     """Five percentiles of an image's grey levels (R, R) uint8, as (5,) uint8."""
-    counts = np.bincount(pixels.ravel(), minlength=256).cumsum()
+    # Pillow counts bytes as they are; NumPy would first make 64-bit integers of them.
+    counts = np.cumsum(Image.fromarray(pixels).histogram())
     return np.searchsorted(counts, np.array(_PERCENTS) / 100 * counts[-1]).astype(np.uint8)
 
 

@@ -10,6 +10,7 @@ Damage is noticed. Every image has a checksum, compared when the image is first 
 """
 
 import functools
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,9 +79,12 @@ class ImageFile:
         self._seen = np.zeros(len(self.checksums), bool)
         self.resolution = int(shape[-1])
         if len(self):
-            self._images = np.memmap(path, np.uint8, mode="r", offset=offset, shape=shape)
+            with open(path, "rb") as opened:
+                self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            pixels = np.frombuffer(self._map, np.uint8, np.prod(shape), offset)
+            self._images = pixels.reshape(shape)
         else:
-            self._images = np.empty(shape, np.uint8)
+            self._map, self._images = None, np.empty(shape, np.uint8)
 
     def __len__(self) -> int:
         return len(self.checksums)
@@ -149,12 +153,19 @@ class ImageFile:
         order = np.argsort(rows, kind="stable")
         for part in blocks(len(rows), self.resolution**2):
             yield order[part], self.read(rows[order[part]])
+            self._let_go()
 
     def batches(self, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """The images of some rows (all without), about `BLOCK_BYTES` at a time."""
         rows = np.arange(len(self)) if rows is None else np.asarray(rows, np.int64)
         for part in blocks(len(rows), self.resolution**2):
             yield self.read(rows[part])
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Have what was read counted as this process's memory no longer; it stays readable."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def write_image_file(
