@@ -14,6 +14,7 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/gan.smk"
 include: "workflow/rules/bank.smk"
 include: "workflow/rules/classifier.smk"
+include: "workflow/rules/external.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/states.smk"
 

@@ -42,6 +42,7 @@ TORCH = (
     "pretrain_classifier",
     "train_classifier",
     "explain_classifiers",
+    "predict_external",
 )
 TORCH_MB = dict.fromkeys(TORCH, 2999)
 MEMORY_MB = {**dict.fromkeys(RULES, 1500), **TORCH_MB}

@@ -15,10 +15,10 @@ from scipy.stats import norm
 
 from rarecxr.bank.bank_file import write_bank
 from rarecxr.bank.sample_sheet import write_sheet
-from rarecxr.classifier.prediction_file import write_predictions
+from rarecxr.classifier.prediction_file import EXTERNAL, write_predictions
 from rarecxr.data.image_file import write_image_file
 from rarecxr.data.image_notes import NOTE_COLUMNS
-from rarecxr.data.study_files import StudyFiles
+from rarecxr.data.study_files import ExternalFiles, StudyFiles
 from rarecxr.gan.sample_sheet import write_sheet as write_samples
 from rarecxr.statistics.design import Design
 from rarecxr.study.configuration.statistics import StatisticsSettings
@@ -56,6 +56,9 @@ TABLES = (
     "summary",
     "overall",
     "expert",
+    "external",
+    "external_overall",
+    "external_subgroups",
     "curves",
     "subgroups",
     "calibration",
@@ -172,6 +175,7 @@ class SimulatedStudy:
             for number in range(seeds)
         ]
         self.predictions = [self._predict(run, run_sd) for run in self.runs]
+        self.external = []
 
     def _predict(self, run, run_sd):
         table = self.images.merge(self.split, on="patient")
@@ -195,6 +199,43 @@ class SimulatedStudy:
         path = path / "predictions.parquet"
         write_predictions(path, table, logits, FINDINGS, self._trained(run))
         return path
+
+    def add_external(self, name, patients=600, lacks=(), gain=GAIN, seed=11):
+        """An external test set on disk, on which each arm adds `gain` to the AUROC of targets.
+
+        All AUROCs are 0.04 below the study's own. `lacks`: findings without labels.
+        """
+        generator = np.random.default_rng(seed)
+        images, _ = make_images(patients, generator)
+        images["patient"] = images["patient"].str.replace("patient", f"patient{name}")
+        folder = self.root / "external" / name
+        folder.mkdir(parents=True)
+        images.drop(columns=list(lacks)).to_parquet(folder / "labels.parquet", index=False)
+        rejected = folder / "pixels_64_rejected.csv"
+        pd.DataFrame(columns=["image", "row", "reason", "patient"]).to_csv(rejected, index=False)
+        table = images.assign(split=EXTERNAL).sort_values("image")
+        codes = pd.factorize(table["patient"])[0]
+        paths = []
+        for run in self.runs:
+            level = 0.62 + 0.05 * np.log10(run["fraction"])
+            logits = np.empty((len(table), len(FINDINGS)), np.float32)
+            for number, finding in enumerate(FINDINGS):
+                more = gain[run["arm"]] if finding in TARGETS else 0
+                logits[:, number] = make_logits(
+                    table[finding].to_numpy(),
+                    codes,
+                    level + 0.02 * (number % 4) + more,
+                    generator,
+                    shared=np.random.default_rng([number, 8]),
+                )
+            place = "classifier/{arm}/{fraction}/draw{draw}/seed{seed}".format(**run)
+            paths.append(self.root / place / f"external_{name}.parquet")
+            write_predictions(paths[-1], table, logits, FINDINGS, {"external": name})
+        files = ExternalFiles(
+            name, folder / "labels.parquet", folder / "pixels_64.h5", rejected, paths
+        )
+        self.external.append(files)
+        return files
 
     def _trained(self, run):
         """What a run says of its training: 400 images shown, 20 positives added where any are."""
@@ -381,6 +422,7 @@ class SimulatedStudy:
             ),
             "predictions": self.predictions,
             "outputs": {name: self.root / "report" / f"{name}.csv" for name in TABLES},
+            "external": self.external,
         }
         for name, value in changed.items():
             for part, names in (

@@ -27,6 +27,7 @@ STUDIES = (
     "chexpert-look.yaml",
     "nih.yaml",
     "cxr-real.yaml",
+    "cxr-external.yaml",
     "evidence.yaml",
     "evidence-real.yaml",
 )
@@ -106,6 +107,9 @@ def test_the_shipped_studies_are_accepted_and_name_only_what_differs(name):
 
 # Every key in turn
 
+TABLE = {"format": "table", "root": "data", "columns": {"path": "file", "labels": "found"}}
+EXTERNAL = {"other": merged(TABLE, {"root": "elsewhere"})}
+
 
 def fields(kind, path=()):
     """Place and field of every setting of a section, those of its parts included."""
@@ -116,7 +120,8 @@ def fields(kind, path=()):
         if held is None:
             yield place, field
         elif by_name:
-            entry = next(iter(REFERENCE[name]))
+            # Of external sets the reference has none.
+            entry = next(iter(REFERENCE.get(name, EXTERNAL)))
             for part in filter(is_section, parts(field.annotation)):
                 kinds = {"Gaussian": "gaussian", "Unsharp": "unsharp", "Minimum": "minimum"}
                 yield from fields(part, (*place, kinds.get(part.__name__, entry)))
@@ -137,8 +142,8 @@ def is_section(part):
 
 FIELDS = {"/".join(place): field for place, field in fields(Configuration)}
 # With all parts that are null in the reference.
-TABLE = {"format": "table", "root": "data", "columns": {"path": "file", "labels": "found"}}
-FULL = merged(REFERENCE, {"gan": {"ada": {}}, "arms": {"none": {}}, "dataset": TABLE})
+DATASET = merged(TABLE, {"external": EXTERNAL})
+FULL = merged(REFERENCE, {"gan": {"ada": {}}, "arms": {"none": {}}, "dataset": DATASET})
 
 
 def node_of(key):
@@ -223,6 +228,8 @@ def test_a_wrong_value_of_any_key_is_refused_by_its_name(key):
     free_text = (
         "dataset/name",
         "dataset/terms",
+        "dataset/external/other/name",
+        "dataset/external/other/terms",
         "report/title",
         "report/introduction",
         "container",

@@ -10,9 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 
-# Scripts that train networks, that run any, that handle images, and that handle tables.
+# Scripts that train networks, that know the classifier's, that run any, that handle images, and
+# that handle tables.
 TRAININGS = {"pretrain_classifier", "train_classifier", "train_features", "train_gan"}
-NETWORKS = TRAININGS | {"check_leakage", "explain_classifiers", "make_bank", "measure_bank"}
+KNOWING = TRAININGS | {"explain_classifiers", "predict_external"}
+NETWORKS = KNOWING | {"check_leakage", "make_bank", "measure_bank"}
 IMAGES = {
     "cache_pixels",
     "decode_images",
@@ -26,7 +28,7 @@ TABLES = {"check_labels", "draw_patients", "index_images", "label_images", "spli
 HEAVY = {
     "torch": {"cost", *NETWORKS},
     "captum": {"explain_classifiers"},
-    "torchvision": {"cost", "explain_classifiers", *TRAININGS},
+    "torchvision": {"cost", *KNOWING},
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     # captum loads it, too.
@@ -37,9 +39,7 @@ HEAVY = {
     "jinja2": {"make_report"},
     "h5py": NETWORKS | IMAGES | {"cost", "describe_bank", "export_bank", "make_report"},
     # torchvision loads it, too.
-    "PIL": TRAININGS
-    | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"}
-    | {"explain_classifiers"},
+    "PIL": KNOWING | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"},
     "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pydantic": NETWORKS

@@ -100,30 +100,30 @@ def test_a_finding_that_the_format_does_not_have_is_refused_before_any_file_is_r
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"format": "nih"}, "dataset.root: got null, and dataset.format is nih; takes a folder"),
+        ({"format": "nih"}, "dataset.root: got null, and format is nih; takes a folder"),
         ({"format": "table", "root": "x"}, "dataset.columns: got null; takes the names of the"),
         (
             {"columns": {"path": "file", "labels": "found"}},
-            "dataset.columns: is for the format table, and dataset.format is chexpert",
+            "dataset.columns: is for the format table, and format is chexpert",
         ),
         (
             {"tables": {"images": "a.csv"}},
-            "dataset.tables.images: train_csv and expert_csv name them (dataset.format is",
+            "dataset.tables.images: train_csv and expert_csv name them (format is",
         ),
         (
             {"format": "nih", "root": "x", "tables": {"image": "a.csv"}},
-            "dataset.tables.image: no such table; did you mean images? (dataset.format is nih)",
+            "dataset.tables.image: no such table; did you mean images? (format is nih)",
         ),
         (
             {"split": "published", "expert_csv": None},
-            "dataset.split: got published, and for chexpert dataset.expert_csv is null; or take",
+            "dataset.split: got published, and for chexpert expert_csv is null; or take",
         ),
         (
             {
                 **{"split": "published", "format": "table", "root": "x", "findings": ["a"]},
                 **{"target_findings": ["a"], "columns": {"path": "file", "labels": "found"}},
             },
-            "dataset.split: got published, and for table set dataset.columns.split; or take random",
+            "dataset.split: got published, and for table set columns.split; or take random",
         ),
         (
             {

@@ -37,11 +37,14 @@ TORCH = {
     "train_classifier",
     "train_features",
     "explain_classifiers",
+    "predict_external",
 }
 ALL = LIGHT | TORCH
 GAN = {"train_gan", "make_bank"}
 SUPERVISED = {"train_classifier", "train_features"}
 CLASSIFIERS = {*SUPERVISED, "pretrain_classifier"}
+# Whatever builds the classifier's network and gives it images.
+NETWORKS = {*CLASSIFIERS, "predict_external"}
 MEASURED = {"train_gan", "measure_bank"}
 # Whatever looks at images through a network or a feature space.
 SEEING = {"make_bank", *MEASURED}
@@ -53,11 +56,11 @@ SHEETS = {"describe_bank", "make_report"}
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
     "rarecxr.core.code_digest": set(),
-    "rarecxr.study.architectures": CLASSIFIERS,
+    "rarecxr.study.architectures": NETWORKS,
     "rarecxr.study.check": set(),
     "rarecxr.study.configuration.": set(),
     "rarecxr.study.configuration.bank": {"make_bank", "measure_bank"},
-    "rarecxr.study.configuration.classifier": CLASSIFIERS,
+    "rarecxr.study.configuration.classifier": NETWORKS,
     "rarecxr.study.configuration.filters": IMAGE_SETS,
     "rarecxr.study.configuration.gan": {"train_gan"},
     "rarecxr.study.configuration.image_sets": IMAGE_SETS,
@@ -134,7 +137,7 @@ REACH = {
         "check_leakage",
         "train_gan",
         *EXPLAINED,
-        *CLASSIFIERS,
+        *NETWORKS,
     },
     "rarecxr.core.tables": {
         "label_images",
@@ -143,7 +146,7 @@ REACH = {
         "check_labels",
         *CACHE,
         *IMAGE_SETS,
-        *CLASSIFIERS,
+        *NETWORKS,
         "check_leakage",
         "evaluate",
         "make_report",
@@ -159,7 +162,7 @@ REACH = {
         "measure_filters",
         "check_leakage",
     },
-    "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *CLASSIFIERS, *SEEING, *EXPLAINED},
+    "rarecxr.data.resize": {*CACHE, *IMAGE_SETS, *NETWORKS, *SEEING, *EXPLAINED},
     "rarecxr.bank.bank_file": {
         "make_bank",
         "measure_bank",
@@ -202,6 +205,8 @@ REACH = {
     "rarecxr.data.fingerprint": CACHE,
     "rarecxr.data.labels": {"label_images", "check_labels"},
     "rarecxr.data.label_policies": {"label_images", "check_labels"},
+    "rarecxr.data.label_names": {"label_images", "check_labels"},
+    "rarecxr.data.section_keys": {"index_images", "label_images", "check_labels", *CACHE},
     "rarecxr.data.label_check": {"check_labels"},
     "rarecxr.data.label_precheck": set(),
     "rarecxr.data.image_checks": CACHE,
@@ -257,20 +262,21 @@ REACH = {
     "rarecxr.bank.quality_warnings": set(),
     "rarecxr.bank.sample_sheet": SHEETS,
     "rarecxr.classifier.": SUPERVISED,
+    "rarecxr.classifier.external": {"predict_external"},
     "rarecxr.classifier.feature_network": {"train_features"},
-    "rarecxr.classifier.images": {*CLASSIFIERS, *SEEING, *EXPLAINED},
-    "rarecxr.classifier.networks": {*CLASSIFIERS, *SEEING, *EXPLAINED},
-    "rarecxr.classifier.small_resnet": {*CLASSIFIERS, *SEEING, *EXPLAINED},
-    "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.images": {*NETWORKS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.networks": {*NETWORKS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.small_resnet": {*NETWORKS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING, *EXPLAINED, "predict_external"},
     "rarecxr.classifier.pretrained_file": CLASSIFIERS,
     "rarecxr.classifier.pretraining": {"pretrain_classifier"},
     "rarecxr.classifier.schedule": CLASSIFIERS,
     "rarecxr.classifier.self_supervised": {"pretrain_classifier"},
-    "rarecxr.classifier.start": CLASSIFIERS,
+    "rarecxr.classifier.start": NETWORKS,
     "rarecxr.classifier.transforms": CLASSIFIERS,
     "rarecxr.classifier.views": {"pretrain_classifier"},
-    "rarecxr.classifier.weights": {*CLASSIFIERS, *SEEING, *EXPLAINED},
-    "rarecxr.classifier.prediction_file": {*SUPERVISED, *EXPLAINED, "evaluate"},
+    "rarecxr.classifier.weights": {*NETWORKS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.prediction_file": {*SUPERVISED, *EXPLAINED, "evaluate", "predict_external"},
     "rarecxr.classifier.explanation": EXPLAINED,
     "rarecxr.classifier.map_file": {*EXPLAINED, "make_report"},
     "rarecxr.classifier.occlusion": EXPLAINED,
@@ -329,7 +335,12 @@ BELOW = {
     "explain_classifiers": {"make_report"},
     "check_leakage": {"evaluate", "make_report"},
     "pretrain_classifier": {"train_classifier", "check_leakage"},
-    "train_classifier": {"check_leakage", "evaluate", "explain_classifiers"},
+    "train_classifier": {"check_leakage", "evaluate", "explain_classifiers", "predict_external"},
+    "predict_external": {"check_leakage", "evaluate"},
+    "index_external": {"decode_external", "cache_external"},
+    "decode_external": {"cache_external"},
+    "cache_external": {"label_external", "predict_external", "check_leakage", "evaluate"},
+    "label_external": {"check_leakage", "evaluate"},
     "make_bank": {
         "measure_bank",
         "measure_filters",
@@ -359,9 +370,19 @@ BELOW = {
 }
 
 
+# Rules that do for an external test set, with the same script, what others do for the study's own.
+TWINS = {
+    "index_images": "index_external",
+    "label_images": "label_external",
+    "decode_images": "decode_external",
+    "cache_pixels": "cache_external",
+}
+
+
 def downstream(rules):
     """The rules and all that depend on them; phantoms are not made where there is real data."""
-    found, pending = set(), set(rules) - {"make_phantoms"}
+    found = set()
+    pending = {*rules, *(TWINS[rule] for rule in rules if rule in TWINS)} - {"make_phantoms"}
     while pending:
         rule = pending.pop()
         found.add(rule)

@@ -20,6 +20,7 @@ from rarecxr.data.fingerprint import known_fingerprint
 from rarecxr.data.formats.registry import CHEXPERT, FORMATS
 from rarecxr.data.image_folder import ImageFolder
 from rarecxr.data.label_precheck import precheck_labels
+from rarecxr.data.section_keys import keys_of
 from rarecxr.study.arms import largest_additions
 from rarecxr.study.check import check
 from rarecxr.study.configuration.classifier import NetworkSettings, TrainingSettings
@@ -27,9 +28,15 @@ from rarecxr.study.configuration.pixels import PixelSettings
 from rarecxr.study.configuration.study import doubts
 from rarecxr.study.findings import ALL, NEGATIVES, NO_FINDING, unslug
 from rarecxr.study.given import misread_options, missing_files, refuse, repeated_keys
-from rarecxr.study.plan import Plan, gan_of
+from rarecxr.study.plan import Plan, external_file, gan_of
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, paired, paired_with
-from rarecxr.study.source import labels_as_text, named_keys, tables_of, unknown_findings
+from rarecxr.study.source import (
+    labels_as_text,
+    named_keys,
+    tables_of,
+    unknown_findings,
+    unknown_labels,
+)
 
 # Messages and tables hold characters that a Latin or Korean console cannot show: it gets their codes,
 # where Python would end the workflow with a UnicodeEncodeError.
@@ -75,6 +82,7 @@ wildcard_constraints:
     arm=r"[A-Za-z0-9_]+(@[0-9.]+)?",
     seed="[0-9]+",
     shard="[0-9]+",
+    external="[a-z][a-z0-9_]*",
 
 
 def settings(section, without=(), of=None):

@@ -45,7 +45,7 @@ rule index_images:
         **asked("index_images"),
     params:
         tables=list(dataset_tables()),
-        source=source_settings(),
+        source=source_settings(DATASET),
         views=DATASET.views,
         code=code("index_images.py"),
     script:

@@ -37,14 +37,17 @@ rule evaluate:
     """Measure all runs on the test patients: AUROC, intervals, changes, verdicts."""
     input:
         **study_files(),
+        **external_files(),
         predictions=PLAN.files("run", PLAN.runs(), "predictions.parquet"),
         # Not read: no result is written of a study that leaks.
         leakage="<report>/leakage.csv",
     output:
         **tables("auc", "overall", "curves", "subgroups", "calibration", "counts"),
         **tables("patients", "sources", "runs", "dose", "ceiling", "worth"),
+        **tables("external_overall", "external_subgroups"),
         summary=shown_table("summary", "summary, test set"),
         expert=shown_table("expert", "summary, expert labels"),
+        external=shown_table("external", "summary, external test sets"),
     log:
         "<logs>/evaluate.log",
     benchmark:
@@ -57,6 +60,7 @@ rule evaluate:
     params:
         design=study_design(),
         statistics=settings("report")["statistics"],
+        external=list(PLAN.external),
         code=code("evaluate.py"),
     script:
         "../scripts/evaluate.py"

@@ -4,7 +4,7 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.data.study_files import StudyFiles
+from rarecxr.data.study_files import StudyFiles, external_files
 from rarecxr.statistics.design import Design
 from rarecxr.statistics.evaluation import evaluate
 from rarecxr.study.configuration.statistics import StatisticsSettings
@@ -16,4 +16,5 @@ evaluate(
     design=Design(**snakemake.params.design),
     settings=StatisticsSettings.of(snakemake.params.statistics),
     threads=snakemake.threads,
+    external=external_files(snakemake.params.external, snakemake.input),
 )

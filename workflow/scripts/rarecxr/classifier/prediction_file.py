@@ -16,6 +16,8 @@ from rarecxr.core.files import written_whole
 from rarecxr.core.tables import read_parquet
 
 KEYS = ("image", "patient", "split")
+# The split of every image of an external test set.
+EXTERNAL = "external"
 # What a file's metadata call its values.
 _SCALE = "logits"
 

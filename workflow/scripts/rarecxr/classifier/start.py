@@ -14,12 +14,18 @@ from rarecxr.study.configuration.classifier import NetworkSettings
 
 def set_up(settings: NetworkSettings) -> tuple[torch.device, str]:
     """Device and precision to compute with, once PyTorch is set to them."""
-    torch.set_num_threads(settings.threads)
-    device = choose_device(settings.device)
-    if device.type == "cuda":
+    device = prepare(settings.threads, settings.device)
+    return device, choose_precision(settings.precision, device)
+
+
+def prepare(threads: int, device: str) -> torch.device:
+    """The device of a setting (cpu, cuda or auto), once PyTorch is set to it."""
+    torch.set_num_threads(threads)
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
-    return device, choose_precision(settings.precision, device)
+    return chosen
 
 
 def starting_network(

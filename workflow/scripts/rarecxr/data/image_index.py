@@ -15,6 +15,7 @@ from rarecxr.data.formats.registry import CHEXPERT, FORMATS
 from rarecxr.data.formats.source import Source
 from rarecxr.data.image_rows import VIEWS
 from rarecxr.data.index_columns import FIXED
+from rarecxr.data.section_keys import keys_of
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ def index_images(
     format: str = CHEXPERT,
     columns: Mapping[str, Any] | None = None,
     view_names: Mapping[str, str] | None = None,
+    only: str = "",
+    section: str = "dataset",
 ) -> None:
     """Write the index of all usable images: `images.parquet`.
 
@@ -43,10 +46,28 @@ def index_images(
         format: name of the format.
         columns: of the format table: what each column is.
         view_names: further names of views in the tables.
+        only: part of the publisher's split that is used, val or test; for CheXpert the images of
+            the second table. Empty for all images.
+        section: of the configuration where the data set's settings are, for messages.
 
     Raises:
         ValueError: a file that is not what it must be, with its name, row and column.
     """
+    with keys_of(section):
+        used = _read_index(files, views, format, columns or {}, view_names or {}, only)
+    with written_whole(output) as temporary:
+        used.to_parquet(temporary, index=False)
+
+
+def _read_index(
+    files: Mapping[str, str | os.PathLike],
+    views: Sequence[str],
+    format: str,
+    columns: Mapping[str, Any],
+    view_names: Mapping[str, str],
+    only: str,
+) -> pd.DataFrame:
+    """The index, see `index_images`."""
     unknown = sorted(set(views) - set(VIEWS))
     if unknown or not views:
         raise ValueError(f"dataset.views: got {list(views)}; takes any of {', '.join(VIEWS)}")
@@ -54,7 +75,16 @@ def index_images(
         every = read_tables(files["train_csv"], files.get("expert_csv"))
     else:
         paths = {role: os.fspath(path) for role, path in files.items()}
-        every = read_source(format, Source(paths, columns or {}, view_names or {}))
+        every = read_source(format, Source(paths, columns, view_names))
+    if only:
+        chosen = every["csv"] == "expert" if format == CHEXPERT else every["published"] == only
+        every = every[chosen]
+        if every.empty:
+            path = next(iter(files.values()))
+            raise ValueError(
+                f"{path}: none of the images is one of the publisher's test images; dataset.images "
+                "can be all"
+            )
     used = every[every["view"].isin(views)].reset_index(drop=True)
     for name, part in every.groupby("csv", sort=False):
         if not (used["csv"] == name).any():
@@ -65,8 +95,7 @@ def index_images(
                 f"{dict(Counter(part['view']))}"
             )
     log.info("%d of %d images have the views %s", len(used), len(every), ", ".join(views))
-    with written_whole(output) as temporary:
-        used.to_parquet(temporary, index=False)
+    return used
 
 
 def read_source(format: str, source: Source) -> pd.DataFrame:

@@ -1,13 +1,14 @@
 """From raw labels to those that are trained on: what becomes of uncertain and blank ones."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from rarecxr.core.files import written_whole
 from rarecxr.core.tables import read_parquet
 from rarecxr.data.index_columns import label_columns
+from rarecxr.data.label_names import as_named
 from rarecxr.data.label_policies import (
     BLANK_POLICIES,
     NOT_RULED_OUT,
@@ -15,7 +16,10 @@ from rarecxr.data.label_policies import (
     UNCERTAIN,
     policy_of,
 )
+from rarecxr.data.section_keys import keys_of
 from rarecxr.study.findings import NO_FINDING
+
+DEFAULT = "default"
 
 
 def label_images(
@@ -23,6 +27,9 @@ def label_images(
     uncertain: Mapping[str, str],
     blank: str,
     output: str | os.PathLike,
+    names: Mapping[str, Sequence[str]] | None = None,
+    needed: Collection[str] = (),
+    section: str = "dataset",
 ) -> None:
     """Write the index with the policies applied to its labels: `labels.parquet`.
 
@@ -36,13 +43,24 @@ def label_images(
         blank: what a blank label becomes: `zeros`; `ignore`; or `no_finding`, 0 where the image's
             No Finding is 1 and the finding is not Support Devices, masked elsewhere.
         output: the labels (Parquet).
+        names: for each finding of the study what the data set calls it, see `as_named`; None for a
+            data set that calls all of them by the study's names.
+        needed: with names, the findings that the data set must have. Policies of findings that it
+            has not are of no concern then.
+        section: of the configuration where the data set's settings are, for messages.
 
     Raises:
         ValueError: a policy or a finding that there is not.
     """
     table = read_parquet(images)
     findings = label_columns(table.columns)
-    table[findings] = apply_policies(table[findings], uncertain, blank)
+    labels = table[findings]
+    with keys_of(section):
+        if names is not None:
+            labels = as_named(labels, names, needed)
+            uncertain = {key: uncertain[key] for key in uncertain if key in {DEFAULT, *labels}}
+        labels = apply_policies(labels, uncertain, blank)
+    table = pd.concat([table.drop(columns=findings), labels], axis=1)
     with written_whole(output) as temporary:
         table.to_parquet(temporary, index=False)
 
@@ -74,7 +92,7 @@ def apply_policies(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: st
 
 def _check(uncertain: Mapping[str, str], blank: str, findings: list[str]) -> None:
     for finding, policy in uncertain.items():
-        if finding != "default" and finding not in findings:
+        if finding != DEFAULT and finding not in findings:
             raise ValueError(
                 f"dataset.uncertain: {finding!r} is no finding; there are {', '.join(findings)}"
             )

@@ -34,7 +34,7 @@ def choose_doses(
     targets that have both; where none has, the largest one.
 
     Args:
-        predictions: of all runs by split, `val` among them.
+        predictions: of all runs by split, `val` among them, and by external test set.
         doses: for each arm that ran at several doses, the dose of each of its names in the table
             of runs; empty for none.
         findings: the target findings.
@@ -77,7 +77,8 @@ def choose_doses(
         split: replace(
             part,
             runs=kept,
-            logits={name: part.logits[name][rows] for name, rows in chosen.items()},
+            # An external test set may lack findings.
+            logits={name: logits[chosen[name]] for name, logits in part.logits.items()},
         )
         for split, part in predictions.items()
     }

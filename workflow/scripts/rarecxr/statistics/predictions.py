@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from rarecxr.classifier import prediction_file
-from rarecxr.classifier.prediction_file import KEYS
+from rarecxr.classifier.prediction_file import EXTERNAL, KEYS
 from rarecxr.core.tables import read_csv, read_parquet
 from rarecxr.data.index_columns import label_columns
 
@@ -67,11 +67,7 @@ def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
     images = read_parquet(labels)
     patients = read_csv(split, ["patient", "split"], str)
     for table, key, path in ((images, "image", labels), (patients, "patient", split)):
-        twice = table.loc[table[key].duplicated(), key]
-        if len(twice):
-            raise ValueError(
-                f"{path}: {key} {twice.iloc[0]} has {len(twice) + 1} rows; one is allowed"
-            )
+        _refuse_repeated(table, key, path)
     images["split"] = images["patient"].map(patients.set_index("patient")["split"])
     lost = images.loc[images["split"].isna(), "patient"]
     if len(lost):
@@ -82,31 +78,52 @@ def read_labels(labels: str | Path, split: str | Path) -> pd.DataFrame:
     return images
 
 
+def read_external_labels(labels: str | Path) -> pd.DataFrame:
+    """The images of an external test set with their labels and the `split` that all of them have.
+
+    Raises:
+        ValueError: an image occurs twice.
+    """
+    images = read_parquet(labels)
+    _refuse_repeated(images, "image", labels)
+    return images.assign(split=EXTERNAL)
+
+
+def _refuse_repeated(table: pd.DataFrame, key: str, path: str | Path) -> None:
+    twice = table.loc[table[key].duplicated(), key]
+    if len(twice):
+        raise ValueError(f"{path}: {key} {twice.iloc[0]} has {len(twice) + 1} rows; one is allowed")
+
+
 def read_predictions(
     images: pd.DataFrame,
     predictions: Sequence[str | Path],
     runs: Sequence[Mapping],
     findings: Sequence[str],
+    splits: Sequence[str] = SPLITS,
+    known: Sequence[str] | None = None,
 ) -> dict[str, Predictions]:
     """The predictions of all runs, by split.
 
     Args:
-        images: what `read_labels` gives.
+        images: what `read_labels` or `read_external_labels` gives.
         predictions: one file per run.
         runs: for each file its arm, fraction, draw and seed.
-        findings: findings that every file must hold.
+        findings: findings that every file must hold, and of which there are labels.
+        splits: the splits whose images the files hold.
+        known: all findings that a file may hold; None for those of which there are labels.
 
     Returns:
-        `Predictions` for each of val, test and expert that has images.
+        `Predictions` for each of the splits that has images.
 
     Raises:
         ValueError: a file lacks images of the split, holds unknown images or columns, puts an
             image in another split or with another patient, holds something else than logits, or a
             logit is not finite.
     """
-    known = images.set_index("image")
-    expected = known[known["split"].isin(SPLITS)].sort_index()
-    labels = label_columns(images.columns)
+    expected = images.set_index("image")
+    expected = expected[expected["split"].isin(splits)].sort_index()
+    labels = label_columns(images.columns) if known is None else known
     logits = {finding: np.empty((len(runs), len(expected)), np.float32) for finding in findings}
     for row, path in enumerate(predictions):
         table = prediction_file.read_predictions(path)
@@ -115,7 +132,7 @@ def read_predictions(
             logits[finding][row] = table[finding].to_numpy()
     result = {}
     table = pd.DataFrame(list(runs))[RUN].astype({"fraction": float})
-    for split in SPLITS:
+    for split in splits:
         chosen = (expected["split"] == split).to_numpy()
         if not chosen.any():
             continue

@@ -8,6 +8,7 @@ import yaml
 
 from rarecxr.data.formats.registry import CHEXPERT
 from rarecxr.data.image_folder import ImageFolder
+from rarecxr.study.configuration.source import SourceSettings
 from rarecxr.study.configuration.study import Configuration
 from rarecxr.study.plan import Plan
 from rarecxr.study.source import missing_tables
@@ -72,31 +73,15 @@ def missing_files(
         yield f"{published}: there is no such file; the report quotes it, so fetch it again"
     dataset = configuration.dataset
     if dataset.root is not None:
-        root = folder / dataset.root
-        if not os.path.isdir(root):
-            holds = "the tables" if dataset.format != CHEXPERT else dataset.train_csv
+        yield from _missing_data(dataset, "dataset", folder, ", or null for the embedded phantoms")
+    for name, external in dataset.external.items():
+        section, root = f"dataset.external.{name}", folder / external.root
+        yield from _missing_data(external, section, folder)
+        if dataset.root is not None and _same_folder(root, folder / dataset.root):
             yield (
-                f"dataset.root: there is no folder {_place(dataset.root, folder)}; give the folder "
-                f"that holds {holds}, or null for the embedded phantoms"
+                f"{section}.root: {root} is the folder of dataset.root, whose patients are trained "
+                "on; give the folder of another data set"
             )
-        elif dataset.format != CHEXPERT:
-            yield from missing_tables(dataset, os.fspath(root))
-        else:
-            for key in ("train_csv", "expert_csv"):
-                name = getattr(dataset, key)
-                if name is None:
-                    continue
-                null = ", or null if there is none" if key == "expert_csv" else ""
-                table = ImageFolder(root).table(name)
-                if not os.path.isfile(table):
-                    yield (
-                        f"dataset.{key}: there is no file {name} in {root}; give the name of a CSV "
-                        f"file in that folder{null}"
-                    )
-                elif not os.access(table, os.R_OK):
-                    yield f"dataset.{key}: {table} may not be read; change its permissions"
-                elif os.path.getsize(table) == 0:
-                    yield f"dataset.{key}: {table} is empty; copy it again{null}"
     if configuration.container is not None and "://" not in configuration.container:
         image = folder / os.path.expanduser(configuration.container)
         # A folder is one of Apptainer's kinds of images.
@@ -121,6 +106,49 @@ def missing_files(
                 f"{section}.weights_dir: there is no folder {_place(chosen.weights_dir, folder)}; "
                 "give the folder of torchvision's files, or null for torch.hub's own"
             )
+
+
+def _missing_data(
+    dataset: SourceSettings, section: str, folder: Path, otherwise: str = ""
+) -> Iterator[str]:
+    """The folder and the tables of a data set that are not there.
+
+    Args:
+        dataset: its settings, with a root.
+        section: where they stand.
+        folder: what a relative root is relative to.
+        otherwise: what could stand in place of a folder.
+    """
+    root = folder / dataset.root
+    if not os.path.isdir(root):
+        holds = "the tables" if dataset.format != CHEXPERT else dataset.train_csv
+        yield (
+            f"{section}.root: there is no folder {_place(dataset.root, folder)}; give the folder "
+            f"that holds {holds}{otherwise}"
+        )
+    elif dataset.format != CHEXPERT:
+        yield from missing_tables(dataset, os.fspath(root), section)
+    else:
+        for key in ("train_csv", "expert_csv"):
+            name = getattr(dataset, key)
+            if name is None:
+                continue
+            null = ", or null if there is none" if key == "expert_csv" else ""
+            table = ImageFolder(root).table(name)
+            if not os.path.isfile(table):
+                yield (
+                    f"{section}.{key}: there is no file {name} in {root}; give the name of a CSV "
+                    f"file in that folder{null}"
+                )
+            elif not os.access(table, os.R_OK):
+                yield f"{section}.{key}: {table} may not be read; change its permissions"
+            elif os.path.getsize(table) == 0:
+                yield f"{section}.{key}: {table} is empty; copy it again{null}"
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths, however they are written, lead to one folder."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _missing_features(configuration: Configuration, folder: Path) -> Iterator[str]:

@@ -17,10 +17,10 @@ class Paths:
     """The paths of one study, as patterns with wildcards and filled in.
 
     Patterns, with their wildcards: phantom, dataset, report, logs, benchmarks, precision,
-    images_state; maps (finding); features and filter_leak (fraction, draw); gan and bank (recipe,
-    fraction, draw, finding); unlabelled (seed); run (arm, fraction, draw, seed); and with the same
-    wildcards features_state, gan_state, unlabelled_state and run_state, folders of resume files,
-    which lie outside all outputs.
+    images_state; external (external, the name of an external test set); maps (finding); features
+    and filter_leak (fraction, draw); gan and bank (recipe, fraction, draw, finding); unlabelled
+    (seed); run (arm, fraction, draw, seed); and with the same wildcards features_state, gan_state,
+    unlabelled_state and run_state, folders of resume files, which lie outside all outputs.
 
     Attributes:
         study: name of the study.
@@ -39,6 +39,7 @@ class Paths:
         return {
             "phantom": f"resources/phantom/{self.study}/Phantom-v1.0-small",
             "dataset": f"{results}/dataset",
+            "external": f"{results}/external/{{external}}",
             "features": f"{results}/features/{_CELL}",
             "gan": f"{results}/gan/{_FINDING}",
             "bank": f"{results}/bank/{_FINDING}",

@@ -30,6 +30,7 @@ class Plan:
         definitions: every arm's definition, those at smaller doses too.
         doses: for each arm with several doses the ratio of each of its names.
         arms: the definitions of the arms that run.
+        external: the settings of every external test set by its name, complete.
     """
 
     def __init__(self, configuration: Configuration):
@@ -46,6 +47,8 @@ class Plan:
             for name in configuration.classifier.arms
             for run in self.doses.get(name, [name])
         }
+
+        self.external = configuration.dataset.external_sets()
 
     # Fractions, draws and runs
 
@@ -79,6 +82,11 @@ class Plan:
             }
             for run in self.runs()
         ]
+
+    def external_predictions(self, name: str, arm: str | None = None) -> list[str]:
+        """What the runs of all arms, or of one, predict for an external set."""
+        runs = [run for run in self.runs() if arm in (None, run["arm"])]
+        return self.files("run", runs, external_file(name))
 
     def pretrainings(self) -> list[Values]:
         """Every network that some arm starts from, pretrained on images without their labels."""
@@ -235,6 +243,11 @@ class Plan:
             *self.files("bank", self.banks(), "_quality.json"),
             *self.files("bank", self.banks(), "_datasheet.md"),
         ]
+
+
+def external_file(name: str) -> str:
+    """The file in a run's folder with its predictions for an external set."""
+    return f"external_{name}.parquet"
 
 
 def gan_of(bank: Values) -> Values:

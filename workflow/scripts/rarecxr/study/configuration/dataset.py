@@ -5,107 +5,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rarecxr.data.formats.registry import CHEXPERT, FORMATS
+from rarecxr.study.configuration.external import ExternalName, ExternalSettings, misfits
 from rarecxr.study.configuration.pixels import CacheSettings
+from rarecxr.study.configuration.source import Blank, Policy, SourceSettings, View
 from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES, slug
 from rarecxr.study.values import (
     DEFAULT,
     DISTINCT,
     ByFinding,
-    FileName,
     Finding,
-    Name,
     Section,
     Seed,
-    Text,
-    UserPath,
     near,
 )
 
-View = Literal["AP", "PA", "LL", "RL", "Frontal", "Lateral", "Unknown"]
-Policy = Literal["ones", "zeros", "ignore"]
 Percent = Annotated[float, Field(gt=0, lt=50)]
 Fraction = Annotated[float, Field(ge=0.01, le=100)]
-# What stands in a line of a table.
-Column = Annotated[str, Field(pattern=r"^[^\r\n]+$", max_length=200)]
 Kept = Annotated[float, Field(gt=0, le=1)]
-
-
-class TableColumns(Section):
-    """Which columns of a table of your own hold what; what has none is unknown."""
-
-    path: Column
-    """Path of the image's file below dataset.root."""
-    patient: Column | None = None
-    """Number or name of the patient. null: every image is a patient of its own."""
-    study: Column | None = None
-    """Number or name of the patient's study."""
-    view: Column | None = None
-    """AP, PA, LL, RL, Frontal, Lateral or a name in dataset.view_names; blank is Unknown."""
-    sex: Column | None = None
-    """F, Female, M, Male, or Unknown or blank."""
-    age: Column | None = None
-    """Years, or blank."""
-    split: Column | None = None
-    """train, val or test, for dataset.split: published."""
-    findings: dict[Finding, Column] = {}
-    """The column of each finding; it holds 1, 0, -1 (uncertain) or is blank."""
-    labels: Column | None = None
-    """A column that lists the findings of an image; those that it does not list are 0."""
-    separator: Column = "|"
-    """What stands between the findings in that column."""
-
-    def contradictions(self) -> Iterator[tuple[str, str]]:
-        """No findings at all."""
-        if not self.findings and self.labels is None:
-            yield "findings", "got none, and labels is null; takes the columns of the findings"
-
-
-class SourceSettings(Section):
-    """The folder and the files that the images and labels are read from."""
-
-    root: UserPath | None = None
-    """Folder of the data set, as its publisher's archives unpack (docs/datasets.md).
-
-    For CheXpert it holds train.csv and train/patient…/study…/view….jpg. null: the embedded phantoms
-    are made from the section `phantom`. A relative folder is one below the folder that Snakemake
-    runs in; ~ and $VARIABLES are replaced.
-    """
-    format: Literal[("chexpert", *FORMATS)] = "chexpert"  # type: ignore[valid-type]
-    """How the data set is published; table for a table of your own."""
-    tables: dict[Name, FileName | None] = {}
-    """Names of the data set's tables below the root where they differ from the publisher's.
-
-    By what they are for (docs/datasets.md); not for the format chexpert. null for one that there is
-    not.
-    """
-    columns: TableColumns | None = None
-    """Which columns hold what, for the format table; null for the others."""
-    view_names: dict[Column, View] = {}
-    """What views are called in the tables beside the format's own names, as in {L: Lateral}."""
-    name: Text | None = None
-    """Name of the data set, for the report and the banks' datasheets.
-
-    null: the phantoms', or "not stated".
-    """
-    terms: Text | None = None
-    """Terms of use of the data set, which hold for what is derived from it, too.
-
-    The report and the banks' datasheets quote them. null: the phantoms', or "not stated".
-    """
-    train_csv: FileName = "train.csv"
-    """Name of the CSV file with the labels, below the root; for the format chexpert."""
-    expert_csv: FileName | None = "valid.csv"
-    """Name of the CSV file of a second test set, below the root; null if there is none.
-
-    Its images are never trained on. For the format chexpert.
-    """
-    watch_images: bool = True
-    """Whether a replaced image is noticed.
-
-    The size and time of every file that the CSV files name is looked at when the workflow starts
-    (about 2 s per 100,000 files on a local disk). Only with a root.
-    """
+# What tables call the parts of the study's own images.
+SPLITS = ("train", "val", "test", "expert", "reserve", "unused")
 
 
 class LabelSettings(Section):
@@ -134,7 +52,7 @@ class LabelSettings(Section):
 
     One policy, or policies by finding, as in {default: ones, Edema: zeros}.
     """
-    blank: Literal["zeros", "no_finding", "ignore"] = "zeros"
+    blank: Blank = "zeros"
     """What a blank label becomes.
 
     zeros: 0, as published. no_finding: 0 where the image's No Finding is 1 (Support Devices aside),
@@ -185,13 +103,43 @@ class SplitSettings(Section):
     """Seed of the split; draws of the fractions add their number to it."""
 
 
+class OtherSettings(Section):
+    """Data sets beside the one that the study is made from."""
+
+    external: dict[ExternalName, ExternalSettings] = {}
+    """External test sets, by a name for files and tables: data sets of other hospitals.
+
+    Every classifier predicts their images, and none is ever trained, validated or chosen by them
+    (docs/datasets.md).
+    """
+
+
 # Fields come in the order of the bases from the last one on.
-class DatasetSettings(SplitSettings, CacheSettings, LabelSettings, SourceSettings):
+class DatasetSettings(OtherSettings, SplitSettings, CacheSettings, LabelSettings, SourceSettings):
     """The images, their labels and the split of the patients."""
 
+    @property
+    def takes_published_split(self) -> bool:
+        """Whether the parts of the publisher's split are read."""
+        return self.split == "published"
+
+    def external_sets(self) -> dict[str, ExternalSettings]:
+        """The external test sets by name, with the study's views and policies for missing ones."""
+        shared = {key: getattr(self, key) for key in ("views", "uncertain", "blank")}
+        return {
+            name: one.model_copy(
+                update={
+                    key: of_study for key, of_study in shared.items() if getattr(one, key) is None
+                }
+            )
+            for name, one in self.external.items()
+        }
+
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Names that are not among the findings, fractions that share a folder, one CSV twice."""
-        yield from self._format_contradictions()
+        """Names that are not among the findings, fractions that share a folder, unfit sets."""
+        yield from super().contradictions()
+        if self.split == "published" and (lacks := self.lacks_published_split()):
+            yield "split", f"got published, and for {self.format} {lacks}; or take random"
         strange = list(self._name_contradictions())
         yield from strange
         if strange:
@@ -241,39 +189,19 @@ class DatasetSettings(SplitSettings, CacheSettings, LabelSettings, SourceSetting
                     (f"got {fraction!r}, which paths would call {name}; takes six digits at most"),
                 )
             names[name] = fraction
-        if self.format == CHEXPERT and self.expert_csv == self.train_csv:
-            yield (
-                "expert_csv",
-                (f"got {self.expert_csv}, which is train_csv too; takes another file, or null"),
-            )
+        yield from self._contradictions_of_sets()
 
-    def _format_contradictions(self) -> Iterator[tuple[str, str]]:
-        """Keys that do not go with the format."""
-        if self.root is None and self.format != CHEXPERT:
-            yield "root", f"got null, and dataset.format is {self.format}; takes a folder"
-        if self.format == "table" and self.columns is None:
-            yield "columns", "got null; takes the names of the table's columns, path at least"
-        if self.format != "table" and self.columns is not None:
-            yield "columns", f"is for the format table, and dataset.format is {self.format}"
-        roles = [] if self.format == CHEXPERT else list(FORMATS[self.format].tables)
-        for role in self.tables:
-            if role not in roles:
-                what = near(role, roles, "table") if roles else "train_csv and expert_csv name them"
-                yield f"tables.{role}", f"{what} (dataset.format is {self.format})"
-        if self.split == "published":
-            if self.format == "table":
-                published = self.columns is None or self.columns.split is not None
-                lacks = "set dataset.columns.split"
-            elif self.format == CHEXPERT:
-                published, lacks = self.expert_csv is not None, "dataset.expert_csv is null"
-            else:
-                published, lacks = bool(FORMATS[self.format].publishes), "there is no such split"
-            if not published:
-                yield "split", f"got published, and for {self.format} {lacks}; or take random"
+    def _contradictions_of_sets(self) -> Iterator[tuple[str, str]]:
+        """External sets that do not fit the study."""
+        for name, one in self.external.items():
+            for key, what in misfits(one, self):
+                yield f"external.{name}.{key}", what
+            if name in SPLITS:
+                yield f"external.{name}", "this name is a part of the study's own; takes another"
 
     def _name_contradictions(self) -> Iterator[tuple[str, str]]:
         """Findings that the format does not know, and those that share their name in paths."""
-        known = known_findings(self)
+        known = self.known_findings()
         strange = [name for name in self.findings if known and name not in known]
         if len(strange) > 3:
             yield (
@@ -296,12 +224,3 @@ class DatasetSettings(SplitSettings, CacheSettings, LabelSettings, SourceSetting
                     f"got '{name}', which paths would call {slug(name)} as they do {other}; "
                     "takes another name",
                 )
-
-
-def known_findings(dataset: SourceSettings) -> list[str]:
-    """The findings that there can be, as far as this is known without the data set's files."""
-    if dataset.format == CHEXPERT:
-        return list(FINDINGS)
-    if dataset.format == "table" and dataset.columns is not None:
-        return [] if dataset.columns.labels else list(dataset.columns.findings)
-    return list(FORMATS[dataset.format].findings)

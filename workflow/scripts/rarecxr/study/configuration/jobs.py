@@ -33,6 +33,7 @@ class ByRule(Varying[Value]):
         "pretrain_classifier",
         "train_classifier",
         "explain_classifiers",
+        "predict_external",
         "check_leakage",
         "evaluate",
         "make_report",
@@ -62,6 +63,7 @@ class JobSettings(Section):
             "pretrain_classifier": 8000,
             "train_classifier": 8000,
             "explain_classifiers": 8000,
+            "predict_external": 8000,
             "evaluate": 4000,
             "make_report": 4000,
         },
@@ -69,7 +71,7 @@ class JobSettings(Section):
     """Memory of a first attempt in MB, by rule and by default.
 
     A second attempt asks for twice as much, a third for three times. train_classifier,
-    pretrain_classifier and train_features get their pixel_memory_mib beside it.
+    pretrain_classifier, predict_external and train_features get their pixel_memory_mib beside it.
     """
     minutes: ByRule[Minutes] = ByRule(
         15,
@@ -89,6 +91,7 @@ class JobSettings(Section):
             "pretrain_classifier": 1440,
             "train_classifier": 1440,
             "explain_classifiers": 60,
+            "predict_external": 240,
             "evaluate": 60,
             "make_report": 30,
         },
