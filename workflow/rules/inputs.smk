@@ -185,7 +185,10 @@ def external_shards(wildcards):
 
 def pixels_of_external(name):
     """How its images become pixels: as the study's own."""
-    own = {key: getattr(PLAN.external[name], key) for key in ("follow_links", "max_rejected")}
+    own = {
+        key: getattr(PLAN.external[name], key)
+        for key in ("follow_links", "max_rejected")
+    }
     return DATASET.part(PixelSettings).model_copy(update=own)
 
 
@@ -219,9 +222,7 @@ def fingerprint_of_external(name):
         return None
     try:
         folder = ImageFolder(external.root, external.follow_links)
-        keys = list(
-            named_keys(external, tables_of_external(name))
-        )
+        keys = list(named_keys(external, tables_of_external(name)))
         record = external_record(SimpleNamespace(external=name))
         return known_fingerprint(folder, keys, record, logger.info)
     except ValueError as error:
@@ -558,7 +559,9 @@ def external_files():
         "rejected": f"pixels_{DATASET.resolution}_rejected.csv",
     }
     files = {
-        f"external_{kind}": PLAN.files("external", [{"external": n} for n in names], file)
+        f"external_{kind}": PLAN.files(
+            "external", [{"external": n} for n in names], file
+        )
         for kind, file in kinds.items()
     }
     predictions = [PLAN.external_predictions(name) for name in names]
