@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from classifier_files import FINDINGS, make_study, run
 
-from rarecxr.classifier.external import digest_of_files, predict_external
+from rarecxr.classifier.external import predict_external
 from rarecxr.core.files import sha256
+from rarecxr.data.file_digests import digest_of_files
 from rarecxr.data.image_file import ImageFile, write_image_file
 
 
@@ -66,8 +67,8 @@ def test_a_file_says_which_network_and_images_it_was_made_from(trained, tmp_path
         assert inputs["model"] == sha256(one["model"])
         assert inputs["images"] == sha256(folder / "readable.parquet")
         cache = ImageFile(folder / "other.h5")
-        files = pd.DataFrame({name: cache.columns[name] for name in ("image", "digest")})
-        assert inputs["pixels"] == digest_of_files(files)
+        columns = cache.columns["image"], cache.columns["digest"]
+        assert inputs["pixels"] == digest_of_files(*columns)
         assert about["provenance"]["seed"] == seed
         stated = about["provenance"]["settings"]
         assert (stated["fraction"], stated["draw"], stated["resolution"]) == (100.0, 0, 32)

@@ -219,6 +219,7 @@ REACH = {
         "measure_filters",
         "check_leakage",
     },
+    "rarecxr.data.file_digests": {"check_leakage", "predict_external"},
     "rarecxr.data.finding_images": IMAGE_SETS,
     "rarecxr.data.split": {
         "split_patients",
@@ -246,6 +247,8 @@ REACH = {
     "rarecxr.study.seeds": {*GAN, *CLASSIFIERS},
     "rarecxr.bank.generate": {"make_bank"},
     "rarecxr.leakage": {"check_leakage"},
+    "rarecxr.external_leaks": {"check_leakage"},
+    "rarecxr.looks": {"check_leakage"},
     "rarecxr.manifest": set(),
     "rarecxr.mixtures": {"check_leakage"},
     "rarecxr.quality.": MEASURED,

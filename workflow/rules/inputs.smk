@@ -568,6 +568,16 @@ def external_files():
     return files | {"external_predictions": sum(predictions, [])}
 
 
+def networks_of_external_tests():
+    """What predicted the external sets, and the images that it may have learned from."""
+    if not PLAN.external:
+        return {"models": [], "pixels": []}
+    return {
+        "models": PLAN.files("run", PLAN.runs(), "model.pt"),
+        "pixels": f"<dataset>/pixels_{DATASET.resolution}.h5",
+    }
+
+
 def tables(*names):
     """Tables of the report, by name."""
     return {name: f"<report>/{name}.csv" for name in names}

@@ -5,6 +5,8 @@ rule check_leakage:
     """Look into all files for patients where they must not be; without this, no report."""
     input:
         **study_files(),
+        **external_files(),
+        **networks_of_external_tests(),
         **checked_gans(),
         notes=f"<dataset>/pixels_{DATASET.resolution}_notes.csv",
         validation_sets=PLAN.validation_sets(),
@@ -28,6 +30,7 @@ rule check_leakage:
         features=PLAN.choosing_cells(),
         pretrainings=PLAN.pretrainings(),
         runs=PLAN.runs_with_additions(),
+        external=list(PLAN.external),
         code=code("check_leakage.py"),
     script:
         "../scripts/check_leakage.py"

@@ -4,7 +4,7 @@ from rarecxr.core.job_log import log_to
 
 log_to(snakemake.log[0])
 
-from rarecxr.data.study_files import StudyFiles
+from rarecxr.data.study_files import StudyFiles, external_files
 from rarecxr.leakage import check_leakage
 
 
@@ -27,4 +27,7 @@ check_leakage(
     pretrainings=with_files(snakemake.params.pretrainings, "pretrained"),
     runs=with_files(snakemake.params.runs, "predictions"),
     output=snakemake.output.leakage,
+    external=external_files(snakemake.params.external, snakemake.input),
+    pixels=snakemake.input.pixels or None,
+    models=snakemake.input.models,
 )

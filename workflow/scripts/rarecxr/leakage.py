@@ -21,7 +21,9 @@ from rarecxr.core.tensors import read_tensor_file
 from rarecxr.data.image_file import ImageFile
 from rarecxr.data.image_notes import copies_under_other_patients, read_notes
 from rarecxr.data.split import JUDGED, RESERVED, SPLITS, UNUSED, fraction_patients
-from rarecxr.data.study_files import StudyFiles
+from rarecxr.data.study_files import ExternalFiles, StudyFiles
+from rarecxr.external_leaks import Sets, images_of_sets, predictions_of_sets
+from rarecxr.looks import Look
 from rarecxr.mixtures import Origin, compare, from_attributes
 from rarecxr.study.findings import ALL, NEGATIVES
 from rarecxr.study.recipes import BASE, CONDITIONAL, PAIRED, UNLABELLED, paired, paired_with
@@ -33,6 +35,8 @@ _NAMED = 5
 # Settings that are an arm's, and those by which GANs and banks of one study differ.
 _OF_AN_ARM = ("arm", "number", "ratio", "transforms")
 _OF_A_GAN = ("finding", "recipe")
+# Splits of patients from whom nothing is learned and by whom nothing is chosen.
+_NEVER_USED = ("test", "expert", UNUSED)
 
 
 def check_leakage(
@@ -45,6 +49,9 @@ def check_leakage(
     pretrainings: Sequence[Mapping[str, Any]],
     runs: Sequence[Mapping[str, Any]],
     output: str | os.PathLike,
+    external: Sequence[ExternalFiles] = (),
+    pixels: str | os.PathLike | None = None,
+    models: Sequence[str | os.PathLike] = (),
 ) -> None:
     """Look for patients where they must not be, and write what was looked at.
 
@@ -67,11 +74,15 @@ def check_leakage(
             from a pretrained network (`unlabelled`), and the path of its predictions.
         output: the table to write (CSV): check, what it says, files and items looked at, and items
             that were noted, which are no proof of a leak.
+        external: the external test sets, with predictions in the order of the runs.
+        pixels: the study's pixel cache; needed with external test sets.
+        models: the network of every run, in their order; needed with external test sets.
 
     Raises:
         ValueError: a leak. The message names the first few of each check, and how many more.
     """
-    study = _Study(files, notes, gans, validation_sets, banks, features, pretrainings, runs)
+    sets = Sets(external, pixels, models)
+    study = _Study(files, notes, gans, validation_sets, banks, features, pretrainings, runs, sets)
     rows, leaks = [], []
     for name, (promise, look_at) in _CHECKS.items():
         paths, items, noted, found = set(), 0, 0, []
@@ -98,36 +109,19 @@ def check_leakage(
         pd.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
-class _Look:
-    """What a check saw in one file: how much it looked at, what it noted, and what is wrong."""
-
-    def __init__(self, path: str | os.PathLike):
-        self.path, self.items, self.noted, self.problems = path, 0, 0, []
-
-    def none_of(self, wrong: Sequence[str], total: int, what: str) -> None:
-        """Count `total` things, of which `wrong` must be empty."""
-        self.items += total
-        if len(wrong):
-            self.problems.append(f"{len(wrong)} {what}, the first is {wrong[0]}")
-
-    def same(self, found: Any, wanted: Any, what: str) -> None:
-        """Count one thing that must be as it is wanted."""
-        self.items += 1
-        if found != wanted:
-            self.problems.append(f"{what} is {found}, not {wanted}")
-
-
 class _Study:
     """The files that say which patient may be where; its methods yield a look at each file."""
 
-    def __init__(self, files, notes, gans, validation_sets, banks, features, pretrainings, runs):
+    def __init__(
+        self, files, notes, gans, validation_sets, banks, features, pretrainings, runs, sets
+    ):
         labels, split, draws, rejected = files
         self._notes, self._validation_sets = notes, validation_sets
         self._features = {_cell(model): model["model"] for model in features}
         self._gans = {_place(gan): gan for gan in gans}
         self._banks = {_place(bank): bank["bank"] for bank in banks}
         self._pretrained = {int(one["seed"]): one["pretrained"] for one in pretrainings}
-        self._runs = runs
+        self._runs, self._sets = runs, sets
         self._labels_path, self._split_path, self._draw_paths = labels, split, draws
         images = read_parquet(labels, columns=["image", "patient"])
         self._patient_of = images.set_index("image")["patient"]
@@ -139,8 +133,8 @@ class _Study:
         self._trained_on: dict[tuple[float, int], dict[str, Any]] = {}
         self._digests: dict[str, str] = {}
 
-    def splits(self) -> Iterator[_Look]:
-        look, rows = _Look(self._split_path), self._split_rows
+    def splits(self) -> Iterator[Look]:
+        look, rows = Look(self._split_path), self._split_rows
         twice = rows.loc[rows["patient"].duplicated(), "patient"].tolist()
         look.none_of(twice, len(rows), "patients have several rows")
         unknown = rows.loc[~rows["split"].isin([*SPLITS, RESERVED, UNUSED]), "patient"].tolist()
@@ -150,9 +144,9 @@ class _Study:
         look.none_of(lost, 0, f"patients of {self._labels_path} have no split")
         yield look
 
-    def copies(self) -> Iterator[_Look]:
+    def copies(self) -> Iterator[Look]:
         """Copies under different patients may be one patient's, or show nothing: they are noted."""
-        look = _Look(self._notes)
+        look = Look(self._notes)
         look.items = len(self._patient_of) - len(self._rejected & set(self._patient_of.index))
         for images in copies_under_other_patients(read_notes(self._notes)):
             splits = pd.Series(images).map(self._patient_of).map(self._split_of)
@@ -160,18 +154,18 @@ class _Study:
                 look.noted += len(images)
         yield look
 
-    def draws_hold_training_patients(self) -> Iterator[_Look]:
+    def draws_hold_training_patients(self) -> Iterator[Look]:
         for path in self._draw_paths:
-            look, patients = _Look(path), read_csv(path, ["patient"])["patient"]
+            look, patients = Look(path), read_csv(path, ["patient"])["patient"]
             wrong = patients[patients.map(self._split_of) != "train"].tolist()
             look.none_of(wrong, len(patients), "patients are not for training")
             twice = patients[patients.duplicated()].tolist()
             look.none_of(twice, 0, "patients have several ranks")
             yield look
 
-    def training_sets(self) -> Iterator[_Look]:
+    def training_sets(self) -> Iterator[Look]:
         for gan in self._gans.values():
-            look = _Look(gan["training_set"])
+            look = Look(gan["training_set"])
             file = ImageFile(gan["training_set"])
             images, stated = file.columns["image"], file.columns["patient"]
             patients = pd.Series(images).map(self._patient_of)
@@ -184,16 +178,16 @@ class _Study:
             _belongs(look, file.attributes, gan)
             yield look
 
-    def validation_sets(self) -> Iterator[_Look]:
+    def validation_sets(self) -> Iterator[Look]:
         for path in self._validation_sets:
-            look = _Look(path)
+            look = Look(path)
             images = _images_of(path)
             splits = images.map(self._patient_of).map(self._split_of)
             wrong = images[splits != "val"].tolist()
             look.none_of(wrong, len(images), "images are of patients who are not for validation")
             yield look
 
-    def nested(self) -> Iterator[_Look]:
+    def nested(self) -> Iterator[Look]:
         kinds: dict[tuple, list] = {}
         for gan in self._gans.values():
             kinds.setdefault((gan["recipe"], gan["finding"], gan["draw"]), []).append(gan)
@@ -201,16 +195,16 @@ class _Study:
             alike = sorted(alike, key=lambda gan: float(gan["fraction"]))
             smaller: set[str] = set()
             for gan in alike:
-                look = _Look(gan["training_set"])
+                look = Look(gan["training_set"])
                 images = set(_images_of(gan["training_set"]))
                 lost = sorted(smaller - images)
                 look.none_of(lost, len(smaller), "images of the next smaller fraction are missing")
                 smaller = images
                 yield look
 
-    def generators(self) -> Iterator[_Look]:
+    def generators(self) -> Iterator[Look]:
         for (recipe, fraction, draw, _), gan in self._gans.items():
-            look = _Look(gan["metadata"])
+            look = Look(gan["metadata"])
             about = read_json(gan["metadata"], [GENERATOR_DIGEST, "inputs"])
             inputs = about["inputs"]
             look.same(about[GENERATOR_DIGEST], self._sha(gan["generator"]), "its generator")
@@ -224,9 +218,9 @@ class _Study:
                 self._chosen_by(look, inputs, (fraction, draw))
             yield look
 
-    def banks(self) -> Iterator[_Look]:
+    def banks(self) -> Iterator[Look]:
         for place, path in self._banks.items():
-            look, gan = _Look(path), self._origin(place)
+            look, gan = Look(path), self._origin(place)
             with Bank(path) as bank:
                 about = bank.attributes
             look.same(about.get(GENERATOR_DIGEST), self._sha(gan["generator"]), "its generator")
@@ -245,9 +239,9 @@ class _Study:
             self._chosen_by(look, json.loads(about["inputs"]), tuple(cell))
             yield look
 
-    def features(self) -> Iterator[_Look]:
+    def features(self) -> Iterator[Look]:
         for cell, path in self._features.items():
-            look = _Look(path)
+            look = Look(path)
             about = read_tensor_file(path, "a classifier file")
             look.same(about[TRAINED_ON], self._expected(cell), "what it was trained on")
             inputs, draw = about["provenance"]["inputs"], self._draw_paths[cell[1]]
@@ -258,12 +252,12 @@ class _Study:
             look.none_of(more, 0, "banks were among its images")
             yield look
 
-    def pretrainings(self) -> Iterator[_Look]:
+    def pretrainings(self) -> Iterator[Look]:
         training = self._split_of.index[self._split_of == "train"]
         images = self._patient_of.index[self._patient_of.isin(training)]
         wanted = digest_of_images(set(images) - self._rejected)
         for path in self._pretrained.values():
-            look = _Look(path)
+            look = Look(path)
             about = read_tensor_file(path, "a pretrained network")
             look.same(about[TRAINED_ON], wanted, "what it was trained on")
             inputs = about["provenance"]["inputs"]
@@ -285,21 +279,21 @@ class _Study:
             return self._gans[BASE, *place[1:3], None]
         return self._gans.get(place) or self._gans[(*cell, ALL)]
 
-    def reserve(self) -> Iterator[_Look]:
+    def reserve(self) -> Iterator[Look]:
         apart = set(self._split_of.index[self._split_of == RESERVED])
         for path in self._draw_paths:
-            look, patients = _Look(path), read_csv(path, ["patient"])["patient"]
+            look, patients = Look(path), read_csv(path, ["patient"])["patient"]
             wrong = patients[patients.isin(apart)].tolist()
             look.none_of(wrong, len(patients), "patients were set apart")
             yield look
         sets = [gan["training_set"] for gan in self._gans.values()]
         for path in [*sets, *self._validation_sets]:
-            look, images = _Look(path), _images_of(path)
+            look, images = Look(path), _images_of(path)
             wrong = images[images.map(self._patient_of).isin(apart)].tolist()
             look.none_of(wrong, len(images), "images are of patients who were set apart")
             yield look
         for run in self._runs:
-            look = _Look(run["predictions"])
+            look = Look(run["predictions"])
             table = read_parquet(run["predictions"], columns=["image"])
             patients = table["image"].map(self._patient_of)
             wrong = table.loc[patients.isin(apart), "image"].tolist()
@@ -318,9 +312,9 @@ class _Study:
                 look.none_of(wrong, 0, f"images added for {finding} do not show it")
             yield look
 
-    def classifiers(self) -> Iterator[_Look]:
+    def classifiers(self) -> Iterator[Look]:
         for run in self._runs:
-            look = _Look(run["predictions"])
+            look = Look(run["predictions"])
             about = read_parquet(run["predictions"], columns=["image"]).attrs
             real = self._expected(_cell(run)) if run["real"] else digest_of_images(())
             look.same(about.get(TRAINED_ON), real, "what it was trained on")
@@ -362,9 +356,9 @@ class _Study:
             wanted[f"bank {NEGATIVES}"] = here[BASE, None]
         return wanted
 
-    def predictions(self) -> Iterator[_Look]:
+    def predictions(self) -> Iterator[Look]:
         for run in self._runs:
-            look = _Look(run["predictions"])
+            look = Look(run["predictions"])
             table = read_parquet(run["predictions"], columns=["image", "patient", "split"])
             patients = table["image"].map(self._patient_of)
             wrong = table.loc[table["patient"] != patients, "image"].tolist()
@@ -378,9 +372,16 @@ class _Study:
             look.none_of(trained, 0, "images are of patients that the run was trained on")
             yield look
 
-    def mixtures(self) -> Iterator[_Look]:
+    def external_images(self) -> Iterator[Look]:
+        splits = self._patient_of.map(self._split_of)
+        yield from images_of_sets(self._sets, set(splits.index[~splits.isin(_NEVER_USED)]))
+
+    def external_predictions(self) -> Iterator[Look]:
+        yield from predictions_of_sets(self._sets, self._runs, self._sha)
+
+    def mixtures(self) -> Iterator[Look]:
         for found in compare(self._origins()):
-            look = _Look(found.path)
+            look = Look(found.path)
             look.items, look.problems, look.noted = found.compared, found.wrong, len(found.noted)
             for line in found.noted:
                 log.warning("%s: %s", found.path, line)
@@ -418,6 +419,12 @@ class _Study:
             own = {f"settings.{name}": run["arm"] for name in _OF_AN_ARM}
             place = _in_settings(run) | {"seed": run["seed"]}
             yield Origin(run["predictions"], "run", about, place, own)
+
+        for one in self._sets.files:
+            for run, path in zip(self._runs, one.predictions, strict=True):
+                about = read_parquet(path, columns=["image"]).attrs.get("provenance", {})
+                place = _in_settings(run) | {"seed": run["seed"]}
+                yield Origin(path, f"predictions for {one.name}", about, place)
 
     def _labels(self, finding) -> pd.Series:
         """The labels of a finding, by image."""
@@ -467,7 +474,7 @@ def _place(gan: Mapping[str, Any]) -> tuple[str, float, int, str | None]:
     return gan["recipe"], *_cell(gan), gan["finding"]
 
 
-def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> None:
+def _belongs(look: Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> None:
     """A training set's or bank's own words of whose it is, against its place."""
     look.same(str(about.get("recipe")), gan["recipe"], "its recipe")
     look.same(about.get("finding"), gan["finding"] or NEGATIVES, "its finding")
@@ -476,7 +483,7 @@ def _belongs(look: _Look, about: Mapping[str, Any], gan: Mapping[str, Any]) -> N
 
 
 # What each check promises, in the order in which they are made and listed.
-_CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
+_CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[Look]]]] = {
     "splits": ("every patient is in one split", _Study.splits),
     "copies": (
         "no picture is listed for patients of different splits; those noted are, saved as"
@@ -526,5 +533,14 @@ _CHECKS: dict[str, tuple[str, Callable[[_Study], Iterator[_Look]]]] = {
     "predictions": (
         "predictions are of validation and test patients, in their own split",
         _Study.predictions,
+    ),
+    "external images": (
+        "no image of an external test set is one that was trained on, validated with or set apart",
+        _Study.external_images,
+    ),
+    "external predictions": (
+        "predictions for an external test set are of each run's own network, for the images and"
+        " patients of the set's labels",
+        _Study.external_predictions,
     ),
 }

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part, load_images
 from rarecxr.classifier.prediction import BATCH, predict_logits, read_model
 from rarecxr.classifier.prediction_file import EXTERNAL, write_predictions
 from rarecxr.classifier.start import prepare
 from rarecxr.core.job_log import Progress
-from rarecxr.core.provenance import digest, provenance
+from rarecxr.core.provenance import provenance
 from rarecxr.core.tables import read_parquet
+from rarecxr.data.file_digests import digest_of_files
 from rarecxr.data.image_file import ImageFile
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def predict_external(
     table = read_parquet(images, columns=["image", "patient"]).sort_values("image")
     rows = cache.rows_of(table["image"])
     table = table.assign(split=EXTERNAL, digest=cache.columns["digest"][rows])
-    of_pixels = digest_of_files(table)
+    of_pixels = digest_of_files(table["image"], table["digest"])
     loaded: dict[int, DeviceImages | MappedImages] = {}
     with Progress(len(models), unit="networks") as bar:
         for model, output in zip(models, outputs, strict=True):
@@ -93,8 +93,3 @@ def predict_external(
             write_predictions(output, table, logits, about["findings"], more)
             bar.update()
     log.info("%s: %d images, %d networks", external, len(rows), len(models))
-
-
-def digest_of_files(images: pd.DataFrame) -> str:
-    """One digest of all image files: of `image` and `digest` in the order of the keys."""
-    return digest(images.sort_values("image")[["image", "digest"]].to_numpy().tolist())
