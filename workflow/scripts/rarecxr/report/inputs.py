@@ -24,6 +24,7 @@ from rarecxr.study.headline import headline_arm, recipes_of
 TABLES = (
     *("auc", "summary", "overall", "expert", "curves", "subgroups", "calibration", "counts"),
     *("patients", "sources", "runs", "dose", "ceiling", "worth", "leakage"),
+    *("external", "external_overall", "external_subgroups"),
 )
 
 
@@ -87,6 +88,11 @@ class Inputs:
         return [arm for arm in dict.fromkeys(wanted) if arm in self.arms]
 
     @property
+    def external(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings of the external test sets, by their names."""
+        return self.settings["dataset"].get("external", {})
+
+    @property
     def phantom(self) -> bool:
         """Whether the study's images are digital phantoms."""
         return self.settings["dataset"]["root"] is None
@@ -110,7 +116,7 @@ def read_inputs(
     """Read all that the page is made from; arguments as of `rarecxr.report.page.make_report`."""
     paths = {name: Path(tables) / f"{name}.csv" for name in TABLES}
     read = {name: read_csv(path) for name, path in paths.items()}
-    read |= {name: read_summary(paths[name]) for name in ("summary", "expert")}
+    read |= {name: read_summary(paths[name]) for name in ("summary", "expert", "external")}
     qualities = [_named(bank) for bank in qualities]
     contents = [(bank, read_json(bank["quality"], ["provenance"])) for bank in qualities]
     measures, warnings = read_qualities(contents)

@@ -9,6 +9,7 @@ import pandas as pd
 from rarecxr.core.provenance import digest
 from rarecxr.report import wording as words
 from rarecxr.statistics.comparisons import References
+from rarecxr.statistics.test_sets import set_of, split_of
 from rarecxr.study.headline import recipes_of
 from rarecxr.study.recipes import CONDITIONAL, PAIRED
 
@@ -46,6 +47,7 @@ def methods(
         paragraphs.append(_gans(settings, recipes))
     paragraphs += [
         _evaluation(statistics, references, draws, seeds),
+        *_external(settings["dataset"], tables),
         f"Software: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}."
         f" Seeds: {_seeds(settings, statistics)}; classifier runs are numbered from 0. SHA-256"
         f" digests: of all settings {digest(settings)}, {_digests(tables['sources'])}. Those of all"
@@ -85,8 +87,54 @@ def _data(dataset, summary, tables, draws):
     )
 
 
+def _external(dataset, tables):
+    """A paragraph for each external test set."""
+    counts, patients = tables["counts"], tables["patients"]
+    targets = list(dict.fromkeys(tables["external"]["finding"]))
+    for name in dict.fromkeys(tables["external"]["set"]):
+        own = dataset.get("external", {}).get(name, {})
+        of_set = counts[counts["split"] == split_of(name)].set_index("finding")
+        size = of_set.iloc[0]
+        positives = ", ".join(
+            f"{words.plural(of_set.at[f, 'n_positive'], 'image')} of"
+            f" {words.plural(of_set.at[f, 'n_positive_patients'], 'patient')} with {f}"
+            f"{_called(own, f)}"
+            for f in targets
+            if f in of_set.index
+        )
+        policies = {key: own.get(key) or dataset[key] for key in ("uncertain", "blank")}
+        if isinstance(policies["uncertain"], str):
+            policies["uncertain"] = {"default": policies["uncertain"]}
+        unreadable = int(patients.loc[patients["split"] == split_of(name), "n_unreadable"].sum())
+        left_out = (
+            f" {words.plural(unreadable, 'image')} could not be decoded." if unreadable else ""
+        )
+        which = (
+            "the images of the publisher's test patients" if own.get("images") == "test" else "all"
+        )
+        yield (
+            f"External test set {own.get('name') or name} (views"
+            f" {plain(own.get('views') or dataset['views'])}; {which}):"
+            f" {words.plural(size['images'], 'image')} of"
+            f" {words.plural(size['patients'], 'patient')}, {positives}.{left_out}"
+            f" {_labels(policies)} Every classifier predicted these images once it was trained."
+            " None of them was used for training, validation or any choice, which was verified by"
+            " digests of files and pixels. Statistics are those of the study's own test set, with"
+            " resamples of this set's patients and corrections for its cells. Terms of use:"
+            f" {own.get('terms') or 'not stated'}"
+        )
+
+
+def _called(own, finding):
+    """What an external test set calls a finding, where it is another name."""
+    names = own.get("labels", {}).get(finding) or finding
+    names = [names] if isinstance(names, str) else names
+    return "" if list(names) == [finding] else f" (there {' or '.join(names)})"
+
+
 def _unreadable(patients):
     """Images of the whole data set that could not be decoded."""
+    patients = patients[~patients["split"].map(set_of).astype(bool)]
     whole = patients.sort_values("fraction").drop_duplicates("split", keep="last")
     number = int(whole["n_unreadable"].sum())
     if not number:

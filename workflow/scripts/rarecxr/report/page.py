@@ -15,6 +15,7 @@ from rarecxr.core.provenance import versions
 from rarecxr.report import alone, banks, ceiling, filters, images, sections
 from rarecxr.report import wording as words
 from rarecxr.report.answer import answer
+from rarecxr.report.external import external_sets
 from rarecxr.report.figure_set import Figures, draw_figures
 from rarecxr.report.inputs import Inputs, read_inputs
 from rarecxr.report.maps import explained_images
@@ -167,6 +168,9 @@ def _results_context(inputs: Inputs) -> dict[str, Any]:
         "overall": sections.overall_table(tables["overall"]),
         "changes": sections.changes_table(summary, "changes", references, shown),
         "measures": sections.measures_table(summary, "measures", shown),
+        "external": external_sets(
+            tables, inputs.external, references, inputs.headline, inputs.shown_arms
+        ),
         "expert": of_expert if len(expert) else [],
         "expert_has_intervals": bool(expert["auc_low"].notna().any()),
         "others": sections.other_findings(tables["auc"], targets),

@@ -152,7 +152,7 @@ def changes_table(
         rows=rows,
         numeric=frozenset([1, 3, 4, 5, 6, 7] + [9, 10, 11] * (len(roles) > 1)),
         keys=list(summary[["finding", "fraction", "arm"]].itertuples(index=False, name=None)),
-        other=_other(summary, shown),
+        other=folded(summary, shown),
     )
 
 
@@ -184,12 +184,12 @@ def measures_table(summary: pd.DataFrame, name: str, shown: Sequence[str]) -> Ta
         [*columns, "Brier score", "ECE"],
         rows,
         numeric=frozenset([1, *range(3, 9)]),
-        other=_other(summary, shown),
+        other=folded(summary, shown),
     )
 
 
-def _other(table, shown):
-    """Places of rows of other arms."""
+def folded(table: pd.DataFrame, shown: Sequence[str]) -> frozenset:
+    """Places of rows of other arms than those shown at first."""
     return frozenset(np.flatnonzero(~table["arm"].isin(shown)).tolist())
 
 
@@ -222,12 +222,13 @@ def other_findings(auc: pd.DataFrame, targets: set[str]) -> Table | None:
     return Table("others", columns, rows, numeric=frozenset(range(len(columns))))
 
 
-def subgroup_table(subgroups: pd.DataFrame, shown: Sequence[str]) -> Table:
+def subgroup_table(subgroups: pd.DataFrame, shown: Sequence[str], name: str = "subgroups") -> Table:
     """AUROC and change of every cell in the subgroups of the test patients, for some arms.
 
     Args:
         subgroups: subgroups.csv.
         shown: the arms; the others are in the file alone.
+        name: of the table on the page.
     """
     subgroups = subgroups[subgroups["arm"].isin(shown)]
     rows = [
@@ -253,7 +254,7 @@ def subgroup_table(subgroups: pd.DataFrame, shown: Sequence[str]) -> Table:
         "AUROC",
         "change",
     ]
-    return Table("subgroups", columns, rows, numeric=frozenset([3, 5, 6, 7]))
+    return Table(name, columns, rows, numeric=frozenset([3, 5, 6, 7]))
 
 
 def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
@@ -263,7 +264,8 @@ def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
     keys = ["split", "fraction", "draw"]
     for (split, fraction, draw), part in counts.groupby(keys, sort=False, dropna=False):
         first = part.iloc[0]
-        of_finding = part.set_index("finding")
+        # An external test set may lack findings.
+        of_finding = part.set_index("finding").reindex(names)
         rows.append(
             [
                 text(split),
@@ -275,7 +277,7 @@ def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
                     number(
                         of_finding.at[name, "n_positive"],
                         words.count,
-                        note=words.plural(of_finding.at[name, "n_positive_patients"], "patient"),
+                        note=_patients(of_finding.at[name, "n_positive_patients"]),
                     )
                     for name in names
                 ),
@@ -284,6 +286,10 @@ def count_table(counts: pd.DataFrame, targets: set[str]) -> Table:
     columns = ["split", "fraction", "draw", "patients", "images", *names]
     groups = [Cell("", span=5), Cell("images with the finding", span=len(names))]
     return Table("counts", columns, rows, groups, frozenset(range(1, len(columns))))
+
+
+def _patients(number):
+    return "" if np.isnan(number) else words.plural(number, "patient")
 
 
 def patient_table(patients: pd.DataFrame) -> Table:

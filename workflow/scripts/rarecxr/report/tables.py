@@ -107,7 +107,7 @@ def verdict(row: pd.Series, role: str = BASELINE) -> Cell:
 
 
 def read_summary(path: str | Path) -> pd.DataFrame:
-    """summary.csv or expert.csv, with empty text as such."""
+    """summary.csv, expert.csv or external.csv, with empty text as such."""
     table = read_csv(path)
     for name in (*map(verdict_column, ROLES), "interval_over"):
         table[name] = table[name].fillna("").astype(str)
