@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Literal
 
 from rarecxr.data.formats.registry import CHEXPERT
 from rarecxr.data.image_folder import ImageFolder
+from rarecxr.study.configuration.external import ExternalSettings
 from rarecxr.study.configuration.study import Configuration
+from rarecxr.study.findings import NO_FINDING
 from rarecxr.study.source import missing_tables, source_of, tables_of
 
 # What a job of the smallest study takes, in MB, and the least room for a study, in GB.
@@ -62,6 +65,7 @@ def examine(
         "memory": check_memory,
         "GPU": lambda: check_gpu(config),
         "data": lambda: check_data(config, folder, sample),
+        "external test sets": lambda: check_external(config, folder, sample),
         "weights": lambda: check_weights(config, folder),
         "SLURM": check_slurm,
         "conda": check_conda,
@@ -268,7 +272,12 @@ def _check_table(
 
 
 def _check_images(
-    config: Configuration, root: Path, name: str, images: list[str]
+    config: Configuration,
+    root: Path,
+    name: str,
+    images: list[str],
+    max_rejected: float | None = None,
+    section: str = "dataset",
 ) -> Iterator[Finding]:
     from rarecxr.data.decode import Unreadable, decode
     from rarecxr.data.image_bytes import read_bytes
@@ -287,15 +296,93 @@ def _check_images(
     if not reasons:
         yield Finding("ok", text)
         return
+    allowed = config.dataset.max_rejected if max_rejected is None else max_rejected
     image, reason = next(iter(reasons.items()))
     share = len(reasons) / len(images)
     yield Finding(
-        "wrong" if share > config.dataset.max_rejected else "note",
+        "wrong" if share > allowed else "note",
         f"{text}; {image}: {reason}",
-        "see that the data set is complete; dataset.root is the folder that holds train and valid, "
-        f"and dataset.max_rejected ({config.dataset.max_rejected:g}) the share that may "
-        "be missing",
+        f"see that the data set is complete; {section}.root is the folder that its archives unpack "
+        f"into, and {section}.max_rejected ({allowed:g}) the share that may be missing",
     )
+
+
+def check_external(config: Configuration, folder: Path, sample: int) -> Iterator[Finding]:
+    """Rows, patients and positives of the external test sets, and a sample of their images."""
+    dataset = config.dataset
+    for name, external in dataset.external_sets().items():
+        section = f"dataset.external.{name}"
+        root = folder / external.root
+        if not root.is_dir():
+            where = "" if Path(external.root).is_absolute() else f" (below {folder})"
+            text = f"{section}.root: there is no folder {external.root}{where}"
+            yield Finding("wrong", text, "give the folder of the data set")
+            continue
+        with tempfile.TemporaryDirectory() as place:
+            yield from _check_set(config, external, section, folder, Path(place), sample)
+
+
+def _check_set(
+    config: Configuration,
+    external: ExternalSettings,
+    section: str,
+    folder: Path,
+    place: Path,
+    sample: int,
+) -> Iterator[Finding]:
+    import numpy as np
+
+    from rarecxr.core.tables import read_parquet
+    from rarecxr.data.image_index import index_images
+    from rarecxr.data.labels import label_images
+
+    dataset = config.dataset
+    index, labels = place / "images.parquet", place / "labels.parquet"
+    try:
+        index_images(
+            tables_of(external, str(folder)),
+            external.views,
+            index,
+            format=external.format,
+            columns=None if external.columns is None else external.columns.plain(),
+            view_names=external.view_names,
+            only=external.only,
+            section=section,
+        )
+        label_images(
+            index,
+            external.uncertain.mapping(),
+            external.blank,
+            labels,
+            names={
+                finding: external.names_of(finding) for finding in [*dataset.findings, NO_FINDING]
+            },
+            needed=[*dataset.target_findings, *external.labels],
+            section=section,
+        )
+    except (OSError, ValueError) as error:
+        yield Finding("wrong", str(error), "correct the table, or the settings of the set")
+        return
+    table = read_parquet(labels)
+    name = section.rpartition(".")[2]
+    yield Finding("ok", f"{name}: {len(table):,} images of {table['patient'].nunique():,} patients")
+    least = config.report.statistics.min_positive_patients
+    for finding in dataset.target_findings:
+        if finding not in table:
+            yield Finding("note", f"{name}: {finding}: has no such label, and no result")
+            continue
+        positive = table[table[finding] == 1]
+        patients = positive["patient"].nunique()
+        text = f"{name}: {finding}: {len(positive):,} positive images of {patients:,} patients"
+        if patients < least:
+            advice = f"with fewer than {least} (report.statistics) there is no interval and no test"
+            yield Finding("note", text, advice)
+        else:
+            yield Finding("ok", text)
+    chosen = np.unique(np.linspace(0, len(table) - 1, min(sample, len(table))).astype(int))
+    images = list(table["image"].iloc[chosen])
+    root = folder / external.root
+    yield from _check_images(config, root, name, images, external.max_rejected, section)
 
 
 def check_weights(config: Configuration, folder: Path) -> Iterator[Finding]:

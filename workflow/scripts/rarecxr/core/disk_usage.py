@@ -10,10 +10,12 @@ _MEANING = (
     ("state", "resume files; `snakemake clean_states` removes those of finished trainings"),
     ("gan/*/training_set.h5", "training sets of the GANs; inputs of what may be asked for later"),
     ("dataset/pixels_*", "pixel cache; made again from the images, and everything after it"),
+    ("external/pixels_*", "pixel caches of external test sets; made again from their images"),
     ("bank/*.h5", "banks of synthetic images; drawn again from the generators"),
     ("gan", "generators and their curves; hours of training"),
-    ("classifier/*/model.pt", "trained classifiers; nothing needs them but you"),
+    ("classifier/*/model.pt", "trained classifiers; external test sets need them, and you"),
     ("classifier", "predictions and histories"),
+    ("external", "tables of external test sets"),
     ("report", "the report"),
     ("", "tables, logs, measurements"),
 )

@@ -1,7 +1,7 @@
 """How many images a planned study has, in all and in each fraction and draw."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from rarecxr.data.labels import apply_policies
 from rarecxr.data.split import JUDGED, draw_patients, fraction_patients, split_patients
 from rarecxr.phantoms.dataset import HEADER, MAX_STUDIES, TOP_FOLDER, study_views
 from rarecxr.phantoms.labels import make_rates, sample_studies
+from rarecxr.study.configuration.external import ExternalSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
 from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
 from rarecxr.study.plan import Plan
@@ -34,6 +35,7 @@ class Counts:
         judged: those of them that are predicted: validation, test, expert labels.
         validation: validation images, by finding.
         cells: training images by fraction and draw, and by finding.
+        external: images of each external test set, by its name.
     """
 
     drawn: float
@@ -42,6 +44,7 @@ class Counts:
     judged: float
     validation: dict[str, float]
     cells: dict[tuple[str, int], dict[str, float]]
+    external: dict[str, float] = field(default_factory=dict)
 
 
 def counts_of_files(plan: Plan, directory: Path) -> Counts:
@@ -112,6 +115,10 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
             for fraction in plan.fractions:
                 inside = table["patient"].isin(set(fraction_patients(csv, fraction)))
                 cells[fraction, draw] = _by_finding(table[inside], plan.findings)
+        external = {
+            name: _external(one, directory, place / f"{name}.parquet")
+            for name, one in plan.external.items()
+        }
     return Counts(
         drawn=drawn,
         images=len(table),
@@ -119,11 +126,28 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
         judged=int(where.isin(JUDGED).sum()),
         validation=_by_finding(table[where == "val"], plan.findings),
         cells=cells,
+        external=external,
     )
+
+
+def _external(external: ExternalSettings, directory: Path, index: Path) -> int:
+    """Number of images of an external test set."""
+    index_images(
+        tables_of(external, str(directory)),
+        external.views,
+        index,
+        format=external.format,
+        columns=None if external.columns is None else external.columns.plain(),
+        view_names=external.view_names,
+        only=external.only,
+    )
+    return len(read_parquet(index, columns=["image"]))
 
 
 def counts_of_numbers(plan: Plan, images: int, positives: dict[str, int]) -> Counts:
     """Numbers of images in proportion, where the data set is not on this machine.
+
+    External test sets are not counted.
 
     Args:
         plan: of the study.

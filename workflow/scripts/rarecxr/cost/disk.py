@@ -13,6 +13,7 @@ _KINDS = (
     ("gan/**/training_set.h5", "training sets"),
     ("gan/**/generator.pt", "GANs"),
     ("dataset/pixels_*.h5", "pixel cache"),
+    ("external/*/pixels_*.h5", "pixel cache"),
     ("dataset/validation/*.h5", "validation sets"),
     ("bank/**/*.h5", "banks"),
     ("classifier/**/model.pt", "classifiers"),

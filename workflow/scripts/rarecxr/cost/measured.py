@@ -146,6 +146,26 @@ class _Reader:
     def cache_pixels(self, place: str) -> Job:
         return image_job("cache_pixels", self.rows, self.resolution, "pixel cache")
 
+    # Rules of external test sets, which are those of the data set by other names.
+
+    def _images_of(self, place: str) -> int:
+        folder = self.root / "external" / place.split("/")[0]
+        return _length(sorted(folder.glob("pixels_*.h5"))[-1])
+
+    def index_external(self, place: str) -> Job:
+        return table_job("index_images", self._images_of(place))
+
+    def label_external(self, place: str) -> Job:
+        return table_job("label_images", self._images_of(place))
+
+    def decode_external(self, place: str) -> Job:
+        folder = self.root / "benchmarks/decode_external" / place.split("/")[0]
+        shards = len(list(folder.glob("*.tsv")))
+        return counted_job("decode_images", "images", self._images_of(place) / shards)
+
+    def cache_external(self, place: str) -> Job:
+        return image_job("cache_pixels", self._images_of(place), self.resolution, "pixel cache")
+
     def make_training_set(self, place: str) -> Job:
         path = self.root / "gan" / place / "training_set.h5"
         return image_job("make_training_set", *_shape(path), "training sets")
@@ -285,6 +305,7 @@ class _Reader:
     def evaluate(self, place: str) -> Job:
         predictions = sorted((self.root / "classifier").rglob("predictions.parquet"))
         judged = len(read_parquet(predictions[0], columns=["split"])) if predictions else 0
+        judged += sum(_length(path) for path in self.root.glob("external/*/pixels_*.h5"))
         numbers = self.runs * judged
         return counted_job(
             "evaluate", "runs times judged images", numbers, held=evaluated_bytes(numbers)

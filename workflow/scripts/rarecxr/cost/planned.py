@@ -44,7 +44,7 @@ def planned_jobs(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
     yield from _classifiers(plan, counts, precision)
     yield from _explanations(plan)
     runs = len(plan.runs())
-    numbers = runs * counts.judged
+    numbers = runs * (counts.judged + sum(counts.external.values()))
     yield counted_job("check_leakage", "runs", runs)
     yield counted_job(
         "evaluate", "runs times judged images", numbers, held=evaluated_bytes(numbers)
@@ -63,6 +63,14 @@ def _dataset(plan: Plan, counts: Counts) -> Iterator[Job]:
     for _ in range(dataset.shards):
         yield counted_job("decode_images", "images", counts.images / dataset.shards)
     yield image_job("cache_pixels", counts.images, dataset.resolution, "pixel cache")
+    # The same rules by other names.
+    for name, images in counts.external.items():
+        shards = plan.external[name].shards
+        for rule in ("index_images", "label_images"):
+            yield table_job(rule, images)
+        for _ in range(shards):
+            yield counted_job("decode_images", "images", images / shards)
+        yield image_job("cache_pixels", images, dataset.resolution, "pixel cache")
 
 
 def _banks(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> Iterator[Job]:
@@ -110,6 +118,8 @@ def _classifiers(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
             shown=alone.epochs * counts.trained,
             images=min(counts.trained, settings.pixel_memory_mib * 2**20 / settings.resolution**2),
         )
+    # What predict_external predicts is counted with each run's own predictions.
+    predicted = counts.judged + sum(counts.external.values())
     for run in plan.runs():
         arm = plan.definitions[run["arm"]]
         cell = counts.cells[run["fraction"], run["draw"]]
@@ -138,10 +148,10 @@ def _classifiers(plan: Plan, counts: Counts, precision: Mapping[str, str]) -> It
             named,
             arm.transforms is not None,
             shown=epochs * length,
-            predicted=epochs * validation + counts.judged,
+            predicted=epochs * validation + predicted,
             held_images=real + more + validation,
             memory_mib=settings.pixel_memory_mib,
-            predictions=counts.judged * predicted_numbers(len(configuration.dataset.findings)),
+            predictions=predicted * predicted_numbers(len(configuration.dataset.findings)),
         )
 
 

@@ -23,6 +23,13 @@ STAGES = {
     "GANs": ("train_gan",),
     "banks": ("make_bank", "measure_bank", "measure_filters", "describe_bank"),
     "classifiers": ("pretrain_classifier", "train_classifier"),
+    "external test sets": (
+        "index_external",
+        "decode_external",
+        "cache_external",
+        "label_external",
+        "predict_external",
+    ),
     "report": ("explain_classifiers", "check_leakage", "evaluate", "make_report"),
 }
 STAGE_OF = {rule: stage for stage, rules in STAGES.items() for rule in rules}
@@ -69,6 +76,12 @@ def planned(plan: Plan) -> list[Job]:
         pretrains = plan.definitions[run["arm"]].pretrain
         like = f"{run['fraction']}{' after pretraining' if pretrains else ''}"
         jobs.append(Job("train_classifier", place, like, tuple(run.items())))
+    for name, external in plan.external.items():
+        jobs += [
+            Job(rule, name, "") for rule in ("index_external", "cache_external", "label_external")
+        ]
+        jobs += [Job("decode_external", f"{name}/{n}", name) for n in range(external.shards)]
+        jobs += [Job("predict_external", f"{name}/{arm}", name) for arm in plan.arms]
     jobs += [Job("explain_classifiers", Path(path).stem, "") for path in plan.maps()]
     jobs += [Job(rule, "", "") for rule in ("check_leakage", "evaluate", "make_report")]
     return jobs
