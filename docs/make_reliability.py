@@ -16,6 +16,12 @@ WHAT = {
         "SIGKILL at a random moment while a job of the stage runs: to Snakemake alone (its job "
         "goes on by itself), to the job (which Snakemake tries again), or to all processes at once"
     ),
+    "soak": (
+        "The whole study is made again and again in one folder, and at random moments about a "
+        "third of its jobs are hit by SIGKILL: Snakemake alone, the job, or all processes at once; "
+        "nothing may be left in shared memory or, less than a megabyte of Snakemake's own apart, "
+        "in the folder of temporary files"
+    ),
     "disk full": "the results lie on a small disk on which less is free than the stage writes",
     "read-only output": "the results lie on a disk that cannot be written",
     "damaged file": (
@@ -83,7 +89,7 @@ def page(lines, number_of_trials):
         all=number_of_trials,
         trials=len(trials),
         tries=sum(line["tries"] for line in lines),
-        kills=sum(line["tries"] for line in lines if line["fault"] == "kill -9"),
+        kills=sum(line["tries"] for line in lines if line["fault"] in ("kill -9", "soak")),
     )
     return "\n".join([text, *(section(fault, lines) for fault in WHAT), TAIL])
 
@@ -100,10 +106,11 @@ def section(fault, lines):
         key = line["stage"], line["outcome"]
         rows[key] += line["tries"]
         if line["what"]:
-            what.setdefault(key, []).append(f"{line['what']} {line['tries']}")
+            what.setdefault(key, Counter())[line["what"]] += line["tries"]
     text = [f"{head}\n", "| stage | tries | of these | outcome |", "| --- | --- | --- | --- |"]
     for (stage, outcome), tries in rows.items():
-        told = ", ".join(what.get((stage, outcome), [])) or "–"
+        parts = what.get((stage, outcome), {})
+        told = ", ".join(f"{part} {number}" for part, number in parts.items()) or "–"
         text.append(f"| {stage} | {tries} | {told} | {OUTCOMES[outcome]} |")
     return "\n".join(text) + "\n"
 

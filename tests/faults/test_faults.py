@@ -26,6 +26,8 @@ PLACE = Path(os.environ.get("RARECXR_FAULTS_PLACE", ROOT / ".faults"))
 
 # In each stage; 120 in all.
 KILLS = {"snakemake": 1, "group": 1, "job": 4}
+# Times that the whole study is made in one folder, with kills all along.
+SOAK = 50
 GAN = "gan/{}/100/draw0/{}"
 # A file of each kind, one of the same kind, and a stage that reads it.
 FILES = {
@@ -117,6 +119,7 @@ def listed():
             for error in no_locks.ERRORS
             for stage in ("train_gan", "make_bank", "train_classifier")
         ],
+        [("soak", "all", str(number)) for number in range(1, SOAK + 1)],
     ]
     longest = max(map(len, kinds))
     # In proportion: each kind is spread over the whole list.
@@ -145,7 +148,8 @@ def test_nothing_is_lost_and_nothing_wrong(fault, stage, what, undisturbed, tmp_
     seed = zlib.crc32(f"{fault} {stage} {what} {os.environ.get('SEED', 0)}".encode())
     print(f"seed {seed}")
     begun = time.monotonic()
-    trial = Trial(undisturbed, tmp_path / "study", seed)
+    folder = trials.soaked(PLACE) if fault == "soak" else tmp_path / "study"
+    trial = Trial(undisturbed, folder, seed)
     outcomes = FAULTS[fault](trial, stage, what)
     trial.finish()
     about = {
@@ -160,6 +164,11 @@ def test_nothing_is_lost_and_nothing_wrong(fault, stage, what, undisturbed, tmp_
 def killed(trial, stage, _):
     trial.kill(stage, KILLS)
     return [(whom, times, "recovered") for whom, times in KILLS.items()]
+
+
+def soaked(trial, *_):
+    kills = trial.soak(share=0.3)
+    return [(whom, times, "recovered") for whom, times in kills.items()]
 
 
 def refused_by_a_stage(trial, stage, *texts):
@@ -280,6 +289,7 @@ def without_locks(trial, stage, error):
 
 FAULTS = {
     "kill -9": killed,
+    "soak": soaked,
     "damaged file": damaged,
     "disk full": full,
     "read-only output": read_only,

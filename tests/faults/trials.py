@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -232,18 +233,24 @@ def reference(place: Path) -> Study:
     return Study(folder)
 
 
+def soaked(place: Path) -> Path:
+    """The folder in which this code's soak goes on."""
+    return place / f"soak-{code_version()}"
+
+
 class Trial:
     """One copy of the study, one fault, and what came of it.
 
     Args:
         undisturbed: the study to compare with.
-        folder: for the copy.
+        folder: for the copy; one that is there is used as it is.
         seed: of all that is random in the trial.
     """
 
     def __init__(self, undisturbed: Study, folder: Path, seed: int):
         self.undisturbed, self.seed = undisturbed, seed
-        self.study = Study(undisturbed.copy(folder).folder)
+        # A soak's trials follow each other in one folder.
+        self.study = Study(folder if folder.exists() else undisturbed.copy(folder).folder)
         self.chance = random.Random(seed)
 
     def finish(self) -> None:
@@ -306,13 +313,69 @@ class Trial:
                 hits += 1
                 break
         status = run.wait(_PATIENCE_S)
-        # A job that goes on without its Snakemake is waited for, as a person would.
-        psutil.wait_procs(study.jobs(), timeout=_PATIENCE_S)
-        for lock in (study.folder / ".snakemake/locks").glob("*"):
-            # What `snakemake --unlock` does, without its seconds.
-            lock.unlink()
+        self._unlock()
         assert whom != "job" or status == 0, study.said()
         return hits == times
+
+    def soak(self, share: float) -> Counter[str]:
+        """Make the whole study anew, with kills at random moments of random jobs.
+
+        Args:
+            share: probability with which a job is killed.
+
+        Returns:
+            How many of Snakemake alone, of the whole group and of jobs.
+        """
+        study, kills, seen = self.study, Counter(), set()
+        temporary = study.folder / "tmp"
+        for folder in ("results", "resources", temporary):
+            shutil.rmtree(study.folder / folder, ignore_errors=True)
+        temporary.mkdir()
+        shared = {path.name for path in Path("/dev/shm").glob("*")}
+        run = None
+        while run is None or run.poll() is None:
+            run = run or study.start("--retries", "9", env={"TMPDIR": str(temporary)})
+            for job in study.jobs():
+                if job in seen:
+                    continue
+                seen.add(job)
+                whom = self.chance.choice(("snakemake", "group", "job"))
+                moment = 8 * self.chance.betavariate(1.5, 2)
+                if self.chance.random() >= share:
+                    continue
+                psutil.wait_procs([job], timeout=moment)
+                if not job.is_running():
+                    continue
+                kills[whom] += 1
+                if whom == "job":
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        job.kill()
+                    continue
+                if whom == "group":
+                    kill_group(run)
+                else:
+                    run.kill()
+                    run.wait()
+                self._unlock()
+                run = None
+                break
+            time.sleep(0.05)
+        assert run.returncode == 0, study.said()
+        # Of a killed Snakemake, and PyTorch's own.
+        usual = re.compile(r"snakemake\w{8}|torchinductor_\w+")
+        left = [path.name for path in temporary.iterdir() if not usual.fullmatch(path.name)]
+        left += [path.name for path in Path("/dev/shm").glob("*") if path.name not in shared]
+        assert not left, f"seed {self.seed}: {left}"
+        kept = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
+        assert kept < 1 << 20, f"seed {self.seed}: {kept} bytes of temporary files"
+        return kills
+
+    def _unlock(self) -> None:
+        """Wait for jobs that go on without their Snakemake, as a person would, and unlock."""
+        psutil.wait_procs(self.study.jobs(), timeout=_PATIENCE_S)
+        for lock in (self.study.folder / ".snakemake/locks").glob("*"):
+            # What `snakemake --unlock` does, without its seconds.
+            lock.unlink()
 
     # Disks
 
