@@ -132,7 +132,7 @@ def test_maps_come_back_as_they_were_written_and_give_the_same_bytes(tmp_path):
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
-@pytest.mark.parametrize("harm", ["middle", "truncated", "other", "shape"])
+@pytest.mark.parametrize("harm", ["middle", "truncated", "swapped", "other", "shape"])
 def test_damaged_maps_are_refused_by_name(tmp_path, harm):
     path = tmp_path / "fracture.npz"
     write_maps(path, some_maps())
@@ -140,6 +140,9 @@ def test_damaged_maps_are_refused_by_name(tmp_path, harm):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content if harm == "middle" else content[: len(content) // 2])
+    elif harm == "swapped":
+        write_maps(tmp_path / "other.npz", some_maps(finding="Edema"))
+        path.write_bytes((tmp_path / "other.npz").read_bytes())
     elif harm == "other":
         with open(path, "wb") as file:
             np.savez(file, real=np.zeros(3))

@@ -79,10 +79,9 @@ rule train_classifier:
 rule explain_classifiers:
     """Hide regions of a finding's images in turn: what the baseline and the main arm rest on."""
     input:
+        **explained_runs(),
         pixels=f"<dataset>/pixels_{DATASET.resolution}.h5",
         labels="<dataset>/labels.parquet",
-        models=PLAN.files("run", PLAN.explained(), "model.pt"),
-        predictions=PLAN.files("run", PLAN.explained(), "predictions.parquet"),
         bank=explained_bank,
     output:
         maps="<maps>",
@@ -97,10 +96,7 @@ rule explain_classifiers:
         **asked("explain_classifiers", "classifier", holds_pixels=False),
     params:
         finding=finding_name,
-        arms=[run["arm"] for run in PLAN.explained()],
-        run=explained_run(),
-        number=CONFIG.report.maps_per_finding,
-        threads=CONFIG.classifier.threads,
+        explained=explained(),
         without_effect=without_effect("classifier", of=NetworkSettings),
         study=STUDY,
         code=code("explain_classifiers.py"),

@@ -528,13 +528,25 @@ def explained_bank(wildcards):
     return [] if bank is None else PATHS.fill("bank", bank, ".h5", **wildcards)
 
 
-def explained_run():
-    """Which runs have maps, and of which recipe the bank is."""
+def explained_runs():
+    """The networks that have maps, and their predictions, which say what images they are of."""
     runs = PLAN.explained()
-    keys = ("fraction", "draw", "seed")
-    run = {key: runs[0][key] for key in keys} if runs else {}
-    bank = PLAN.explained_bank()
-    return run | {"recipe": None if bank is None else bank["recipe"]}
+    return {
+        "models": PLAN.files("run", runs, "model.pt"),
+        "predictions": PLAN.files("run", runs, "predictions.parquet"),
+    }
+
+
+def explained():
+    """Which runs have maps, of how many images, and of which recipe the bank is."""
+    runs, bank = PLAN.explained(), PLAN.explained_bank()
+    run = {key: runs[0][key] for key in ("fraction", "draw", "seed")} if runs else {}
+    return {
+        "arms": [one["arm"] for one in runs],
+        "number": CONFIG.report.maps_per_finding,
+        "run": run | {"recipe": None if bank is None else bank["recipe"]},
+        "threads": CONFIG.classifier.threads,
+    }
 
 
 # report

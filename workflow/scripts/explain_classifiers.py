@@ -7,20 +7,20 @@ log_to(snakemake.log[0])
 from rarecxr.classifier.explanation import ExplanationInputs, explain_classifiers
 
 files, params = snakemake.input, snakemake.params
+explained = dict(params.explained)
+arms = explained.pop("arms")
 explain_classifiers(
     ExplanationInputs(
         pixels=files.pixels,
         labels=files.labels,
-        models=dict(zip(params.arms, files.models, strict=True)),
-        predictions=dict(zip(params.arms, files.predictions, strict=True)),
+        models=dict(zip(arms, files.models, strict=True)),
+        predictions=dict(zip(arms, files.predictions, strict=True)),
         bank=files.bank or None,
     ),
     maps=snakemake.output.maps,
     finding=params.finding,
-    number=params.number,
-    run=params.run,
+    **explained,
     study=params.study,
     device=params.without_effect.device,
-    threads=params.threads,
     code=params.code,
 )

@@ -19,6 +19,8 @@ _COLOURS = matplotlib.colormaps["RdBu_r"]
 _PALE = 0.55
 # Colours of the bar.
 _STOPS = 11
+# Of WebP: maps have few colours, and there may be a hundred.
+_QUALITY = 70
 
 
 def explained_images(paths: Sequence[str | os.PathLike]) -> list[dict[str, Any]]:
@@ -72,7 +74,7 @@ def _example(found: MapFile, row: int, limit: float) -> dict[str, Any]:
     maps = [
         {
             "arm": arm,
-            "picture": images.inline(_coloured(image, fall, limit), images.FIRST),
+            "picture": images.inline(_coloured(image, fall, limit), images.FIRST, _QUALITY),
             "logit": words.signed(logit, 1),
             "largest": words.signed(fall.max(), 2),
         }
@@ -82,7 +84,7 @@ def _example(found: MapFile, row: int, limit: float) -> dict[str, Any]:
     ]
     return {
         "name": str(found.names[row]),
-        "picture": images.inline(Image.fromarray(image), images.FIRST),
+        "picture": images.inline(Image.fromarray(image), images.FIRST, _QUALITY),
         "maps": maps,
     }
 

@@ -151,6 +151,7 @@ def _answer_context(inputs: Inputs) -> dict[str, Any]:
         "doses": len(tables["dose"]) > 0,
         "interval_over": " or ".join(name for name in summary["interval_over"].unique() if name)
         or "nothing: too few positive test patients",
+        "has_intervals": bool(summary["interval_over"].any()),
         "single_run": summary["draws"].max() * summary["seeds"].max() == 1,
         "draws_note": sections.draws_note(summary),
     }
