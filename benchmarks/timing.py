@@ -7,12 +7,12 @@ within one run, several times, and the medians are compared: load then hits both
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rarecxr.core.files import written_whole
@@ -45,7 +45,7 @@ def in_turns(
             work()
             if turn:
                 seconds[name].append(clock() - begin)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return {name: median(values) for name, values in seconds.items()}
 
 
 def in_a_process(script: str, arguments: Sequence[str]) -> tuple[float, float, float]:

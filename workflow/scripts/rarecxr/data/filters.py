@@ -70,8 +70,19 @@ def unsharp(images: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
 
 def minimum(images: np.ndarray, size_px: int) -> np.ndarray:
     """Images (N, H, W) uint8, each pixel the darkest of `size_px` x `size_px` within the image."""
-    size = (1, _odd(size_px), size_px)
-    return ndimage.minimum_filter(images, size, mode="constant", cval=255)
+    reach = _odd(size_px) // 2
+    for axis in (1, 2):
+        # White, which is never the darkest, beyond the border.
+        around = [(reach, reach) if each == axis else (0, 0) for each in range(3)]
+        images = np.pad(images, around, constant_values=255)
+        # The darkest of two neighbours, of four, of eight, and so on up to the whole size.
+        width = 1
+        while width < size_px:
+            step = min(width, size_px - width)
+            before = images[_part(axis, 0, images.shape[axis] - step)]
+            images = np.minimum(before, images[_part(axis, step, None)])
+            width += step
+    return images
 
 
 _FILTERS: dict[str, tuple[Callable, tuple[str, ...]]] = {
@@ -96,6 +107,11 @@ def _gaussian_weights(size_px: int, sigma_px: float) -> np.ndarray:
         carried += exact[i] - weights[i]
     weights[size_px // 2] = 256 - weights.sum()
     return weights
+
+
+def _part(axis: int, first: int, last: int | None) -> tuple[slice, ...]:
+    """An index of `first` to `last` along one axis, all along those before it."""
+    return (slice(None),) * axis + (slice(first, last),)
 
 
 def _odd(size_px: int) -> int:
