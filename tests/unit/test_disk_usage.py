@@ -15,6 +15,8 @@ FILES = {
     "bank/plain/10/draw0/fracture_quality.json": 100,
     "classifier/none/10/draw0/seed0/model.pt": 30000,
     "classifier/none/10/draw0/seed0/history.csv": 50,
+    "external/north/pixels_64.h5": 600,
+    "external/north/labels.parquet": 40,
     "report/figures/roc.svg": 60,
     "logs/evaluate.log": 5,
 }
@@ -35,6 +37,8 @@ def test_every_file_is_counted_where_it_belongs(results):
         "state": 1,
         "gan/*/training_set.h5": 1,
         "dataset/pixels_*": 2,
+        "external/pixels_*": 1,
+        "external": 1,
         "bank/*.h5": 1,
         "gan": 1,
         "classifier/*/model.pt": 1,

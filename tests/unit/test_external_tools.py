@@ -1,4 +1,4 @@
-"""What doctor, progress, cost and disk usage say of external test sets."""
+"""What doctor, progress and cost say of external test sets."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 from dataset_files import csv_table, write_csv
 from format_files import nih, nih_line
 
-from rarecxr.core.disk_usage import usage
 from rarecxr.cost.counts import counts_of_files
 from rarecxr.cost.planned import planned_jobs
 from rarecxr.doctor import check_external
@@ -89,12 +88,3 @@ def test_cost_counts_the_images_of_a_set(folder):
     assert decoded == [counts.images, 20, 20]
     (evaluated,) = [job for job in jobs if job.rule == "evaluate"]
     assert evaluated.parts[0].units == len(plan.runs()) * (counts.judged + 40)
-
-
-def test_disk_usage_names_what_a_set_takes(tmp_path):
-    for name in ("external/north/pixels_32.h5", "external/north/labels.parquet"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"1" * 5000)
-    parts = {part.place: part.files for part in usage(tmp_path)}
-    assert (parts["external/pixels_*"], parts["external"]) == (1, 1)
