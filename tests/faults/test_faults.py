@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 RECORD = Path(os.environ.get("RARECXR_FAULTS_RECORD", ROOT / "docs/reliability/faults.jsonl"))
 PLACE = Path(os.environ.get("RARECXR_FAULTS_PLACE", ROOT / ".faults"))
 
-# In each stage; 120 in all.
+# In each stage; 132 in all.
 KILLS = {"snakemake": 1, "group": 1, "job": 4}
 # Times that the whole study is made in one folder, with kills all along.
 SOAK = 50

@@ -58,16 +58,21 @@ STAGES = {
         f"{RESULTS}/{_BANK.format('filtered', 'lung_lesion')}{end}"
         for end in ("_datasheet.md", "_sheet.npz")
     ],
+    "pretrain_classifier": [
+        f"{RESULTS}/unlabelled/seed0/{name}" for name in ("model.pt", "history.csv")
+    ],
     "train_classifier": [
         f"{RESULTS}/classifier/balanced_gan/100/draw0/seed0/{name}"
         for name in ("model.pt", "predictions.parquet", "history.csv")
     ],
+    "explain_classifiers": [f"{RESULTS}/maps/lung_lesion.npz"],
     "check_leakage": [f"{RESULTS}/report/leakage.csv"],
     "evaluate": [
         f"{RESULTS}/report/{name}.csv"
         for name in (
             *("auc", "overall", "curves", "subgroups", "calibration", "counts", "patients"),
             *("sources", "runs", "dose", "ceiling", "worth", "summary", "expert"),
+            *("external", "external_overall", "external_subgroups"),
         )
     ],
     "make_report": [
@@ -81,6 +86,7 @@ STAGES = {
 STATES = {
     "train_features": f"{RESULTS}/state/features/100/draw0",
     "train_gan": f"{RESULTS}/state/{_GAN.format('filtered', 'lung_lesion')}",
+    "pretrain_classifier": f"{RESULTS}/state/unlabelled/seed0",
     "train_classifier": f"{RESULTS}/state/classifier/balanced_gan/100/draw0/seed0",
 }
 # What says how long something took, and pages that show it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from trials import STAGES
 
 from rarecxr.study.configuration.jobs import ByRule
 
@@ -53,6 +54,11 @@ def test_every_rule_runs_its_own_script_and_watches_its_code(name, file, text):
     assert f'"../scripts/{name}.py"' in text
     assert f'code=code("{name}.py")' in text
     assert (ROOT / f"workflow/scripts/{name}.py").exists()
+
+
+def test_faults_are_injected_into_every_rule_that_the_tiny_study_runs():
+    of_other_data = {"predict_external", "clean_states"}
+    assert set(STAGES) == {name for name, _, _ in RULES} - of_other_data
 
 
 def test_rules_are_short():
