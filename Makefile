@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit check cost demo doctor progress test test-faults test-long test-offline test-slurm setup wheels
+.PHONY: audit benchmark-pggan check cost demo doctor progress test test-faults test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -50,6 +50,11 @@ test-slurm: setup
 # Whether a study's folder is what its manifest lists: make check STUDY=results/demo
 check:
 	$(PYTHON) workflow/scripts/check_study.py $(STUDY)
+
+# Whether a step of the PGGAN lost more than 15 % of its speed, in minutes: status 1 if it did, 2 where
+# this processor's kind has no reference yet (docs/performance.md). For nightly runs, not a test.
+benchmark-pggan: setup
+	$(BIN)/python benchmarks/pggan_regression.py
 
 # Security: a static check of the code, and known vulnerabilities of the locked packages.
 audit: setup
