@@ -137,11 +137,8 @@ def _refuse_extremes(image: Image.Image, data: bytes) -> None:
     if width * height > MAX_PIXELS:
         raise Unreadable(f"{width} x {height} pixels are more than the {MAX_PIXELS} allowed")
     _refuse_narrow(width, height)
-    # Of a sequential JPEG of one channel only the first scan is decoded.
-    if image.format == "PNG" or (image.mode == "L" and "progressive" not in image.info):
-        return
     # Within compressed pixels the two bytes of a scan's marker cannot stand side by side.
-    scans = data.count(b"\xff\xda")
+    scans = data.count(b"\xff\xda") if image.format != "PNG" else 0
     if scans > MAX_SCANS:
         raise Unreadable(f"a JPEG of {scans} scans; up to {MAX_SCANS} are decoded")
 
