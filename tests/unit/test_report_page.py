@@ -292,6 +292,21 @@ def test_a_study_of_single_runs_says_that_it_is_preliminary(study, page, tmp_pat
     )
 
 
+def test_figures_of_changes_without_any_interval_are_folded_away(study, page, tmp_path):
+    tables = tmp_path / "tables"
+    shutil.copytree(study.root / "report", tables, ignore=shutil.ignore_patterns(".*.sha256"))
+    summary = pd.read_csv(tables / "summary.csv")
+    summary.assign(interval_over="").to_csv(tables / "summary.csv", index=False)
+    folded = page_of(study, tmp_path, study.gans, tables=tables)
+    for name in ("s-changes", "s-gans"):
+        section = rf'<section id="{name}">.*?</section>'
+        summaries = [
+            re.findall(r"<summary>([^<]*without any interval[^<]*)", found.group(), re.I)
+            for found in (re.search(section, text, re.S) for text in (folded, page))
+        ]
+        assert [len(found) for found in summaries] == [1, 0]
+
+
 def test_a_failing_run_leaves_the_last_complete_page(study, page, tmp_path):
     page_of(study, tmp_path)
     whole = (tmp_path / "last_complete.html").read_bytes()

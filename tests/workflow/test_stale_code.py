@@ -285,6 +285,7 @@ REACH = {
     "rarecxr.classifier.occlusion": EXPLAINED,
     "rarecxr.classifier.windows": EXPLAINED,
     "rarecxr.statistics.": {"evaluate"},
+    "rarecxr.statistics.test_sets": {"evaluate", "make_report"},
     "rarecxr.statistics.comparisons": {"evaluate", "make_report"},
     "rarecxr.report.": {"make_report"},
 }
