@@ -52,6 +52,7 @@ def test_where_things_lie(name, values, file, path):
 
 def test_a_filled_pattern_is_the_pattern_with_its_wildcards():
     values = {"recipe": "r", "fraction": "f", "draw": "d", "finding": "g", "arm": "a", "seed": "s"}
+    values["external"] = "e"
     for name, pattern in PATHS.patterns().items():
         assert PATHS.fill(name, values) == pattern.format(**values)
         assert "{" not in PATHS.fill(name, values)

@@ -217,7 +217,7 @@ def test_epochs_of_pretraining_and_of_training_count_together(plan, tmp_path):
         "".join(f"… INFO rarecxr.classifier.fitting: epoch {n}, images 5e+04\n" for n in epochs),
         encoding="utf-8",
     )
-    assert how_far(plan, job, tmp_path) == (0.25, "5 of at most 20 epochs")
+    assert how_far(plan, job, tmp_path) == (0.625, "5 of at most 8 epochs")
 
 
 def test_a_resume_file_says_how_far_a_gan_is_before_its_first_row(plan, tmp_path):

@@ -56,6 +56,11 @@ def test_every_rule_runs_its_own_script_and_watches_its_code(name, file, text):
     assert (ROOT / f"workflow/scripts/{name}.py").exists()
 
 
+def test_files_of_tests_have_names_of_their_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
+
+
 def test_faults_are_injected_into_every_rule_that_the_tiny_study_runs():
     of_other_data = {"predict_external", "clean_states"}
     assert set(STAGES) == {name for name, _, _ in RULES} - of_other_data
@@ -136,7 +141,7 @@ def test_a_profile_that_replaces_the_default_repeats_it(name):
 
 def test_the_slurm_profile_sends_the_rules_that_use_a_gpu_and_no_others_to_its_partition():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    with_gpu = {name for name, _, text in RULES if re.search(rf'asked\("{name}", "\w+"\)', text)}
+    with_gpu = {name for name, _, text in RULES if re.search(rf'asked\("{name}", "\w+"', text)}
     assert set(profile["set-resources"]) == with_gpu
     assert {part["slurm_partition"] for part in profile["set-resources"].values()} == {"gpu"}
     assert set(profile["groups"]) <= {name for name, _, _ in RULES} - with_gpu

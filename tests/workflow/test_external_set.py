@@ -25,17 +25,21 @@ def add_set(house, **changed):
     house.configure(dataset__external={"other": settings})
 
 
-def test_an_external_set_trains_nothing_and_is_tested_with_what_is_there(done):
-    results = done.folder / "results/tiny"
-    trained = {path: sha256(path) for path in results.rglob("*.pt")}
-    own = {name: results / "report" / f"{name}.csv" for name in ("summary", "overall", "curves")}
-    before = {name: path.read_bytes() for name, path in own.items()}
+def test_an_external_set_trains_nothing(done):
     add_set(done)
     jobs = done.stale_jobs()
     assert {rule for rule, _ in jobs} == READ | REPORT | {"predict_external"}
     # One for each arm.
     assert sum(rule == "predict_external" for rule, _ in jobs) == 6
 
+
+@pytest.mark.long
+def test_an_external_set_is_tested_with_what_is_there(done):
+    results = done.folder / "results/tiny"
+    trained = {path: sha256(path) for path in results.rglob("*.pt")}
+    own = {name: results / "report" / f"{name}.csv" for name in ("summary", "overall", "curves")}
+    before = {name: path.read_bytes() for name, path in own.items()}
+    add_set(done)
     done.snakemake()
     assert {path: sha256(path) for path in trained} == trained
     assert {name: path.read_bytes() for name, path in own.items()} == before
