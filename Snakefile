@@ -9,6 +9,7 @@ min_version("9.14")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/external_inputs.smk"
 include: "workflow/rules/places.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/gan.smk"

@@ -333,22 +333,13 @@ def _check_set(
     import numpy as np
 
     from rarecxr.core.tables import read_parquet
-    from rarecxr.data.image_index import index_images
     from rarecxr.data.labels import label_images
+    from rarecxr.study.external_index import index_external
 
     dataset = config.dataset
     index, labels = place / "images.parquet", place / "labels.parquet"
     try:
-        index_images(
-            tables_of(external, str(folder)),
-            external.views,
-            index,
-            format=external.format,
-            columns=None if external.columns is None else external.columns.plain(),
-            view_names=external.view_names,
-            only=external.only,
-            section=section,
-        )
+        index_external(external, folder, index, section)
         label_images(
             index,
             external.uncertain.mapping(),

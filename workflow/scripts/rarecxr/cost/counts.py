@@ -16,6 +16,7 @@ from rarecxr.phantoms.dataset import HEADER, MAX_STUDIES, TOP_FOLDER, study_view
 from rarecxr.phantoms.labels import make_rates, sample_studies
 from rarecxr.study.configuration.external import ExternalSettings
 from rarecxr.study.configuration.phantom import PhantomSettings
+from rarecxr.study.external_index import index_external
 from rarecxr.study.findings import ALL, FINDINGS, NEGATIVES
 from rarecxr.study.plan import Plan
 from rarecxr.study.source import tables_of
@@ -132,15 +133,7 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
 
 def _external(external: ExternalSettings, directory: Path, index: Path) -> int:
     """Number of images of an external test set."""
-    index_images(
-        tables_of(external, str(directory)),
-        external.views,
-        index,
-        format=external.format,
-        columns=None if external.columns is None else external.columns.plain(),
-        view_names=external.view_names,
-        only=external.only,
-    )
+    index_external(external, directory, index)
     return len(read_parquet(index, columns=["image"]))
 
 
