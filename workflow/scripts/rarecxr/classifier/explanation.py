@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,11 +155,11 @@ def positives_by_score(inputs: ExplanationInputs, finding: str) -> pd.DataFrame:
     """
     labels = read_parquet(inputs.labels, columns=["image", finding])
     positive = labels.loc[labels[finding] == 1, "image"]
-    scores: Sequence[pd.Series] = []
+    scores: list[pd.Series] = []
     for path in inputs.predictions.values():
         table = read_predictions(path)
         table = table[(table["split"] == "test") & table["image"].isin(positive)]
-        scores = [*scores, table.set_index("image")[finding].rank(pct=True)]
+        scores.append(table.set_index("image")[finding].rank(pct=True))
     table = table[["image", "patient"]].assign(score=sum(scores).loc[table["image"]].to_numpy())
     table["score"] /= len(scores)
     table = table.sort_values(["score", "image"], ascending=[False, True])
