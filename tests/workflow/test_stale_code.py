@@ -69,6 +69,7 @@ REACH = {
     "rarecxr.study.configuration.training": CLASSIFIERS,
     "rarecxr.study.configuration_file": set(),
     "rarecxr.study.documents": set(),
+    "rarecxr.study.external_index": set(),
     "rarecxr.study.given": set(),
     "rarecxr.study.headline": {"make_report"},
     "rarecxr.study.paths": set(),
