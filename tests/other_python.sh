@@ -36,6 +36,7 @@ echo "The unit tests on $(.venv-other/bin/python --version), beside $here"
 # texts, digests and files. Not what trains, starts programs or simulates: the gate has to end in time.
 cd tests/unit
 ../../.venv-other/bin/pytest --dist loadfile -n "$(nproc 2>/dev/null || echo 2)" -k 'not hold' \
+    --deselect tests/unit/test_statistics_external.py \
     test_statistics_*.py test_configuration.py test_code_digest.py test_csv_file.py test_chexpert.py \
     test_labels.py test_split.py test_decode.py test_png16.py test_tables.py test_tensors.py test_hdf5.py \
     test_bank_file.py test_files.py test_provenance.py test_seeds.py test_filters.py test_resize.py \
