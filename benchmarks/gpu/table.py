@@ -76,8 +76,8 @@ def classifier_step(part):
             f"{rates['mapped']:7.0f} {row['fixed_images_per_s']:12.0f} {waits['device']:8.2f} "
             f"{waits['mapped']:7.2f} {row['peak_memory_gib']:6.2f}"
         )
-    for row in part.get("graphed", []):
-        yield f"CUDA graph bf16      {row['batch']:5d} {'':17} {row['fixed_images_per_s']:12.0f}"
+    for row in part.get("one_by_one", []):
+        yield f"one by one bf16      {row['batch']:5d} {'':17} {row['fixed_images_per_s']:12.0f}"
     for row in part.get("prediction", []):
         yield (
             f"predicting {row['precision']:9s} {row['batch']:5d} {row['images_per_s']:9.0f} "

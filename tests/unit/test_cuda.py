@@ -22,6 +22,7 @@ from rarecxr.classifier.prediction import predict
 from rarecxr.classifier.self_supervised import Procedure as SelfSupervisedProcedure
 from rarecxr.classifier.self_supervised import Projection, SelfSupervisedFit
 from rarecxr.classifier.transforms import transform
+from rarecxr.core.cuda_graphs import SWITCH, StepGraphs
 from rarecxr.core.devices import choose_precision
 from rarecxr.core.losses import masked_bce
 from rarecxr.core.tensors import from_bytes, to_bytes
@@ -148,7 +149,7 @@ def test_the_augmentation_is_that_of_the_cpu():
         moved = pipe(images.to(device), torch.Generator(device).manual_seed(5))
         for number in range(4):
             scores = torch.linspace(-1, 2 + number, 8, device=device)
-            pipe.adapt(scores, -scores, "r1")
+            pipe.adapt(scores, -scores, "r1", moves=number == 3)
         found.append([moved, pipe.p])
     close(found[1][0], found[0][0], rtol=1e-4, atol=1e-4)
     close(found[1][1], found[0][1], rtol=1e-5)
@@ -178,7 +179,9 @@ def trainer_on(device, path, folder, **changes):
 
 @pytest.mark.usefixtures("_same_draws")
 @pytest.mark.parametrize("loss", ["wgan-gp", "r1"])
-def test_steps_of_a_trainer_are_those_of_the_cpu(training_set, tmp_path, loss):
+def test_steps_of_a_trainer_are_those_of_the_cpu(training_set, tmp_path, monkeypatch, loss):
+    # A graph would keep what was drawn on the CPU when it was recorded.
+    monkeypatch.setenv(SWITCH, "0")
     ada = {"start_p": 0.5, "kimg": 1.0}
     logs, weights = [], []
     for device in (CPU, GPU):
@@ -223,11 +226,73 @@ def test_no_step_of_a_trainer_waits_for_the_gpu(training_set, tmp_path, loss, pr
     trainer.step()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(3):
+        # Through the recording of a graph and its launch.
+        for _ in range(5):
             trainer.step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
     trainer.check()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("loss", ["wgan-gp", "r1"])
+def test_steps_as_graphs_are_those_launched_one_by_one(
+    training_set, tmp_path, monkeypatch, loss, precision
+):
+    """To the bit, each kind of step: with and without the penalty."""
+    changes = {"loss": loss, "precision": precision, "r1_interval": 3, "fresh_latents": True}
+    states = []
+    for switch in ("0", "1"):
+        monkeypatch.setenv(SWITCH, switch)
+        trainer = after_steps(20, trainer_on(GPU, training_set, tmp_path, **changes))
+        assert len(trainer.graphs._graphs) == int(switch) * {"wgan-gp": 1, "r1": 2}[loss]
+        states.append(to_bytes(trainer.state()))
+    assert states[0] == states[1]
+
+
+def test_steps_as_graphs_move_p_and_draw_anew_for_each_step(training_set, tmp_path, monkeypatch):
+    """Resampling sums its gradient in any order on a GPU, so that last bits vary with ADA."""
+    ada = {"start_p": 0.5, "interval": 2, "kimg": 1.0}
+    logs, p = [], []
+    for switch in ("0", "1"):
+        monkeypatch.setenv(SWITCH, switch)
+        trainer = after_steps(20, trainer_on(GPU, training_set, tmp_path, ada=ada, r1_interval=3))
+        assert len(trainer.graphs._graphs) == 4 * int(switch)
+        logs.append(trainer.means.means())
+        p.append(trainer.augment.p.item())
+    assert p[0] != 0.5
+    assert p[1] == pytest.approx(p[0], abs=1e-6)
+    assert logs[1] == pytest.approx(logs[0], rel=0.02, abs=2e-3)
+
+
+def after_steps(number, trainer):
+    for _ in range(number):
+        trainer.step()
+    trainer.check()
+    return trainer
+
+
+def test_a_step_that_cannot_be_recorded_is_launched_one_by_one(caplog):
+    weight = torch.zeros(3, device=GPU, requires_grad=True)
+
+    def step(x):
+        (weight * x).sum().backward()
+        if x.sum().item() < 0:  # waits for the device, which a graph cannot
+            raise AssertionError
+        with torch.no_grad():
+            weight.add_(weight.grad)
+        weight.grad = None
+        return weight.sum()
+
+    def undo():
+        weight.grad = None
+
+    graphs = StepGraphs(GPU, undo)
+    for _ in range(5):
+        total = graphs.run("kind", step, [torch.ones(3, device=GPU)])
+    assert total.item() == 15
+    assert not graphs.possible
+    assert "no CUDA graph could be made" in caplog.text
 
 
 def test_images_in_memory_and_in_a_file_are_those_of_the_cpu(training_set, tmp_path):
@@ -329,7 +394,8 @@ class NoState:
 
 def step_of(fit, number):
     order = np.arange(16 * number, 16 * number + 16)
-    return fit._step(next(fit.images.batches(order, 16)), fit.labels[16 * number :][:16])
+    weights = None if fit.weights is None else fit.weights[16 * number :][:16]
+    return fit._step(next(fit.images.batches(order, 16)), fit.labels[16 * number :][:16], weights)
 
 
 def test_the_classifiers_images_are_those_of_the_cpu(study, tmp_path):
@@ -410,11 +476,31 @@ def test_no_step_of_a_classifier_waits_for_the_gpu(study, precision):
     x, labels = next(fit.images.batches(np.arange(16), 16)), fit.labels[:16]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for _ in range(2):
+        for _ in range(4):
             fit._step(x, labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(fit.loss)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("loss_weight", [1.0, 0.3])
+def test_steps_of_a_classifier_as_graphs_are_those_launched_one_by_one(
+    study, monkeypatch, precision, loss_weight
+):
+    """To the bit; the learning rate changes from step to step."""
+    found = []
+    for switch in ("0", "1"):
+        monkeypatch.setenv(SWITCH, switch)
+        fit = fit_on(GPU, study, precision, architecture="densenet121")
+        if loss_weight != 1:
+            fit.weights = torch.linspace(loss_weight, 1, 240, device=GPU)
+        for number in range(8):
+            step_of(fit, number)
+        found.append([*fit.network.state_dict().values(), fit.loss])
+        assert len(fit.graphs._graphs) == int(switch)
+    for wanted, got in zip(*found, strict=True):
+        assert torch.equal(got, wanted)
 
 
 def pretraining_on(device, study, precision="fp32"):

@@ -117,39 +117,39 @@ def test_p_moves_by_images_over_kimg_towards_the_target(sign, wanted):
     """Two steps of 4 images an interval and 1 kimg from 0 to 1: 8/1000 an interval."""
     pipe = AdaptiveAugment(AdaSettings(interval=2, kimg=1.0, start_p=0.5), CPU)
     scores = sign * torch.ones(4)
-    pipe.adapt(scores, -scores, "r1")
+    pipe.adapt(scores, -scores, "r1", moves=False)
     assert pipe.p.item() == 0.5
-    pipe.adapt(scores, -scores, "r1")
+    pipe.adapt(scores, -scores, "r1", moves=True)
     assert pipe.p.item() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_p_stays_where_the_sign_is_the_target_and_between_its_limits():
     pipe = AdaptiveAugment(AdaSettings(target=0.5, interval=1, kimg=0.01, start_p=0.3), CPU)
     balanced = torch.tensor([1.0, 1.0, 1.0, -1.0])
-    pipe.adapt(balanced, balanced, "r1")
+    pipe.adapt(balanced, balanced, "r1", moves=True)
     assert pipe.p.item() == pytest.approx(0.3)
     for _ in range(5):
-        pipe.adapt(torch.ones(4), -torch.ones(4), "r1")
+        pipe.adapt(torch.ones(4), -torch.ones(4), "r1", moves=True)
     assert pipe.p.item() == pytest.approx(0.8)
     for _ in range(5):
-        pipe.adapt(-torch.ones(4), torch.ones(4), "r1")
+        pipe.adapt(-torch.ones(4), torch.ones(4), "r1", moves=True)
     assert pipe.p.item() == 0
 
 
 def test_wasserstein_scores_are_judged_from_the_middle_of_real_and_fake():
     """All scores are negative, yet the real ones are all above the middle."""
     pipe = AdaptiveAugment(AdaSettings(interval=1, kimg=1.0), CPU)
-    pipe.adapt(torch.full((4,), -1.0), torch.full((4,), -9.0), "wgan-gp")
+    pipe.adapt(torch.full((4,), -1.0), torch.full((4,), -9.0), "wgan-gp", moves=True)
     assert pipe.p.item() > 0
 
 
 def test_the_state_goes_on_in_the_middle_of_an_interval():
     pipe, again = (AdaptiveAugment(AdaSettings(interval=4, kimg=1.0), CPU) for _ in range(2))
     for _ in range(3):
-        pipe.adapt(torch.ones(4), -torch.ones(4), "r1")
+        pipe.adapt(torch.ones(4), -torch.ones(4), "r1", moves=False)
     again.load_state(pipe.state())
     for each in (pipe, again):
-        each.adapt(torch.ones(4), -torch.ones(4), "r1")
+        each.adapt(torch.ones(4), -torch.ones(4), "r1", moves=True)
     assert again.p == pipe.p > 0
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from gan_files import SETTINGS
 
+from rarecxr.core.optimizers import set_rate
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
-from rarecxr.gan.trainer import Trainer, make_adam
+from rarecxr.gan.trainer import Trainer, adam_of
 from rarecxr.study.configuration.gan import GanSettings
 
 CPU = torch.device("cpu")
@@ -32,8 +33,8 @@ def test_adam_has_the_settings_of_the_section():
     settings = GanSettings(**SETTINGS | {"beta1": 0.5, "beta2": 0.9, "epsilon": 0.01})
     layer = torch.nn.Linear(1, 1, bias=False)
     layer.bias = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
-    adam = make_adam(layer, settings)
-    adam.param_groups[0]["lr"] = 0.1
+    adam = adam_of(layer, settings)
+    set_rate(adam, 0.1)
     before = layer.weight.item()
     for gradient in (2.0, -1.0):
         layer.weight.grad = torch.tensor([[gradient]])

@@ -18,9 +18,11 @@ from rarecxr.classifier.networks import network_input
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.classifier.schedule import learning_rate
 from rarecxr.classifier.transforms import transform
+from rarecxr.core.cuda_graphs import StepGraphs
 from rarecxr.core.devices import autocast
 from rarecxr.core.job_log import Progress
 from rarecxr.core.losses import masked_bce
+from rarecxr.core.optimizers import adam_state, load_adam, make_adam, set_rate
 from rarecxr.core.order import EndlessPermutation
 from rarecxr.core.resume import ResumeStore
 from rarecxr.study.configuration.classifier import TrainingSettings
@@ -173,7 +175,9 @@ class Fit:
             self.weights = None
             if weights is not None:
                 self.weights = torch.from_numpy(weights).to(self.procedure.device)
-            self.optimizer = torch.optim.Adam(self.network.parameters(), phase.rate, fused=True)
+            device = self.procedure.device
+            self.optimizer = make_adam(self.network.parameters(), device, lr=phase.rate)
+            self.graphs = StepGraphs(device, self.optimizer.zero_grad)
             self.averaged = _average_of(self.network, self.procedure.settings)
 
     def _judged(self) -> nn.Module:
@@ -247,22 +251,29 @@ class Fit:
         key = (procedure.seed, self.number, self.shown // procedure.settings.batch_size)
         total = phase.epochs * procedure.epoch_length
         rate = learning_rate(procedure.settings.schedule, phase.rate, self.shown, total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         torch.manual_seed(seed_for(*key))
         if procedure.transforms is not None:
             x = transform(x, procedure.transforms, key)
+        inputs = [x, labels] if weights is None else [x, labels, weights]
+        self.graphs.run((len(inputs), len(x)), self._learn, inputs)
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+        self.shown += len(x)
+        return rate
+
+    def _learn(
+        self, x: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> None:
+        """What one step changes: the weights, the optimizer's state and the sum of losses."""
+        procedure = self.procedure
         with autocast(procedure.precision, procedure.device):
             logits = self.network(network_input(x, procedure.settings.architecture))
         loss = masked_bce(logits, labels, weights=weights)
-        self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
+        self.optimizer.zero_grad()
         self.loss += loss.detach()
-        self.shown += len(x)
-        return rate
 
     def _judge(self) -> tuple[float, dict[str, float]]:
         """The validation loss, and the AUROC of each target finding by its column's name."""
@@ -293,7 +304,7 @@ class Fit:
                 "worse": self.worse,
                 "best": self.best,
                 "loss": self.loss,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": adam_state(self.optimizer),
             }
             if self.averaged is not None:
                 content["averaged"] = self.averaged.state_dict()
@@ -309,7 +320,8 @@ class Fit:
         if self.number < len(self.phases):
             self.shown, self.worse, self.best = saved["shown"], saved["worse"], saved["best"]
             self.loss.copy_(saved["loss"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            load_adam(self.optimizer, saved["optimizer"])
+            self.graphs.clear()
             if self.averaged is not None:
                 self.averaged.load_state_dict(saved["averaged"])
         log.info("going on after %d images of phase %d", self.shown, self.number + 1)

@@ -38,14 +38,13 @@ class AdaptiveAugment:
         self.group = ProcessGroup(group_size=1)
         self.p = torch.tensor(settings.start_p, dtype=torch.float32, device=device)
         self._signs = torch.zeros((), dtype=torch.float32, device=device)
-        self._steps = 0
 
     def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
         """This rank's images (N, 1, R, R) transformed; the gradient flows through."""
         return self._intensity(self._geometry(images, random), random)
 
-    def adapt(self, real_scores: Tensor, fake_scores: Tensor, loss: str) -> None:
-        """Count one step of the critic, and move p when an interval is over.
+    def adapt(self, real_scores: Tensor, fake_scores: Tensor, loss: str, moves: bool) -> None:
+        """Count one step of the critic, and move p where an interval is over.
 
         For the Wasserstein loss, whose scores have no zero of their own, the sign is taken
         from the middle between the mean real and the mean generated score: ours, not the paper's.
@@ -54,27 +53,26 @@ class AdaptiveAugment:
             real_scores: (N,), those of all ranks.
             fake_scores: (N,), likewise.
             loss: "wgan-gp" or "r1".
+            moves: whether this is the last step of `settings.interval` of them.
         """
         zero = 0.0 if loss == "r1" else (real_scores.mean() + fake_scores.mean()) / 2
-        self._signs = self._signs + (real_scores.detach() - zero).sign().mean().detach()
-        self._steps += 1
-        if self._steps == self.settings.interval:
-            images = len(real_scores) * self._steps
-            change = images / (1000 * self.settings.kimg)
-            direction = (self._signs / self._steps - self.settings.target).sign()
-            self.p = (self.p + direction * change).clamp(0, self.settings.max_p)
-            self._signs = torch.zeros_like(self._signs)
-            self._steps = 0
+        self._signs.add_((real_scores.detach() - zero).sign().mean().detach())
+        if moves:
+            interval = self.settings.interval
+            change = len(real_scores) * interval / (1000 * self.settings.kimg)
+            direction = (self._signs / interval - self.settings.target).sign()
+            # In its place, where a CUDA graph finds it.
+            self.p.add_(direction * change).clamp_(0, self.settings.max_p)
+            self._signs.zero_()
 
     def state(self) -> dict[str, Any]:
         """Plain values for a resume file."""
-        return {"p": float(self.p), "signs": float(self._signs), "steps": self._steps}
+        return {"p": float(self.p), "signs": float(self._signs)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
-        self.p = torch.full_like(self.p, state["p"])
-        self._signs = torch.full_like(self._signs, state["signs"])
-        self._steps = state["steps"]
+        self.p.fill_(state["p"])
+        self._signs.fill_(state["signs"])
 
     def _geometry(self, images: Tensor, random: torch.Generator) -> Tensor:
         settings, count = self.settings, len(images)

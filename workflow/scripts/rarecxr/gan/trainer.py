@@ -1,19 +1,22 @@
 """One training step of a progressive GAN, and the state that it changes."""
 
 import copy
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rarecxr.core.cuda_graphs import StepGraphs
 from rarecxr.core.devices import choose_precision
 from rarecxr.core.losses import count_known, masked_bce
+from rarecxr.core.optimizers import adam_state, load_adam, make_adam, set_rate
 from rarecxr.gan.augment import AdaptiveAugment
 from rarecxr.gan.distributed import ProcessGroup
 from rarecxr.gan.images import TrainingImages, label_vectors
 from rarecxr.gan.losses import critic_terms, generator_loss, r1_penalty, wgan_penalty
 from rarecxr.gan.networks import Critic, Generator
-from rarecxr.gan.schedule import Schedule
+from rarecxr.gan.schedule import Moment, Schedule
 from rarecxr.gan.training_log import NotFiniteError, RunningMeans
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.seeds import seed_for
@@ -21,7 +24,8 @@ from rarecxr.study.seeds import seed_for
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 # What has a state_dict of its own in `Trainer.state`.
-_STATEFUL = ("generator", "generator_ema", "critic", "generator_optimizer", "critic_optimizer")
+_NETWORKS = ("generator", "generator_ema", "critic")
+_OPTIMIZERS = ("generator_optimizer", "critic_optimizer")
 
 
 class Trainer:
@@ -77,6 +81,8 @@ class Trainer:
         self.steps = 0
         self.phase = -1
         self.means = RunningMeans()
+        self.random = torch.Generator(device)
+        self.graphs = StepGraphs(device, self._drop_gradients, [self.random])
         self.join(ProcessGroup(settings.group_size))
 
     def join(self, group: ProcessGroup) -> None:
@@ -97,14 +103,53 @@ class Trainer:
         if moment.phase != self.phase:
             self._begin_phase(moment.phase, moment.resolution)
         size = settings.batch_size.at(moment.resolution)
-        where = {"resolution": moment.resolution, "alpha": moment.alpha}
-        random = torch.Generator(self.device)
-        random.manual_seed(seed_for(self.seed, "step", self.steps))
-
+        self.random.manual_seed(seed_for(self.seed, "step", self.steps))
+        inputs = []
         for number in range(settings.n_critic):
-            first = self.images
-            real = self.group.shard(self.data.batch(first, size, **where))
-            labels = self.data.batch_labels(first, size)
+            first = self.images + number * size
+            inputs.append(self.data.batch(first, size, moment.resolution, moment.alpha))
+            inputs.append(self.data.batch_labels(first, size))
+        step = functools.partial(self._learn, moment, size)
+        # A graph holds one share of a fade and one turn of what comes seldom.
+        if moment.alpha == 1 and settings.n_critic == 1 and self.group.world_size == 1:
+            key = (moment.resolution, size, self._penalised(), self._moves_p(self.steps))
+            logged = self.graphs.run(key, step, inputs)
+        else:
+            logged = step(*inputs)
+        for terms in logged[:-1]:
+            self.means.add(self.images, **terms)
+            self.images += size
+        self.means.add(self.images, **logged[-1])
+        self.steps += 1
+
+    def _penalised(self) -> bool:
+        """Whether this step has a gradient penalty.
+
+        Lazy regularisation: seldom and therefore stronger (Karras et al. 2020, arXiv 1912.04958,
+        appendix B).
+        """
+        return self.settings.loss == "wgan-gp" or self.steps % self.settings.r1_interval == 0
+
+    def _moves_p(self, minibatch: int) -> bool:
+        """Whether ADA's p moves after the critic's minibatch of this number, from 0."""
+        return self.augment is not None and (minibatch + 1) % self.settings.ada.interval == 0
+
+    def _learn(self, moment: Moment, size: int, *inputs: Tensor) -> list[dict[str, Tensor]]:
+        """All that a step changes on the device.
+
+        Args:
+            moment: where the schedule is.
+            size: images of a minibatch of all ranks.
+            inputs: for each of the critic's minibatches real images (size, 1, R, R) and labels.
+
+        Returns:
+            The terms to be logged: those of each minibatch of the critic, then the generator's.
+        """
+        settings, random = self.settings, self.random
+        where = {"resolution": moment.resolution, "alpha": moment.alpha}
+        logged = []
+        for number in range(settings.n_critic):
+            real, labels = self.group.shard(inputs[2 * number]), inputs[2 * number + 1]
             latents, fake_labels = self._own_latents(size, random)
             # The generator's step may use the last fake images again, with their graph.
             kept = number == settings.n_critic - 1 and not settings.fresh_latents
@@ -113,29 +158,29 @@ class Trainer:
             seen = fake.detach()
             if self.augment is not None:
                 real, seen = self.augment(real, random), self.augment(seen, random)
-            self._critic_step(real, labels, seen, fake_labels, moment.alpha, random)
-            self.images += size
+            minibatch = self.steps * settings.n_critic + number
+            real_and_fake = (real, labels), (seen, fake_labels)
+            logged.append(self._critic_step(*real_and_fake, moment.alpha, minibatch))
 
         if settings.fresh_latents:
             latents, fake_labels = self._own_latents(size, random)
             fake = self.generator(latents, fake_labels, dtype=self.dtype, **where)
         if self.augment is not None:
             fake = self.augment(fake, random)
-        self._generator_step(fake, fake_labels, moment.alpha)
+        logged.append(self._generator_step(fake, fake_labels, moment.alpha))
         self._update_ema(size)
-        self.steps += 1
+        return logged
 
     def _critic_step(
         self,
-        real: Tensor,
-        labels: Tensor,
-        fake: Tensor,
-        fake_labels: Tensor | None,
+        real_and_labels: tuple[Tensor, Tensor],
+        fake_and_labels: tuple[Tensor, Tensor | None],
         alpha: float,
-        random: torch.Generator,
-    ) -> None:
-        """One step on this rank's images; `labels` are those of the real images of all ranks."""
-        settings = self.settings
+        minibatch: int,
+    ) -> dict[str, Tensor]:
+        """One step on this rank's images; the labels of the real ones are those of all ranks."""
+        settings, random = self.settings, self.random
+        (real, labels), (fake, fake_labels) = real_and_labels, fake_and_labels
 
         def score(images):
             return self.critic(images, alpha, self.dtype)[0]
@@ -162,7 +207,7 @@ class Trainer:
         }
         if self.augment is not None:
             scores = (self.group.all_gather(real_scores), self.group.all_gather(fake_scores))
-            self.augment.adapt(*scores, settings.loss)
+            self.augment.adapt(*scores, settings.loss, self._moves_p(minibatch))
             logged["ada_p"] = self.augment.p
         if "label" in terms:
             logged["label_loss"] = terms["label"]
@@ -173,34 +218,38 @@ class Trainer:
             )
             logged["gradient_penalty"] = wgan_penalty(score, real, fake, self.group.shard(mixes))
             weight = settings.gradient_penalty
-        elif self.steps % settings.r1_interval == 0:
-            # Lazy regularisation: seldom and therefore stronger (Karras et al. 2020, arXiv
-            # 1912.04958, appendix B).
+        elif self._penalised():
             logged["gradient_penalty"] = r1_penalty(score, real)
             weight = settings.r1_gamma * settings.r1_interval
         if "gradient_penalty" in logged:
             _backward(weight * logged["gradient_penalty"], self.critic_optimizer)
-        self._update(self.critic_optimizer, logged)
+        return self._update(self.critic_optimizer, logged)
 
-    def _generator_step(self, fake: Tensor, fake_labels: Tensor | None, alpha: float) -> None:
+    def _generator_step(
+        self, fake: Tensor, fake_labels: Tensor | None, alpha: float
+    ) -> dict[str, Tensor]:
         scores, logits = self.critic(fake, alpha, self.dtype)
         loss = generator_loss(scores, self.settings.loss)
         logged = {"generator_loss": loss}
         if logits is not None:
             loss = loss + self.settings.label_weight * masked_bce(logits, fake_labels)
         _backward(loss, self.generator_optimizer)
-        self._update(self.generator_optimizer, logged)
+        return self._update(self.generator_optimizer, logged)
 
-    def _update(self, optimizer: torch.optim.Adam, logged: dict[str, Tensor]) -> None:
-        """Change the weights by the mean gradient of all ranks, and note the means of the terms."""
+    def _update(self, optimizer: torch.optim.Adam, logged: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Change the weights by the mean gradient of all ranks; the means of the terms."""
         # Copies, since a term may be a tensor that is still in use.
         means = {name: value.detach().clone() for name, value in logged.items()}
         gradients = [p.grad for p in _parameters(optimizer) if p.grad is not None]
         self.group.all_reduce_mean([*gradients, *means.values()])
-        self.means.add(self.images, **means)
         optimizer.step()
         # The other network's step need not find the gradients in its memory.
         optimizer.zero_grad()
+        return means
+
+    def _drop_gradients(self) -> None:
+        for name in _OPTIMIZERS:
+            getattr(self, name).zero_grad()
 
     @torch.no_grad()
     def _update_ema(self, minibatch: int) -> None:
@@ -227,15 +276,12 @@ class Trainer:
         """Begin a phase of the schedule: another network, so other optimizers."""
         settings = self.settings
         if self.phase < 0 or settings.reset_optimizer:
-            self.generator_optimizer = make_adam(self.generator, settings)
-            self.critic_optimizer = make_adam(self.critic, settings)
+            self.generator_optimizer = adam_of(self.generator, settings)
+            self.critic_optimizer = adam_of(self.critic, settings)
+        self.graphs.clear()
         self.phase = phase
-        self._set_lr(settings.learning_rate.at(resolution))
-
-    def _set_lr(self, lr: float) -> None:
-        for optimizer in (self.generator_optimizer, self.critic_optimizer):
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+        for name in _OPTIMIZERS:
+            set_rate(getattr(self, name), settings.learning_rate.at(resolution))
 
     def fixed_latents(self, use: str, count: int) -> tuple[Tensor, Tensor | None]:
         """Latents (count, latent_size), and labels for a conditional GAN, that never change."""
@@ -274,7 +320,8 @@ class Trainer:
             "images": self.images,
             "steps": self.steps,
             "phase": self.phase,
-            **{name: getattr(self, name).state_dict() for name in _STATEFUL},
+            **{name: getattr(self, name).state_dict() for name in _NETWORKS},
+            **{name: adam_state(getattr(self, name)) for name in _OPTIMIZERS},
             "means": self.means.state(),
             "augment": None if self.augment is None else self.augment.state(),
         }
@@ -284,22 +331,20 @@ class Trainer:
         self.images, self.steps = state["images"], state["steps"]
         self.phase = -1
         self._begin_phase(state["phase"], self.schedule.at(self.images).resolution)
-        for name in _STATEFUL:
+        for name in _NETWORKS:
             getattr(self, name).load_state_dict(state[name])
+        for name in _OPTIMIZERS:
+            load_adam(getattr(self, name), state[name])
         self.means.load_state(state["means"], self.device)
         if self.augment is not None:
             self.augment.load_state(state["augment"])
 
 
-def make_adam(network: nn.Module, settings: GanSettings) -> torch.optim.Adam:
-    """Adam over the parameters of a network that are trained, in one fused operation a step."""
+def adam_of(network: nn.Module, settings: GanSettings) -> torch.optim.Adam:
+    """Adam over the parameters of a network that are trained, with the section's settings."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(
-        trained,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        fused=True,
-    )
+    betas = (settings.beta1, settings.beta2)
+    return make_adam(trained, trained[0].device, betas=betas, eps=settings.epsilon)
 
 
 def freeze_lower_layers(critic: Critic, blocks: int) -> None:
