@@ -118,7 +118,9 @@ REACH = {
     "rarecxr.progress.": set(),
     "rarecxr.doctor": set(),
     "rarecxr.core.locks": TORCH,
+    "rarecxr.core.cuda_graphs": {"train_gan", *SUPERVISED},
     "rarecxr.core.losses": {"train_gan", *SUPERVISED},
+    "rarecxr.core.optimizers": {"train_gan", *SUPERVISED},
     "rarecxr.core.order": {
         "measure_filters",
         "make_bank",
