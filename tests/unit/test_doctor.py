@@ -1,6 +1,8 @@
 """What `make doctor` sees, and that it names what mends it."""
 
+import importlib.util
 import os
+import py_compile
 import re
 import subprocess
 import sys
@@ -108,6 +110,19 @@ def test_a_csv_with_a_wrong_value_is_told_with_its_line(study, data, tmp_path):
     assert finding.level == "wrong"
     assert "train.csv" in finding.text
     assert "Sex" in finding.text
+
+
+@pytest.mark.parametrize(("kept", "compiled"), [(True, False), (False, True), (False, False)])
+def test_packages_that_every_job_compiles_anew_are_noted(monkeypatch, tmp_path, kept, compiled):
+    package = tmp_path / "snakemake.py"
+    package.write_text("", encoding="utf-8")
+    if compiled:
+        py_compile.compile(str(package))
+    monkeypatch.setattr(sys, "dont_write_bytecode", not kept)
+    found = importlib.util.spec_from_file_location("snakemake", package)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    notes = [finding for finding in doctor.check_packages() if "byte code" in finding.text]
+    assert [finding.level for finding in notes] == ([] if kept or compiled else ["note"])
 
 
 def test_a_gpu_that_cannot_be_used_is_told(study, monkeypatch):

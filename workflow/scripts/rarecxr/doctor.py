@@ -4,10 +4,13 @@ Each check gives findings: what was seen and, where it is not as it should be, w
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -87,6 +90,24 @@ def check_packages() -> Iterator[Finding]:
         )
     found = [f"{name} {_version(name)}" for name in names if name not in missing]
     yield Finding("ok", ", ".join(found))
+    folder = sysconfig.get_path("purelib")
+    keeps = not sys.dont_write_bytecode and os.access(folder, os.W_OK)
+    if not keeps and not _compiled("snakemake"):
+        yield Finding(
+            "note",
+            "the packages are not compiled to byte code, and jobs cannot keep what they compile: "
+            "each takes seconds longer to start",
+            "unset PYTHONDONTWRITEBYTECODE, or let the packages' owner run once "
+            f"`python -m compileall -q {folder}`",
+        )
+
+
+def _compiled(package: str) -> bool:
+    """Whether a package's first module lies beside its byte code for this Python."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        return True
+    return os.path.exists(importlib.util.cache_from_source(found.origin))
 
 
 def check_disk(config: Configuration, folder: Path) -> Iterator[Finding]:
