@@ -139,6 +139,8 @@ def _mean(row):
 
 
 def _number(value):
+    if pd.isna(value):
+        return ""
     return f"{value:g}" if float(value).is_integer() else f"{value:.3f}"
 
 
