@@ -120,7 +120,7 @@ REACH = {
     "rarecxr.core.locks": TORCH,
     "rarecxr.core.cuda_graphs": {"train_gan", *SUPERVISED},
     "rarecxr.core.losses": {"train_gan", *SUPERVISED},
-    "rarecxr.core.optimizers": {"train_gan", *SUPERVISED},
+    "rarecxr.core.optimizers": {"train_gan", *CLASSIFIERS},
     "rarecxr.core.order": {
         "measure_filters",
         "make_bank",

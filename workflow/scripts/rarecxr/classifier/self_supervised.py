@@ -22,6 +22,7 @@ from rarecxr.classifier.schedule import learning_rate
 from rarecxr.classifier.views import views
 from rarecxr.core.devices import autocast
 from rarecxr.core.job_log import Progress
+from rarecxr.core.optimizers import set_rate
 from rarecxr.core.resume import ResumeStore
 from rarecxr.study.configuration.classifier import SelfSupervisedSettings
 from rarecxr.study.configuration.training import TransformSettings
@@ -211,8 +212,7 @@ class SelfSupervisedFit:
         procedure, settings = self.procedure, self.procedure.settings
         key = (procedure.seed, "unlabelled", self.shown // self.batch)
         rate = learning_rate("cosine", settings.learning_rate, self.shown, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         torch.manual_seed(seed_for(*key))
         seen = views(x, settings.crop, procedure.transforms, key)
         with autocast(procedure.precision, procedure.device):

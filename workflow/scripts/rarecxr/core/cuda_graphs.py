@@ -33,9 +33,9 @@ class StepGraphs:
 
     Args:
         device: where the steps compute.
+        undo: takes back what a step that broke off leaves behind: its gradients.
         generators: the random generators of the device that steps draw from, beside the global one.
             They may be given another seed before each step.
-        undo: takes back what a step that broke off leaves behind: its gradients.
     """
 
     def __init__(
