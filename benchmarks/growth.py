@@ -87,7 +87,8 @@ def run(size, asked):
 def power(values):
     """The power with which the growing part grows, None where it is too small to tell."""
     first, second = values[1] - values[0], values[2] - values[1]
-    if second < LEAST_S or first <= 0:
+    # Not known, either, where phantoms of an earlier study were used again.
+    if not (first > 0 and second >= LEAST_S):
         return None
     return math.log(second / first, SIZES[1])
 
@@ -128,8 +129,8 @@ def main():
     runs = [run(size, asked) for size in SIZES]
     rows = []
     for rule in sorted(runs[-1][0], key=lambda name: -runs[-1][0][name]):
-        seconds = [run_[0].get(rule, 0.0) for run_ in runs]
-        memory = [run_[1].get(rule, 0.0) for run_ in runs]
+        seconds = [run_[0].get(rule, math.nan) for run_ in runs]
+        memory = [run_[1].get(rule, math.nan) for run_ in runs]
         rows.append(
             {
                 "rule": rule,
