@@ -60,12 +60,13 @@ HEAD = """\
 <!-- Made by docs/make_reliability.py from docs/reliability/faults.jsonl: do not edit. -->
 
 Faults cost time and never change a number. That is tried on a tiny study of every stage
-(`tests/faults/study.yaml`): a fault is injected with real processes and signals, the next run has
-to complete the study, and then every table, network, bank and image set must be identical, byte
-for byte, to that of an undisturbed study. No half-written file, lock or process may be left. A
-trial counts only if all of that held.
+(`tests/faults/study.yaml`): a fault is injected with real processes and signals, after which the
+stage has to make the files that it makes undisturbed. The trials of one kind of fault follow each
+other in one copy of the study; after them the next run has to complete it, and then every table,
+network, bank and image set must be identical, byte for byte, to that of an undisturbed study. No
+half-written file, lock or process may be left. A trial counts only if all of that held.
 
-`make test-faults` runs all of it ({all} trials) and adds a line to the record after each trial.
+`make test-faults` runs all of it ({all} trials); trials in the record are not repeated.
 The tables show what was run: **{trials} trials, {tries} faults, {kills} of them kills**. A fault
 and stage that is not listed has not been run.
 """
@@ -112,7 +113,26 @@ def section(fault, lines):
         parts = what.get((stage, outcome), {})
         told = ", ".join(f"{part} {number}" for part, number in parts.items()) or "–"
         text.append(f"| {stage} | {tries} | {told} | {OUTCOMES[outcome]} |")
-    return "\n".join(text) + "\n"
+    return "\n".join([*text, *hits(lines)]) + "\n"
+
+
+def hits(lines):
+    """Table of the stages whose jobs ran when something was killed, where the record has them."""
+    by_stage = {}
+    for line in lines:
+        if "hit" in line:
+            by_stage.setdefault(line["hit"], Counter())[line["what"]] += line["tries"]
+    if not by_stage:
+        return []
+    kinds = sorted({kind for found in by_stage.values() for kind in found})
+    rows = [
+        f"| {stage} | {' | '.join(str(found[kind]) for kind in kinds)} |"
+        for stage, found in sorted(by_stage.items(), key=lambda item: -item[1].total())
+    ]
+    return [
+        *("", "Whose job ran at the moment (later runs of the record have it):", ""),
+        *(f"| stage | {' | '.join(kinds)} |", f"| --- |{' --- |' * len(kinds)}", *rows),
+    ]
 
 
 def number_of_trials():

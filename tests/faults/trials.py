@@ -167,17 +167,32 @@ class Study(House):
         tables = [*folder.glob(f"{stage}.tsv"), *(folder / stage).rglob("*.tsv")]
         return max(float(t.read_text(encoding="utf-8").split("\n")[1].split()[0]) for t in tables)
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 by name of every result but those that say how long something took."""
-        root = self.folder / RESULTS
+    def digests(self, *names: str) -> dict[str, str]:
+        """SHA-256 by name of every result but those that say how long something took.
+
+        Args:
+            names: of files, or of folders with all that is in them; none for all results.
+        """
+        roots = [self.folder / name for name in names or (RESULTS,)]
+        paths = [path for root in roots for path in (root, *root.rglob("*")) if path.is_file()]
+        aside = tuple(f"{RESULTS}/{name}/" for name in ("logs", "benchmarks", "state"))
         found = {}
-        for path in sorted(root.rglob("*")):
-            name = path.relative_to(root).as_posix()
-            aside = name.startswith(("logs/", "benchmarks/", "state/"))
-            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            if path.is_file() and not aside and not hidden and path.name not in _WITH_CLOCK:
+        for path in sorted(paths):
+            name = path.relative_to(self.folder).as_posix()
+            hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            if not name.startswith(aside) and not hidden and path.name not in _WITH_CLOCK:
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
+
+    @contextlib.contextmanager
+    def times_kept(self) -> Iterator[None]:
+        """What is made anew meanwhile, but for what was missing before, gets its old time back."""
+        places = [self.folder / name for name in ("results", "resources")]
+        times = {path: path.stat() for place in places for path in place.rglob("*")}
+        yield
+        for path, was in times.items():
+            if path.exists():
+                os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
     def litter(self) -> list[str]:
         """What should not be there when nothing runs: half-written files, locks, processes."""
@@ -198,11 +213,21 @@ class Study(House):
         found = {}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                match = next(filter(None, map(_JOB.search, process.cmdline())), None)
-                wanted = match and stage in (None, match[1]) and process.status() != "zombie"
+                ran = stage_of(process)
+                wanted = ran and stage in (None, ran) and process.status() != "zombie"
                 if wanted and Path(process.cwd()) == self.folder.resolve():
                     found[process.pid] = (process, process.ppid())
         return [process for process, parent in found.values() if parent not in found]
+
+
+def stage_of(process: psutil.Process) -> str | None:
+    """The stage whose job a process is; None if it is none.
+
+    Raises:
+        psutil.Error: if the process has ended.
+    """
+    match = next(filter(None, map(_JOB.search, process.cmdline())), None)
+    return match and match[1]
 
 
 def kill_group(process: subprocess.Popen) -> None:
@@ -239,9 +264,10 @@ def reference(place: Path) -> Study:
     return Study(folder)
 
 
-def soaked(place: Path) -> Path:
-    """The folder in which this code's soak goes on."""
-    return place / f"soak-{code_version()}"
+def folder_of(place: Path, fault: str) -> tuple[Path, Path]:
+    """Where the trials of a fault follow each other, and the lines of those not yet compared."""
+    name = f"{fault.replace(' ', '_')}-{code_version()}"
+    return place / name, place / f"{name}.jsonl"
 
 
 class Trial:
@@ -255,14 +281,25 @@ class Trial:
 
     def __init__(self, undisturbed: Study, folder: Path, seed: int):
         self.undisturbed, self.seed = undisturbed, seed
-        # A soak's trials follow each other in one folder.
-        self.study = Study(folder if folder.exists() else undisturbed.copy(folder).folder)
+        if not folder.exists():
+            unfinished = folder.with_name(f"{folder.name}.copying")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            undisturbed.copy(unfinished)
+            unfinished.rename(folder)
+        self.study = Study(folder)
         self.chance = random.Random(seed)
 
-    def finish(self) -> None:
+    def check(self, stage: str) -> None:
+        """The files of a stage are those of the undisturbed study, and there is no litter."""
+        self._compare(self.study.digests(*STAGES[stage]), self.undisturbed.digests(*STAGES[stage]))
+
+    def check_all(self) -> None:
         """The next run completes, and all is as in the undisturbed study, without litter."""
         self.study.complete()
-        found, wanted = self.study.digests(), self.undisturbed.digests()
+        self._compare(self.study.digests(), self.undisturbed.digests())
+
+    def _compare(self, found: dict[str, str], wanted: dict[str, str]) -> None:
+        assert wanted
         differing = sorted(
             name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
         )
@@ -323,14 +360,14 @@ class Trial:
         assert whom != "job" or status == 0, study.said()
         return hits == times
 
-    def soak(self, share: float) -> Counter[str]:
+    def soak(self, share: float) -> Counter[tuple[str, str]]:
         """Make the whole study anew, with kills at random moments of random jobs.
 
         Args:
             share: probability with which a job is killed.
 
         Returns:
-            How many of Snakemake alone, of the whole group and of jobs.
+            How many of whom (Snakemake alone, the whole group, the job), by the job's stage.
         """
         study, kills, seen = self.study, Counter(), set()
         temporary = study.folder / "tmp"
@@ -352,10 +389,14 @@ class Trial:
                 psutil.wait_procs([job], timeout=moment)
                 if not job.is_running():
                     continue
-                kills[whom] += 1
-                if whom == "job":
-                    with contextlib.suppress(psutil.NoSuchProcess):
+                try:
+                    stage = stage_of(job)
+                    if whom == "job":
                         job.kill()
+                except psutil.Error:
+                    continue
+                kills[whom, stage] += 1
+                if whom == "job":
                     continue
                 if whom == "group":
                     kill_group(run)
@@ -392,7 +433,8 @@ class Trial:
         Yields:
             What makes room again.
         """
-        results = self.study.folder / "results"
+        # The phantoms are no results.
+        results = self.study.folder / Path(STAGES[stage][0]).parts[0]
         aside = results.with_name("aside")
         results.rename(aside)
         results.mkdir()

@@ -48,6 +48,17 @@ def test_tries_are_added_up_by_stage_and_outcome():
     assert page.count("Not run yet") == len(make_reliability.WHAT) - 2
 
 
+def test_a_soaks_kills_are_counted_by_the_stage_that_was_hit():
+    lines = [
+        line(fault="soak", stage="all", what="job", tries=2, outcome="recovered", hit="evaluate"),
+        line(fault="soak", stage="all", what="group", tries=1, outcome="recovered", hit="evaluate"),
+        line(fault="soak", stage="all", what="job", tries=5, outcome="recovered"),
+    ]
+    page = make_reliability.page(lines, 9)
+    assert "| all | 8 | job 7, group 1 |" in page
+    assert "| stage | group | job |\n| --- | --- | --- |\n| evaluate | 1 | 2 |" in page
+
+
 def test_all_of_the_trials_are_at_least_a_hundred_kills_and_every_fault_in_its_stages():
     by_fault = {fault: [t for t in TRIALS if t[0] == fault] for fault in make_reliability.WHAT}
     assert sum(map(len, by_fault.values())) == len(TRIALS)
