@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rarecxr.core.order import evenly
 from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.pixels import to_uint8
-from rarecxr.quality.evaluation import FEWEST, RealImages
+from rarecxr.quality.evaluation import FEWEST, RealImages, knows_by_heart
 from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
 from rarecxr.study.configuration.gan import EvaluationSettings
@@ -32,6 +32,11 @@ class Evaluator:
     generators alone. The reference are validation images where there are enough of them, the
     real training images otherwise (filtered copies are left out of both); never test images.
 
+    The network of the space `classifier` was trained on the same training images. If it knows them
+    by heart, all others are far from them, real ones too, and the lowest KID is no sign of the best
+    networks. So the space `pixels` takes its place where training images are the reference, unless
+    the few validation images show that this is not so (`RealImages.compare_with_unseen`).
+
     Args:
         settings: of the section `gan.evaluation`.
         training_set: training_set.h5 of this GAN.
@@ -44,7 +49,8 @@ class Evaluator:
     Attributes:
         about: plain values for the record: space, reference ("validation" or "training"),
             reference_images, synthetic_images, training_images (real ones, among which near-copies
-            are looked for) and the floor (see `RealImages.floor`).
+            are looked for), the floor (see `RealImages.floor`) and, in the space `classifier` with
+            training images as the reference, unseen_real: how far validation images are from them.
     """
 
     def __init__(
@@ -82,11 +88,36 @@ class Evaluator:
             )
             return
         self._space = FeatureSpace(settings.space, latents.device, model, weights_dir)
-        patients = reference.columns["patient"][rows]
-        self._real = RealImages(self._space(reference.read(rows)), patients)
+        images, patients = reference.read(rows), reference.columns["patient"][rows]
+        self._real = RealImages(self._space(images), patients)
+        if settings.space == "classifier" and not enough and not self._sees_alike(validation):
+            self.about["space"] = "pixels"
+            self._space = FeatureSpace("pixels", latents.device)
+            self._real = RealImages(self._space(images), patients)
         features, patients, _ = training_features(self._space, training, MOST_TRAINING_IMAGES)
         self._near_copies = NearCopies(features, patients)
         self.about["floor"] = self._real.floor()
+
+    def _sees_alike(self, unseen: ImageFile | None) -> bool:
+        """Whether the network puts real images of other patients where its training images are."""
+        found = None
+        if unseen is not None and len(unseen.unfiltered) >= FEWEST:
+            rows = evenly(unseen.unfiltered, MOST_TRAINING_IMAGES)
+            features = self._space(unseen.read(rows))
+            found = self._real.compare_with_unseen(features, unseen.columns["patient"][rows])
+        self.about["unseen_real"] = found
+        if found is not None and not knows_by_heart(found):
+            return True
+        _log.warning(
+            "the generator is measured in the space pixels: the network of the space classifier "
+            "was trained on the %d images that generated ones are compared with, and %s",
+            self.about["reference_images"],
+            "there are too few validation images to see whether it knows them by heart"
+            if found is None
+            else f"knows them by heart (KID of {found['images']} validation images to them "
+            f"{found['kid']:.2f}, p = {found['p']:.3f})",
+        )
+        return False
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What makes a bank useless at a glance, such as images of a generator that learned nothing.
+"""What makes a bank useless at a glance, or its measures: a generator that learned nothing, say.
 
 A classifier two-sample test near 1 alone is no fault: a classifier may recognise images that help
 all the same. What counts is that images look unlike any X-ray of the study, by measures in which
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rarecxr.quality.evaluation import knows_by_heart
 from rarecxr.quality.metrics import sharpness
 
 # A contrast, variety or sharpness of less than half or more than double of the real images'.
@@ -51,7 +52,7 @@ def appearance(images: np.ndarray) -> dict[str, float]:
 
 
 def find_faults(quality: Mapping[str, Any]) -> list[str]:
-    """What makes a bank useless, as sentences; empty for a bank without such faults.
+    """What makes a bank or its measures useless, as sentences; empty without such faults.
 
     - Hardly any contrast, or hardly any difference from image to image: less than a quarter of
       the real images'.
@@ -59,6 +60,8 @@ def find_faults(quality: Mapping[str, Any]) -> list[str]:
       real images', and in some feature space the two-sample test recognises the images (AUROC of
       at least 0.99). With too few images for the test the first condition suffices.
     - At least half of the images are near-copies of training images in some feature space.
+    - The bank is compared with training images in the features of a network that knows these by
+      heart: what the measures in this space say is about the network, not about the bank.
 
     Args:
         quality: contrast, variety and sharpness, each with `real` and `synthetic`, and the
@@ -94,6 +97,17 @@ def find_faults(quality: Mapping[str, Any]) -> list[str]:
             "add nothing to these, and may show patients. Train for a shorter time "
             "(gan.finetune_kimg) or with gan.ada, or reject near-copies (bank.select)"
         )
+    for name, space in quality["spaces"].items():
+        unseen = space.get("unseen_real")
+        if knows_by_heart(unseen) and "bank" in space:
+            faults.append(
+                f"the measures in the feature space {name} cannot be trusted: its network was "
+                "trained on the images that the bank is compared with, and knows them by heart. "
+                f"{unseen['images']} real images that it was not trained on have a KID of "
+                f"{unseen['kid']:.2f} to them (p = {unseen['p']:.3f}), the bank has "
+                f"{space['bank']['kid']:.2f}. Go by another space (quality.spaces: pixels), or "
+                "train the network for fewer epochs (features.epochs)"
+            )
     return faults
 
 

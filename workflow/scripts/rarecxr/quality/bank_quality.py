@@ -66,9 +66,12 @@ def measure_bank(
     `quality.min_reference` of them, the real training images otherwise; never test images. Of each
     kind `quality.max_images` are taken at most: the first ones of the bank, an even choice of the
     real ones. Beside each measure stands its floor, what real images reach
-    (`rarecxr.quality.evaluation`). Near-copies are looked for among the generator's real training
-    images, `MOST_TRAINING_IMAGES` at most. Of negatives in pairs the `alignment` with their
-    positives is measured too, in pixels and in each feature space (`rarecxr.quality.alignment`).
+    (`rarecxr.quality.evaluation`). Where training images are the reference, the network of the
+    space `classifier` was trained on them: whether it knows them by heart is found from the
+    validation images that there are (`unseen_real`). Near-copies are looked for among the
+    generator's real training images, `MOST_TRAINING_IMAGES` at most. Of negatives in pairs the
+    `alignment` with their positives is measured too, in pixels and in each feature space
+    (`rarecxr.quality.alignment`).
     What makes the bank useless (`rarecxr.quality.bank_faults`) is written as `warnings`, and
     printed.
 
@@ -107,6 +110,8 @@ def measure_bank(
     }
     for space_name, space in spaces.items():
         measures = _in_space(space, real, patients, synthetic, training, unseen=enough)
+        if space_name == "classifier" and not enough and "bank" in measures:
+            measures["unseen_real"] = _unseen_real(space, real, patients, validation, settings)
         found["spaces"][space_name] = measures
         logger.info("%s: %s", space_name, measures)
     if inputs.paired_with is not None and len(synthetic) > 1:
@@ -121,6 +126,21 @@ def measure_bank(
         warn_loudly(f"the bank {name} ({inputs.bank}): {warning}")
     made_by = provenance(study, settings.with_effect(), inputs.files(), code=code)
     write_json(quality, {**found, "provenance": made_by})
+
+
+def _unseen_real(
+    space: Space,
+    training: np.ndarray,
+    patients: np.ndarray,
+    validation: ImageFile,
+    settings: QualitySettings,
+) -> dict[str, float] | None:
+    """How far validation images are from training images in the eyes of the latter's network."""
+    rows = evenly(validation.unfiltered, settings.max_images)
+    if len(rows) < FEWEST:
+        return None
+    unseen = space(validation.read(rows)), validation.columns["patient"][rows]
+    return RealImages(space(training), patients).compare_with_unseen(*unseen)
 
 
 def _in_space(

@@ -4,6 +4,8 @@ All comparisons of distributions are made here: while a GAN trains, and of finis
 is what real images reach against other real images, so what a perfect generator would reach.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from rarecxr.core.order import evenly
@@ -14,6 +16,9 @@ from rarecxr.quality.two_sample_test import c2st
 FEWEST = 10
 # Random halvings of the real images that are averaged.
 _HALVINGS = 4
+# Of a permutation test, and below which p its two sets are not alike.
+_PERMUTATIONS = 199
+_UNLIKE = 0.01
 
 
 class RealImages:
@@ -73,8 +78,47 @@ class RealImages:
         scaled = self._scaled(synthetic)
         return compare_with_floor(self._features, self._patients, scaled, seed)
 
+    def compare_with_unseen(
+        self, features: np.ndarray, patients: np.ndarray, seed: int = 0
+    ) -> dict[str, float] | None:
+        """These images, which a feature network was trained on, against real ones that it was not.
+
+        A network that knows its training images by heart puts all others far from them, however
+        real these are. A permutation test of the KID tells: patients change sides.
+
+        Args:
+            features: (M, D) of images of other patients.
+            patients: (M,) whose they are.
+            seed: of the permutations.
+
+        Returns:
+            images, the number M; kid, of the two sets; p, the share of permutations with a KID at
+            least as high, one-sided. None with fewer than `FEWEST` images, which tell nothing.
+        """
+        if len(features) < FEWEST:
+            return None
+        both = np.concatenate([self._features, self._scaled(features)])
+        whose = np.concatenate([np.asarray(self._patients), np.asarray(patients)]).astype(str)
+        names, number = np.unique(whose, return_inverse=True)
+        size = np.bincount(number)
+        values = metrics.kid_kernel(both, both)
+        unseen = np.arange(len(both)) >= len(self._features)
+        kid = _kid_of_sides(values, unseen)
+        generator = np.random.default_rng(seed)
+        higher = 0
+        for _ in range(_PERMUTATIONS):
+            order = generator.permutation(len(names))
+            before = np.cumsum(size[order]) - size[order]
+            higher += _kid_of_sides(values, np.isin(number, order[before < len(features)])) >= kid
+        return {"images": len(features), "kid": kid, "p": (1 + higher) / (1 + _PERMUTATIONS)}
+
     def _scaled(self, features: np.ndarray) -> np.ndarray:
         return (features - self._centre) / self._scale
+
+
+def knows_by_heart(unseen: Mapping[str, float] | None) -> bool:
+    """Whether `RealImages.compare_with_unseen` says that images of other patients are unlike."""
+    return unseen is not None and unseen["p"] <= _UNLIKE
 
 
 def compare_with_floor(
@@ -136,6 +180,24 @@ def _without_k(near: dict[str, float]) -> dict[str, float]:
 
 def _means(found: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+
+
+def _kid_of_sides(values: np.ndarray, second: np.ndarray) -> float:
+    """KID of two parts of the images of a kernel matrix (N, N); `second` (N,) bool is one of them.
+
+    0 where a part has a single image.
+    """
+    n, m = np.count_nonzero(~second), np.count_nonzero(second)
+    if min(n, m) < 2:
+        return 0.0
+    to_second = values @ second.astype(np.float64)
+    across = to_second[~second].sum()
+    diagonal = np.diagonal(values)
+    within_second = to_second[second].sum() - diagonal[second].sum()
+    within_first = values.sum() - 2 * across - to_second[second].sum() - diagonal[~second].sum()
+    return float(
+        within_first / (n * (n - 1)) + within_second / (m * (m - 1)) - 2 * across / (n * m)
+    )
 
 
 def _halves(patients: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -20,15 +20,17 @@ def kid(real: np.ndarray, synthetic: np.ndarray) -> float:
     """
     real, synthetic = _pair(real, synthetic)
 
-    def kernel(x, y):
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
     def within(x):
-        values = kernel(x, x)
+        values = kid_kernel(x, x)
         n = len(x)
         return (values.sum() - np.trace(values)) / (n * (n - 1))
 
-    return float(within(real) + within(synthetic) - 2 * kernel(real, synthetic).mean())
+    return float(within(real) + within(synthetic) - 2 * kid_kernel(real, synthetic).mean())
+
+
+def kid_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The kernel of the KID between features (N, D) and (M, D), float: (N, M)."""
+    return (x @ y.T / x.shape[1] + 1) ** 3
 
 
 def neighbourhood(real: np.ndarray, synthetic: np.ndarray, k: int = 5) -> dict[str, float]:

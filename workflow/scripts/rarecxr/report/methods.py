@@ -340,10 +340,13 @@ def _kept(gan):
     evaluation = gan["evaluation"]
     if evaluation is None or evaluation["keep"] == "last":
         return "The networks at the end of each training were used."
+    careful = ""
+    if evaluation["space"] == "classifier":
+        careful = ", in pixels unless the classifier saw validation images as it saw these"
     return (
         "Of each training, the networks with the lowest kernel inception distance were used"
         f" (feature space {evaluation['space']}; distance to images of validation patients where"
-        f" there were at least {evaluation['min_reference']}, else to training images)."
+        f" there were at least {evaluation['min_reference']}, else to training images{careful})."
     )
 
 
