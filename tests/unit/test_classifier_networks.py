@@ -5,6 +5,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
+from rarecxr.classifier import small_resnet
 from rarecxr.classifier.networks import build, head_name, load_trunk, network_input
 from rarecxr.study.architectures import wrong_resolution
 
@@ -45,6 +46,26 @@ def test_every_family_gives_one_logit_a_finding(architecture, resolution):
     head = model.get_submodule(head_name(model))
     assert head.weight.grad is not None
     assert len(head.weight) == 5
+
+
+def test_the_small_networks_blocks_are_torchvisions(monkeypatch):
+    ours = build("small_resnet10", outputs=3, resolution=32, seed=7)
+    monkeypatch.setattr(small_resnet, "_BasicBlock", torchvision.models.resnet.BasicBlock)
+    theirs = build("small_resnet10", outputs=3, resolution=32, seed=7)
+    images = torch.rand(4, 3, 32, 32)
+    for one, other in zip(ours.modules(), theirs.modules(), strict=True):
+        assert type(one) is type(other) or type(one).__name__ == "_BasicBlock"
+    for model in (ours.train(), theirs.train()):
+        model(images).square().sum().backward()
+    states = ours.state_dict(), theirs.state_dict()
+    assert list(states[0]) == list(states[1])
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+    preset = torchvision.models.get_model_weights("resnet18").DEFAULT.transforms()
+    assert list(small_resnet.MEAN) == preset.mean
+    assert list(small_resnet.STD) == preset.std
 
 
 def test_the_small_network_has_ten_layers_and_sees_the_whole_image():

@@ -1,6 +1,9 @@
 """What is measured while a GAN trains, and which networks are kept."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,10 +16,12 @@ from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 from rarecxr.gan.evaluation import BestNetworks, Evaluator
 from rarecxr.gan.training import train_gan
 from rarecxr.quality import metrics
+from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.study.configuration.gan import EvaluationSettings
 
 COLUMNS = ["kid", "precision", "recall", "density", "coverage", "memorised"]
 SETTINGS = {"space": "pixels", "images": 32, "min_reference": 20}
+PIXELS = FeatureSpace("pixels", torch.device("cpu"))
 
 
 class Copier(torch.nn.Module):
@@ -38,7 +43,7 @@ def evaluator_on(folder, count=24, validation=None, **settings):
         reference = write_training_set(folder / "validation.h5", count=validation)
     chosen = EvaluationSettings(**{**SETTINGS, **settings})
     latents = torch.zeros(chosen.images, 8)
-    return Evaluator(chosen, training, reference, None, None, latents, None), training
+    return Evaluator(chosen, training, reference, PIXELS, latents, None), training
 
 
 def test_a_generator_that_copies_is_said_to_memorise(tmp_path):
@@ -73,7 +78,7 @@ def test_filtered_copies_are_no_reference(tmp_path):
     filters = ["none"] * 12 + ["gaussian"] * 12
     path = write_training_set(tmp_path / "set.h5", count=24, filters=filters)
     evaluator = Evaluator(
-        EvaluationSettings(**SETTINGS), path, None, None, None, torch.zeros(32, 8), None
+        EvaluationSettings(**SETTINGS), path, None, PIXELS, torch.zeros(32, 8), None
     )
     assert evaluator.about["reference_images"] == 12
 
@@ -160,3 +165,27 @@ def test_a_long_run_can_be_watched_in_its_state_folder(tmp_path):
     rows, *_ = train_and_read(tmp_path)
     assert len(pd.read_csv(tmp_path / "state/training.csv")) == len(rows)
     assert (tmp_path / "state/samples.png").stat().st_size > 0
+
+
+def test_the_packages_behind_the_feature_space_are_noted(tmp_path):
+    """In a process of its own: here other tests have loaded them."""
+    code = """
+import json, sys
+from pathlib import Path
+from gan_files import arguments, write_training_set
+from rarecxr.gan.training import train_gan
+for space in ("pixels", "random"):
+    folder = Path(sys.argv[1]) / space
+    folder.mkdir()
+    watch = {"space": space, "images": 16, "min_reference": 10, "keep": "best"}
+    train_gan(**arguments(write_training_set(folder / "set.h5"), folder, evaluation=watch))
+    made = json.loads((folder / "generator.json").read_text(encoding="utf-8"))
+    print(space, "torchvision" in made["versions"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.splitlines() == ["pixels False", "random True"], done.stderr

@@ -28,7 +28,8 @@ TABLES = {"check_labels", "draw_patients", "index_images", "label_images", "spli
 HEAVY = {
     "torch": {"cost", *NETWORKS},
     "captum": {"explain_classifiers"},
-    "torchvision": {"cost", *KNOWING},
+    # Where a network of its own is built, or its weights are looked for.
+    "torchvision": set(),
     # Nearest neighbours, in the measures of GANs and of near-copies.
     "sklearn": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
     # captum loads it, too.
@@ -38,8 +39,10 @@ HEAVY = {
     "tensorboard": set(),
     "jinja2": {"make_report"},
     "h5py": NETWORKS | IMAGES | {"cost", "describe_bank", "export_bank", "make_report"},
-    # torchvision loads it, too.
-    "PIL": KNOWING | {"cache_pixels", "cost", "decode_images", "make_phantoms", "make_report"},
+    "PIL": {
+        *("cache_pixels", "cost", "decode_images", "explain_classifiers"),
+        *("make_phantoms", "make_report", "train_gan"),
+    },
     "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
     "pydantic": NETWORKS

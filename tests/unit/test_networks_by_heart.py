@@ -14,12 +14,14 @@ from rarecxr.data.image_file import write_image_file
 from rarecxr.gan.evaluation import Evaluator
 from rarecxr.quality.bank_quality import QualityInputs, measure_bank
 from rarecxr.quality.evaluation import RealImages, knows_by_heart
+from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.quality.metrics import kid
 from rarecxr.study.configuration.bank import QualitySettings
 from rarecxr.study.configuration.gan import EvaluationSettings
 
 ARCHITECTURE, SIDE = "small_resnet10", 32
 TRAINING, VALIDATION = 40, 24
+CPU = torch.device("cpu")
 
 
 def noise(number, seed):
@@ -86,13 +88,14 @@ def test_gans_are_judged_in_pixels_where_the_network_knows_their_images(
     settings = EvaluationSettings(space="classifier", images=40, min_reference=50)
     validation = None if validation is None else files[validation]
     latents = torch.zeros(40, 8)
-    found = Evaluator(settings, files["training"], validation, files[network], None, latents, None)
+    classifier = FeatureSpace("classifier", CPU, files[network])
+    found = Evaluator(settings, files["training"], validation, classifier, latents, None)
     assert found.about["space"] == space
     assert ("measured in the space pixels" in caplog.text) == (space == "pixels")
     if space == "pixels":
         by_name = Evaluator(
             EvaluationSettings(space="pixels", images=40, min_reference=50),
-            *(files["training"], None, None, None, latents, None),
+            *(files["training"], None, FeatureSpace("pixels", CPU), latents, None),
         )
         assert found.about["floor"] == by_name.about["floor"]
         assert "unseen_real" not in by_name.about
@@ -100,8 +103,9 @@ def test_gans_are_judged_in_pixels_where_the_network_knows_their_images(
 
 def test_validation_images_as_the_reference_need_no_such_check(files, caplog):
     settings = EvaluationSettings(space="classifier", images=40, min_reference=20)
+    classifier = FeatureSpace("classifier", CPU, files["by heart"])
     found = Evaluator(
-        *(settings, files["training"], files["validation"], files["by heart"], None),
+        *(settings, files["training"], files["validation"], classifier),
         *(torch.zeros(40, 8), None),
     )
     assert found.about["space"] == "classifier"

@@ -68,7 +68,8 @@ def shares(tmp_path, recipe, images):
     """The share of near-copies as training, the bank's quality and the selection see it."""
     path = training_set(tmp_path / f"{recipe}.h5", recipe)
     settings = EvaluationSettings(space="pixels", images=len(images), min_reference=50)
-    evaluator = Evaluator(settings, path, None, None, None, torch.zeros(len(images), 8), None)
+    space = FeatureSpace("pixels", torch.device("cpu"))
+    evaluator = Evaluator(settings, path, None, space, torch.zeros(len(images), 8), None)
     while_training = evaluator.measure(Drawer(images))["memorised"]
 
     write_bank(

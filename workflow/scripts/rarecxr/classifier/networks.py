@@ -4,11 +4,14 @@ import functools
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import nn
 
 from rarecxr.classifier import small_resnet
 from rarecxr.classifier.weights import read_weights
+from rarecxr.study.architectures import ARCHITECTURES
+
+# Torchvision takes a second to load, and `small_resnet10` does without: it is imported where one of
+# its models is built.
 
 # Outputs that help training ImageNet alone, dropped here: parts of weight files with no place.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
@@ -41,10 +44,10 @@ def build(
         ValueError: there is no such model, it cannot take images of this size, or the
             weights are another architecture's.
     """
-    known = [*torchvision.models.list_models(module=torchvision.models), small_resnet.NAME]
-    if architecture not in known:
+    if architecture not in ARCHITECTURES:
         raise ValueError(
-            f"classifier.architecture: got {architecture!r}; the models are {', '.join(known)}"
+            f"classifier.architecture: got {architecture!r}; the models are "
+            f"{', '.join(ARCHITECTURES)}"
         )
     options = {}
     if architecture in ("googlenet", "inception_v3"):
@@ -59,6 +62,8 @@ def build(
             if architecture == small_resnet.NAME:
                 model = small_resnet.SmallResNet(outputs)
             else:
+                import torchvision
+
                 model = torchvision.models.get_model(
                     architecture, weights=None, num_classes=outputs, **options
                 )
@@ -116,6 +121,8 @@ def load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
     }
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(head)}
     if "encoder.pos_embedding" in own:
+        import torchvision
+
         tensors = torchvision.models.vision_transformer.interpolate_embeddings(
             model.image_size, model.patch_size, tensors
         )
@@ -134,11 +141,13 @@ def load_trunk(model: nn.Module, path: Path, architecture: str) -> None:
 def _normalization(architecture: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of the channels in torchvision's preset, (1, 3, 1, 1) each."""
     if architecture == small_resnet.NAME:
-        architecture = "resnet18"
-    preset = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
+        values = small_resnet.MEAN, small_resnet.STD
+    else:
+        import torchvision
+
+        preset = torchvision.models.get_model_weights(architecture).DEFAULT.transforms()
+        values = preset.mean, preset.std
     # What is kept for later steps must be fit for training, whoever asks first.
     with torch.inference_mode(False):
-        mean, std = (
-            torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (preset.mean, preset.std)
-        )
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in values)
     return mean, std

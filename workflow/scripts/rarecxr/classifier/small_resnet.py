@@ -2,14 +2,42 @@
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 NAME = "small_resnet10"
 CHANNELS = (16, 32, 64, 128)
+# ImageNet's, which torchvision's presets of ResNets have.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class _BasicBlock(nn.Module):
+    """Two convolutions beside a shortcut (He et al. 2016, Deep Residual Learning, figure 5).
+
+    Layer by layer torchvision's `BasicBlock`, which would cost every job of a small network the
+    second that torchvision takes to load.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int = 1, downsample: nn.Module | None = None
+    ):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        x += shortcut
+        return self.relu(x)
 
 
 class SmallResNet(nn.Module):
-    """Ten layers, 0.3 million weights, of torchvision's basic blocks.
+    """Ten layers, 0.3 million weights, of basic blocks.
 
     As the ResNets for small images of He et al. 2016 (Deep Residual Learning, section 4.2): a first
     convolution of 3 x 3 without pooling behind it, few channels, few blocks. Here that convolution
@@ -23,10 +51,10 @@ class SmallResNet(nn.Module):
         super().__init__()
         width = CHANNELS[0]
         self.stem = nn.Sequential(_convolution(3, width, 3, 2), nn.ReLU(inplace=True))
-        stages = [BasicBlock(width, width)]
+        stages = [_BasicBlock(width, width)]
         for channels in CHANNELS[1:]:
             shortcut = _convolution(width, channels, 1, 2)
-            stages.append(BasicBlock(width, channels, 2, shortcut))
+            stages.append(_BasicBlock(width, channels, 2, shortcut))
             width = channels
         self.stages = nn.Sequential(*stages)
         self.fc = nn.Linear(width, num_classes)

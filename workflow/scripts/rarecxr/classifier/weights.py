@@ -9,7 +9,6 @@ from urllib.error import URLError
 from urllib.parse import urlparse
 
 import torch
-import torchvision
 
 from rarecxr.core.files import sha256
 from rarecxr.core.tensors import read_tensor_file
@@ -55,6 +54,9 @@ def find_weights(
                 "weights, imagenet for torchvision's, or null for none"
             )
         return path, _verified(path)
+
+    # It takes a second to load.
+    import torchvision
 
     url = torchvision.models.get_model_weights(architecture).DEFAULT.url
     name = Path(urlparse(url).path).name

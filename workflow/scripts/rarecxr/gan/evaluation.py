@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401 - what a GAN was made with is noted before its images are measured
 from torch import Tensor, nn
 
 from rarecxr.core.order import evenly
@@ -41,8 +40,7 @@ class Evaluator:
         settings: of the section `gan.evaluation`.
         training_set: training_set.h5 of this GAN.
         validation_set: validation images of the finding (HDF5), or None.
-        model: for the feature space `classifier`: its model.pt.
-        weights_dir: for the feature space `imagenet`: folder of the file of weights, or None.
+        space: the feature space that the settings name.
         latents: (K, latent_size) float32 on the device: one for each image that is generated.
         labels: (K, L) float32 for a conditional GAN, or None.
 
@@ -58,8 +56,7 @@ class Evaluator:
         settings: EvaluationSettings,
         training_set: str | os.PathLike,
         validation_set: str | os.PathLike | None,
-        model: str | os.PathLike | None,
-        weights_dir: str | os.PathLike | None,
+        space: FeatureSpace,
         latents: Tensor,
         labels: Tensor | None,
     ):
@@ -71,7 +68,7 @@ class Evaluator:
         self._latents, self._labels = latents, labels
         self._space = None
         self.about = {
-            "space": settings.space,
+            "space": space.name,
             "reference": "validation" if enough else "training",
             "reference_images": len(rows),
             "synthetic_images": len(latents),
@@ -87,10 +84,10 @@ class Evaluator:
                 FEWEST,
             )
             return
-        self._space = FeatureSpace(settings.space, latents.device, model, weights_dir)
+        self._space = space
         images, patients = reference.read(rows), reference.columns["patient"][rows]
         self._real = RealImages(self._space(images), patients)
-        if settings.space == "classifier" and not enough and not self._sees_alike(validation):
+        if space.name == "classifier" and not enough and not self._sees_alike(validation):
             self.about["space"] = "pixels"
             self._space = FeatureSpace("pixels", latents.device)
             self._real = RealImages(self._space(images), patients)

@@ -26,6 +26,7 @@ from rarecxr.gan.tensorboard import ScalarWriter
 from rarecxr.gan.trainer import Trainer
 from rarecxr.gan.training_log import write_rows
 from rarecxr.gan.workers import WorkerTask, begin_worker, end_worker, start_workers
+from rarecxr.quality.feature_spaces import FeatureSpace
 from rarecxr.study.configuration.gan import GanSettings
 from rarecxr.study.place import Place
 from rarecxr.study.recipes import CONDITIONAL
@@ -118,6 +119,8 @@ def train_gan(
         "precision": choose_precision(settings.precision, device),
         **place.in_study(),
     }
+    # First, since the packages that it loads are part of what the GAN was made with.
+    space = _feature_space(settings, inputs, device)
     made_by = provenance(place.study, made_from, inputs.files(), settings.seed, code)
     counts = decisive(made_by["versions"])
     identity = digest({**made_by, "versions": counts, "study": None, "device": device.type})
@@ -142,7 +145,7 @@ def train_gan(
             trainer,
             Path(state),
             f"PGGAN on {place.finding}, {place.recipe}, {place.fraction:g} % of the patients",
-            _evaluator(trainer, inputs),
+            _evaluator(trainer, inputs, space),
             on_tick,
             ScalarWriter(Path(state) / "tensorboard") if settings.tensorboard else None,
         )
@@ -242,17 +245,26 @@ def _join_workers(
     trainer.group.broadcast(state)
 
 
-def _evaluator(trainer: Trainer, inputs: GanInputs) -> Evaluator | None:
-    """What measures the generator while it trains; None where that is switched off."""
+def _feature_space(
+    settings: GanSettings, inputs: GanInputs, device: torch.device
+) -> FeatureSpace | None:
+    """Where the generator is measured while it trains; None where that is switched off."""
+    if settings.evaluation is None:
+        return None
+    name = settings.evaluation.space
+    return FeatureSpace(name, device, inputs.features, inputs.weights_dir)
+
+
+def _evaluator(trainer: Trainer, inputs: GanInputs, space: FeatureSpace | None) -> Evaluator | None:
+    """What measures the generator while it trains; None without a feature space."""
     watch = trainer.settings.evaluation
-    if watch is None:
+    if watch is None or space is None:
         return None
     return Evaluator(
         watch,
         inputs.images,
         inputs.validation_set,
-        inputs.features,
-        inputs.weights_dir,
+        space,
         *trainer.fixed_latents("watch", watch.images),
     )
 
