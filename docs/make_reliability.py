@@ -43,6 +43,10 @@ OUTCOMES = {
         "the job stopped with an error that names the file; once the file was removed, as the "
         "error says, the next run made it again"
     ),
+    "what the job reads is whole": (
+        "the damaged image is none that the job reads, and it made the same file; a job that "
+        "reads it stops"
+    ),
     "error names the reason": (
         "the job stopped with an error that names the reason; once that was mended, the next run "
         "went on"

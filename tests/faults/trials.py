@@ -189,10 +189,12 @@ class Study(House):
         """What is made anew meanwhile, but for what was missing before, gets its old time back."""
         places = [self.folder / name for name in ("results", "resources")]
         times = {path: path.stat() for place in places for path in place.rglob("*")}
-        yield
-        for path, was in times.items():
-            if path.exists():
-                os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+        try:
+            yield
+        finally:
+            for path, was in times.items():
+                if path.exists():
+                    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
     def litter(self) -> list[str]:
         """What should not be there when nothing runs: half-written files, locks, processes."""
@@ -465,8 +467,12 @@ class Trial:
 
     # Files
 
-    def damage(self, name: str, how: str, other: str) -> None:
-        """Damage one file of the study without a trace in its time.
+    @contextlib.contextmanager
+    def damaged(self, name: str, how: str, other: str) -> Iterator[None]:
+        """Meanwhile one file of the study is damaged, without a trace in its time.
+
+        Afterwards it is as it was, and all that was made anew has its old time: else what comes
+        after the file would be made anew before the next trial.
 
         Args:
             name: of the file in the results.
@@ -474,9 +480,8 @@ class Trial:
             other: name of a file of the same kind for `swapped`.
         """
         path = self.study.folder / RESULTS / name
-        before = path.stat()
-        content = bytearray(path.read_bytes())
-        size = len(content)
+        whole, before = path.read_bytes(), path.stat()
+        content, size = bytearray(whole), len(whole)
         if how == "truncated":
             content = content[: self.chance.randrange(1, size)]
         elif how == "swapped":
@@ -488,8 +493,16 @@ class Trial:
                 "end": (max(0, size - 16), size),
             }[how]
             content[self.chance.randrange(begin, end)] ^= 1 << self.chance.randrange(8)
-        path.write_bytes(content)
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with self.study.times_kept():
+            path.write_bytes(content)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            try:
+                yield
+            finally:
+                # Where it was made anew, too: it has to be the same.
+                made_anew = path.exists() and path.read_bytes() not in (whole, bytes(content))
+                path.write_bytes(whole)
+        assert not made_anew, f"seed {self.seed}: {name}"
 
 
 def _mount(*arguments) -> None:

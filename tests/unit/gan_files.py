@@ -43,7 +43,14 @@ OUTPUTS = ("generator.pt", "training.csv", "samples.png", "generator.json")
 
 
 def write_training_set(
-    path, count=10, side=16, finding="Lung Lesion", filters=None, labels=None, findings=None
+    path,
+    count=10,
+    side=16,
+    finding="Lung Lesion",
+    filters=None,
+    labels=None,
+    findings=None,
+    recipe="plain",
 ):
     """A training set of blurred random squares; returns its path."""
     path = Path(path)
@@ -54,7 +61,7 @@ def write_training_set(
         "filter": filters or ["none"] * count,
         "patient": [f"patient{number // 2}" for number in range(count)],
     }
-    about = {"finding": finding, "recipe": "plain", "fraction": 10.0, "draw": 0}
+    about = {"finding": finding, "recipe": recipe, "fraction": 10.0, "draw": 0}
     if labels is not None:
         columns["labels"], about["findings"] = labels, list(findings)
     write_image_file(path, [images], count, side, columns, about)

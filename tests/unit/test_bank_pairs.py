@@ -25,7 +25,9 @@ from rarecxr.study.place import Place
 def study(tmp_path_factory):
     """A base, a GAN that started from it, another that did not, and a bank of the second."""
     folder = tmp_path_factory.mktemp("study")
-    negatives = write_training_set(folder / "negatives.h5", count=12, finding="negatives")
+    negatives = write_training_set(
+        folder / "negatives.h5", count=12, finding="negatives", recipe="base"
+    )
     images = write_training_set(folder / "positives.h5", count=20)
     with amended(images) as file:
         # One patient like nobody else: percentiles reach any distance that a generator has.

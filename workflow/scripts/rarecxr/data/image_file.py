@@ -124,7 +124,8 @@ class ImageFile:
         if missing:
             raise ValueError(
                 f"{self.path}: {len(missing)} of {len(keys)} images are not in this file, "
-                f"the first is {missing[0]}; was it made from another images.parquet?"
+                f"the first is {missing[0]}; it holds other images, or was made from another "
+                f"images.parquet: {REMEDY}"
             )
         return np.array([row_of[key] for key in keys], np.int64)
 

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from rarecxr.core.devices import choose_devices, choose_precision
-from rarecxr.core.files import sha256
+from rarecxr.core.files import REMEDY, sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.json_file import write_json
 from rarecxr.core.provenance import GENERATOR_DIGEST, decisive, digest, provenance
 from rarecxr.core.resume import ResumeStore
+from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint, write_checkpoint
 from rarecxr.gan.distributed import connect
 from rarecxr.gan.evaluation import Evaluator
@@ -111,6 +112,7 @@ def train_gan(
         KeyboardInterrupt: after SIGINT, when the state is saved.
         TimeoutError: another process trains in `state`.
     """
+    _check_place(inputs.images, place)
     device = choose_devices(settings.device, settings.devices)[0]
     conditional = place.recipe == CONDITIONAL
     made_from = {
@@ -155,6 +157,17 @@ def train_gan(
             _log.info("going on at %.3f kimg", trainer.images / 1000)
         _training_loop(trainer, monitor, store, label=str(place))
     _write_outputs(outputs, trainer, monitor, label_names, made_by)
+
+
+def _check_place(images: str | os.PathLike, place: Place) -> None:
+    """Refuse a training set that says that it is another GAN's, as a file in a wrong place does."""
+    stated = ImageFile(images).attributes
+    for name, wanted in place.in_study().items():
+        if stated.get(name, wanted) != wanted:
+            raise ValueError(
+                f"{images}: the training set of another GAN, with {name} {stated[name]} where it "
+                f"should be {wanted}; {REMEDY}"
+            )
 
 
 def _write_outputs(
