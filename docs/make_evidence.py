@@ -4,8 +4,8 @@
     python docs/make_evidence.py                writes the marked tables of docs/evidence.md anew
 
 A marked table begins with the line `<!-- table: KIND NAME -->` and ends with `<!-- end -->`. Kinds:
-changes (every cell and arm), ceiling (share of what real positives give), quality (the banks),
-levers (what arms changed on validation patients, made by benchmarks/levers.py).
+changes (every cell and arm), pairs (further comparisons of arms), ceiling (share of what real
+positives give), quality (the banks), levers (what arms changed on validation patients, made by benchmarks/levers.py).
 """
 
 import re
@@ -65,12 +65,22 @@ def changes(folder):
         at = [_cell(cell.loc[arm], "change_vs_baseline", "verdict_vs_baseline") for arm in arms]
         line = [finding, f"{fraction:g} %", f"{cell.loc[baseline, 'n_positive']:.0f}"]
         rows.append([*line, f"{cell.loc[baseline, 'auc']:.3f}", *at])
-    for _, of_role in overall.groupby("role", sort=False):
+    for _, of_role in overall[overall["role"] != "pair"].groupby("role", sort=False):
         of_role = of_role.set_index("arm")
         title = f"mean of {of_role['cells'].iloc[0]} cells, against {of_role['reference'].iloc[0]}"
         found = [_mean(of_role.loc[arm]) if arm in of_role.index else "" for arm in arms]
         rows.append([f"**{title}**", "", "", "", *found])
     return _markdown(rows)
+
+
+def pairs(folder):
+    """Further comparisons over all cells (`report.pairs`)."""
+    overall = pd.read_csv(folder / "overall.csv")
+    found = [
+        [row.arm, row.reference, row.cells, _mean(row._asdict()), f"{row.detectable:.3f}"]
+        for row in overall[overall["role"] == "pair"].itertuples()
+    ]
+    return _markdown([["arm", "against", "cells", "mean change", "detectable"], *found])
 
 
 def ceiling(folder):
@@ -116,7 +126,10 @@ def levers(folder):
     return _markdown(rows)
 
 
-KINDS = {"changes": changes, "ceiling": ceiling, "levers": levers, "quality": quality}
+KINDS = {
+    **{"changes": changes, "pairs": pairs},
+    **{"ceiling": ceiling, "levers": levers, "quality": quality},
+}
 
 
 def _cell(row, change, verdict):

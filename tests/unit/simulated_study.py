@@ -411,6 +411,7 @@ class SimulatedStudy:
             "control": "oversample",
             "ceiling": "more_real" if "more_real" in self.arms else None,
             "doses": {},
+            "pairs": {},
         }
         settings = {"resamples": 400, "subgroup_resamples": 100}
         arguments = {

@@ -607,6 +607,18 @@ CONTRADICTIONS = {
         {"report": {"control": "standard"}},
         "report.control: got 'standard'; takes an arm with oversample and without a recipe,",
     ),
+    "a pair of an unknown arm": (
+        {"report": {"pairs": {"gna": ["gan"]}}},
+        "report.pairs.gna: got an arm 'gna'; takes one of arms:",
+    ),
+    "a pair with an unknown arm": (
+        {"report": {"pairs": {"gan": ["oversample", "nnoe"]}}},
+        "report.pairs.gan[1]: got 'nnoe'; takes one of arms:",
+    ),
+    "a pair of one arm": (
+        {"report": {"pairs": {"gan": ["gan"]}}},
+        "report.pairs.gan[0]: got 'gan' itself; takes another arm",
+    ),
     "a control with synthetic images": (
         {"arms": {"oversample": {"recipe": "plain"}}},
         "report.control: got 'oversample'; takes an arm with oversample and without a recipe",
@@ -754,6 +766,10 @@ def test_the_reference_gives_no_doubt():
         ({"classifier": {"arms": ["oversample", "gan"]}}, "leaves out the baseline none"),
         ({"classifier": {"arms": ["none", "gan"]}}, "leaves out the control oversample"),
         ({"gan": {"base_images": "training"}}, "classifier.arms has no arm with unlabelled: true"),
+        (
+            {"report": {"pairs": {"gan": ["standard", "oversample"]}}},
+            "report.pairs compares standard, which classifier.arms leaves out",
+        ),
     ],
     ids=str,
 )

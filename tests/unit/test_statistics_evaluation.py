@@ -115,6 +115,21 @@ def test_the_mean_over_all_cells_is_more_precise_than_a_cell(study):
     assert gained["low"].item() < 0.03 < gained["high"].item()
 
 
+def test_a_pair_is_compared_over_all_cells_like_baseline_and_control(study, tmp_path):
+    """With the control's arm as its partner it has the control's values; with none, none more."""
+    design = {"control": None, "pairs": {"balanced_gan": ["oversample", "none", "absent"]}}
+    outputs = {name: tmp_path / f"{name}.csv" for name in TABLES}
+    evaluate(**study.evaluate(**design, outputs=outputs))
+    paired = pd.read_csv(tmp_path / "overall.csv").set_index("arm")
+    assert list(paired.loc[["balanced_gan"], "role"]) == ["baseline", "pair"]
+    assert list(paired.loc[["oversample"], "role"]) == ["baseline"]
+    found = paired[paired["role"] == "pair"].loc["balanced_gan"]
+    assert found["reference"] == "oversample"
+    own = read(study, "overall").set_index(["arm", "role"]).loc[("balanced_gan", "control")]
+    for name in ("cells", "change", "low", "high", "p", "detectable"):
+        assert found[name] == own[name], name
+
+
 def test_intervals_agree_with_the_verdict(study):
     summary = read(study, "summary")
     for row in summary[summary["arm"] != "none"].itertuples():

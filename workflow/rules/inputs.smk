@@ -467,6 +467,7 @@ def study_design():
         "ceiling": ceiling_arm(),
         "control": CONFIG.report.control,
         "doses": {arm: PLAN.doses[arm] for arm in arms},
+        "pairs": CONFIG.report.pairs,
         "runs": PLAN.runs(),
         "target_findings": PLAN.targets,
     }

@@ -123,7 +123,7 @@ def read_inputs(
     arms = list(dict.fromkeys(read["summary"]["arm"]))
     recipes = recipes_of(arms, settings["arms"])
     report = ReportSettings.of(settings["report"])
-    references = References(report.baseline, report.control)
+    references = References(report.baseline, report.control, report.pairs)
     headline = headline_arm(report.headline_arms, arms, settings["arms"], references.baseline)
     ours = comparison(read["summary"], read_published(published), headline, references.baseline)
     return Inputs(

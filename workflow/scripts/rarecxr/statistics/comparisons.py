@@ -1,13 +1,15 @@
 """What arms are compared with, and the verdicts: the words that tables and page share."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 # Roles that an arm may have in a study, and parts of the names of the columns that say how the
 # other arms compare with it.
 BASELINE = "baseline"
 CONTROL = "control"
 ROLES = (BASELINE, CONTROL)
+# The role of another arm that an arm is compared with, over all cells alone.
+PAIR = "pair"
 
 BETTER = "better"
 WORSE = "worse"
@@ -25,10 +27,12 @@ class References:
     Attributes:
         baseline: name of the arm without any additional images.
         control: name of the arm that controls for class balance alone, or None.
+        pairs: for each arm further arms that it is compared with over all cells.
     """
 
     baseline: str
     control: str | None = None
+    pairs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of(self, arm: str) -> Iterator[tuple[str, str]]:
         """Role and name of each arm that `arm` is compared with; none for the baseline itself."""
@@ -37,6 +41,14 @@ class References:
         for role, reference in ((BASELINE, self.baseline), (CONTROL, self.control)):
             if reference is not None and reference != arm:
                 yield role, reference
+
+    def over_all_cells(self, arm: str) -> Iterator[tuple[str, str]]:
+        """As `of`, and the arms that it is paired with."""
+        own = list(self.of(arm))
+        yield from own
+        for reference in self.pairs.get(arm, ()):
+            if reference not in [known for _, known in own]:
+                yield PAIR, reference
 
 
 def change_column(role: str, part: str = "") -> str:

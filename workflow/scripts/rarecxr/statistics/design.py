@@ -18,6 +18,7 @@ class Design:
             about changes against it are empty.
         control: a second arm that the others are compared with, or None.
         ceiling: the arm that adds real positives of patients who were set apart, or None.
+        pairs: for each arm further ones that it is compared with over all cells.
         doses: for each arm that ran at several doses, the dose of each of its names in `runs`.
 
     Raises:
@@ -29,6 +30,7 @@ class Design:
     baseline: str
     control: str | None
     ceiling: str | None
+    pairs: Mapping[str, Sequence[str]]
     doses: Mapping[str, Mapping[str, float]]
 
     def __post_init__(self):
@@ -40,4 +42,4 @@ class Design:
     @property
     def references(self) -> References:
         """The arms that the others are compared with."""
-        return References(self.baseline, self.control)
+        return References(self.baseline, self.control, self.pairs)

@@ -96,7 +96,7 @@ def overall_table(
     fractions = [arms for _, arms in rows_by_arm(runs)]
     rows = []
     for arm in runs["arm"].unique():
-        for role, reference in references.of(arm):
+        for role, reference in references.over_all_cells(arm):
             if reference not in fractions[0]:
                 continue
             parts = [

@@ -22,6 +22,11 @@ class ReportSettings(Section):
 
     What a GAN adds beyond it is due to the synthetic images rather than to class balance.
     """
+    pairs: dict[ArmName, Annotated[list[ArmName], Field(min_length=1), DISTINCT]] = {}
+    """Further comparisons over all cells: an arm, and the arms that it is compared with.
+
+    As in {my_gan: [my_other_gan]}: what the first has beyond the second, for overall.csv.
+    """
     headline_arms: Annotated[list[ArmName], Field(min_length=1), DISTINCT] = [
         "balanced_gan",
         "pretrained_gan",

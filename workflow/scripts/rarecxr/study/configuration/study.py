@@ -232,6 +232,14 @@ def _roles_of_arms(report, arms) -> Iterator[tuple[str, str]]:
                     "or null"
                 ),
             )
+    for name, others in report.pairs.items():
+        if name not in arms:
+            yield f"report.pairs.{name}", f"got an arm '{name}'; {known}"
+        for place, other in enumerate(others):
+            if other not in arms:
+                yield f"report.pairs.{name}[{place}]", f"got '{other}'; {known}"
+            elif other == name:
+                yield f"report.pairs.{name}[{place}]", f"got '{other}' itself; takes another arm"
     for place, name in enumerate(report.headline_arms):
         if name not in arms:
             yield f"report.headline_arms[{place}]", f"got '{name}'; {known}"
@@ -350,6 +358,17 @@ def doubts(configuration: Configuration) -> Iterator[str]:
         yield (
             f"classifier.arms leaves out the control {c.report.control}: the report cannot tell "
             "what is due to synthetic images and what to more positives"
+        )
+    absent = {
+        arm
+        for name, others in c.report.pairs.items()
+        for arm in (name, *others)
+        if arm not in running
+    }
+    if absent:
+        yield (
+            f"report.pairs compares {', '.join(sorted(absent))}, which classifier.arms leaves out: "
+            "these comparisons will be missing"
         )
     unlabelled = any(arm.unlabelled for arm in running.values())
     if synthetic and c.gan.base_images == "training" and not unlabelled:
