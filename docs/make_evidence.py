@@ -5,7 +5,8 @@
 
 A marked table begins with the line `<!-- table: KIND NAME -->` and ends with `<!-- end -->`. Kinds:
 changes (every cell and arm), pairs (further comparisons of arms), ceiling (share of what real
-positives give), quality (the banks), levers (what arms changed on validation patients, made by benchmarks/levers.py).
+positives give), quality (the banks), levers (what arms changed on validation patients, made by
+benchmarks/levers.py).
 """
 
 import re
