@@ -105,18 +105,27 @@ def section(fault, lines):
     head = f"## {fault.capitalize()}\n\n{WHAT[fault][0].upper()}{WHAT[fault][1:]}."
     if not lines:
         return f"{head} Not run yet.\n"
-    # A stage's trials of one outcome share a row.
-    rows, what = Counter(), {}
+    # A stage's trials of one outcome share a row, and so do stages with the same row.
+    tries, what, alike = Counter(), {}, {}
     for line in lines:
         key = line["stage"], line["outcome"]
-        rows[key] += line["tries"]
+        tries[key] += line["tries"]
+        parts = what.setdefault(key, Counter())
         if line["what"]:
-            what.setdefault(key, Counter())[line["what"]] += line["tries"]
-    text = [f"{head}\n", "| stage | tries | of these | outcome |", "| --- | --- | --- | --- |"]
-    for (stage, outcome), tries in rows.items():
-        parts = what.get((stage, outcome), {})
-        told = ", ".join(f"{part} {number}" for part, number in parts.items()) or "–"
-        text.append(f"| {stage} | {tries} | {told} | {OUTCOMES[outcome]} |")
+            parts[line["what"]] += line["tries"]
+    for (stage, outcome), number in tries.items():
+        parts = what[stage, outcome]
+        told = ", ".join(f"{part} {parts[part]}" for part in sorted(parts)) or "–"
+        alike.setdefault((number, told, outcome), []).append(stage)
+    text = [
+        f"{head}\n",
+        "| stages | tries in each | of these | outcome |",
+        "| --- | --- | --- | --- |",
+    ]
+    for (number, told, outcome), stages in alike.items():
+        names = ", ".join(sorted(stages))
+        several = f"{names} ({len(stages)} stages)" if len(stages) > 1 else names
+        text.append(f"| {several} | {number} | {told} | {OUTCOMES[outcome]} |")
     return "\n".join([*text, *hits(lines)]) + "\n"
 
 

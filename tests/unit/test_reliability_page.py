@@ -39,11 +39,12 @@ def test_tries_are_added_up_by_stage_and_outcome():
         line(fault="kill -9", what="job", tries=4, outcome="recovered"),
         line(fault="kill -9", what="group", tries=2, outcome="recovered"),
         line(stage="make_bank"),
+        line(stage="evaluate"),
     ]
     page = make_reliability.page(lines, 9)
-    assert "| evaluate | 6 | job 4, group 2 | the next run went on by itself |" in page
-    assert "| make_bank | 1 | – | the job stopped" in page
-    assert "**2 trials, 7 faults, 6 of them kills**" in page
+    assert "| evaluate, make_bank (2 stages) | 1 | – | the job stopped" in page
+    assert "| evaluate | 6 | group 2, job 4 | the next run went on by itself |" in page
+    assert "**3 trials, 8 faults, 6 of them kills**" in page
     assert "runs all of it (9 trials)" in page
     assert page.count("Not run yet") == len(make_reliability.WHAT) - 2
 
@@ -55,7 +56,7 @@ def test_a_soaks_kills_are_counted_by_the_stage_that_was_hit():
         line(fault="soak", stage="all", what="job", tries=5, outcome="recovered"),
     ]
     page = make_reliability.page(lines, 9)
-    assert "| all | 8 | job 7, group 1 |" in page
+    assert "| all | 8 | group 1, job 7 |" in page
     assert "| stage | group | job |\n| --- | --- | --- |\n| evaluate | 1 | 2 |" in page
 
 
