@@ -10,7 +10,7 @@ from rarecxr.classifier import small_resnet
 from rarecxr.classifier.weights import read_weights
 from rarecxr.study.architectures import ARCHITECTURES
 
-# Torchvision takes a second to load, and `small_resnet10` does without: it is imported where one of
+# Torchvision takes up to a second to load, and `small_resnet10` does without: it is imported where one of
 # its models is built.
 
 # Outputs that help training ImageNet alone, dropped here: parts of weight files with no place.

@@ -12,8 +12,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class _BasicBlock(nn.Module):
     """Two convolutions beside a shortcut (He et al. 2016, Deep Residual Learning, figure 5).
 
-    Layer by layer torchvision's `BasicBlock`, which would cost every job of a small network the
-    second that torchvision takes to load.
+    Layer by layer torchvision's `BasicBlock`, which would cost every job of a small network up to
+    a second for loading torchvision.
     """
 
     def __init__(
