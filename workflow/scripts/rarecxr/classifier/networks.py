@@ -10,8 +10,8 @@ from rarecxr.classifier import small_resnet
 from rarecxr.classifier.weights import read_weights
 from rarecxr.study.architectures import ARCHITECTURES
 
-# Torchvision takes up to a second to load, and `small_resnet10` does without: it is imported where one of
-# its models is built.
+# Torchvision takes up to a second to load, and `small_resnet10` does without: it is imported where
+# one of its models is built.
 
 # Outputs that help training ImageNet alone, dropped here: parts of weight files with no place.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
