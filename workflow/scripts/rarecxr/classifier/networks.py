@@ -1,6 +1,7 @@
 """The classifier's network for grey images: a model of torchvision, or a small one."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,7 +9,6 @@ from torch import nn
 
 from rarecxr.classifier import small_resnet
 from rarecxr.classifier.weights import read_weights
-from rarecxr.study.architectures import ARCHITECTURES
 
 # Torchvision takes up to a second to load, and `small_resnet10` does without: it is imported where
 # one of its models is built.
@@ -44,11 +44,7 @@ def build(
         ValueError: there is no such model, it cannot take images of this size, or the
             weights are another architecture's.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"classifier.architecture: got {architecture!r}; the models are "
-            f"{', '.join(ARCHITECTURES)}"
-        )
+    make = small_resnet.SmallResNet if architecture == small_resnet.NAME else _model(architecture)
     options = {}
     if architecture in ("googlenet", "inception_v3"):
         options = {"aux_logits": False, "init_weights": True}
@@ -59,14 +55,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            if architecture == small_resnet.NAME:
-                model = small_resnet.SmallResNet(outputs)
-            else:
-                import torchvision
-
-                model = torchvision.models.get_model(
-                    architecture, weights=None, num_classes=outputs, **options
-                )
+            model = make(num_classes=outputs, **options)
             with torch.no_grad():
                 model.eval()(torch.zeros(1, 3, resolution, resolution))
         except (AssertionError, RuntimeError, ValueError) as error:
@@ -81,6 +70,19 @@ def build(
         if hasattr(model, "transform_input"):
             model.transform_input = True
     return model
+
+
+def _model(architecture: str) -> Callable[..., nn.Module]:
+    """What makes a model of torchvision, without weights."""
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if architecture not in known:
+        raise ValueError(
+            f"classifier.architecture: got {architecture!r}; the models are "
+            f"{', '.join([*known, small_resnet.NAME])}"
+        )
+    return functools.partial(torchvision.models.get_model, architecture, weights=None)
 
 
 def network_input(images: torch.Tensor, architecture: str) -> torch.Tensor:
