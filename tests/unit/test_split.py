@@ -70,7 +70,9 @@ def test_the_reserve_takes_training_patients_alone(table, test, validation, rese
     plain = split_at_random(positives, test, validation, seed)
     split = split_at_random(positives, test, validation, seed, reserve)
     apart = split == "reserve"
-    assert apart.sum() == round(reserve / 100 * len(split))
+    # Of a handful of patients testing and validation can leave fewer.
+    left = (plain == "train").sum()
+    assert apart.sum() == min(round(reserve / 100 * len(split)), left)
     assert (plain[apart] == "train").all()
     # Nobody else moves, so that validation and testing are what they were.
     pd.testing.assert_series_equal(split[~apart], plain[~apart])
