@@ -51,6 +51,10 @@ OUTCOMES = {
         "the job stopped with an error that names the reason; once that was mended, the next run "
         "went on"
     ),
+    "error names the clock": (
+        "Snakemake stopped, since outputs would have been older than inputs, with an error that "
+        "names the clock; by the right clock the next run went on"
+    ),
     "one is refused": "the second one was refused (Snakemake's lock), the first one ended",
     "one after the other": (
         "the second one began when the first one had ended, with nothing to do"

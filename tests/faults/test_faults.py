@@ -276,7 +276,7 @@ def clock_back(trial, stage, what):
     if trials.FAKETIME:
         back = {"LD_PRELOAD": str(trials.FAKETIME), "FAKETIME": "-2d"}
         back["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
-        study.complete(*STAGES[stage], env=back)
+        status = study.attempt(*STAGES[stage], env=back)
     else:
         # As seen by a clock that was set back: everything is of a time to come.
         with study.times_kept():
@@ -284,8 +284,11 @@ def clock_back(trial, stage, what):
                 found = path.stat()
                 later = 2 * 86400 * 10**9
                 os.utime(path, ns=(found.st_atime_ns + later, found.st_mtime_ns + later))
-            study.complete(*STAGES[stage])
-    return [(what, 1, "recovered")]
+            status = study.attempt(*STAGES[stage])
+    if status:
+        assert "clock skew" in study.said(), study.said()
+        study.complete(*STAGES[stage])
+    return [(what, 1, "error names the clock" if status else "recovered")]
 
 
 def replaced(trial, stage, name):
