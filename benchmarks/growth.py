@@ -29,6 +29,8 @@ from rarecxr.cost.benchmarks import read_benchmarks
 SIZES = (1, 4, 16)
 # Below it a step is lost in what a start takes more or less from time to time.
 LEAST_S = 1.0
+# No Python is smaller: such a job was over before its memory was first measured.
+LEAST_MIB = 20
 
 
 def settings(size, patients):
@@ -110,6 +112,8 @@ def draw(rows, path):
         for number, row in enumerate(rows):
             style = ("-", "--", ":")[number // 10]
             values = [max(row[f"{unit}_{size}"], 0.1) for size in SIZES]
+            if unit == "mib":
+                values = [math.nan if value < LEAST_MIB else value for value in values]
             panel.plot(SIZES, values, style, marker="o", markersize=3, label=row["rule"])
         panel.set(xscale="log", yscale="log", xlabel="size of the data", ylabel=label)
         panel.set_xticks(SIZES, names)
