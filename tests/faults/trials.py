@@ -385,7 +385,7 @@ class Trial:
                     continue
                 seen.add(job)
                 whom = self.chance.choice(("snakemake", "group", "job"))
-                moment = 8 * self.chance.betavariate(1.5, 2)
+                moment = 5 * self.chance.betavariate(1.5, 2)
                 if self.chance.random() >= share:
                     continue
                 psutil.wait_procs([job], timeout=moment)

@@ -146,28 +146,30 @@ def sample_anatomy(rng: np.random.Generator, female: bool, age: int) -> Anatomy:
 def _ribs(rng: np.random.Generator, anatomy: Anatomy) -> NDArray:
     """(2, RIBS, RIB_POINTS, 3) centre lines, from the spine round the side to the front."""
     turn = np.linspace(0, 1, RIB_POINTS)
-    ribs = np.zeros((2, RIBS, RIB_POINTS, 3))
-    for i in range(RIBS):
-        # Posterior ends are nearly evenly spaced; the first ribs are short hoops.
-        start = 0.6 + anatomy.height * 0.094 * i
-        end = 2.35 + 0.1 * min(i, 4) - 0.16 * max(i - 6, 0)
-        angle = turn * end
-        slope = anatomy.rib_slope * min(1.0, 0.34 + 0.16 * i)
-        for k, side in enumerate((-1, 1)):
-            wobble = rng.normal(0, 0.12, 3)
-            y = start + slope * (1 - np.cos(angle)) / 2 - 0.55 * np.sin(angle) ** 2
-            y = y + wobble[0] + wobble[1] * np.sin(angle)
-            # Ribs lie on the cage's surface, at every height.
-            level = np.maximum(y, 1.6)
-            wide = anatomy.cage_half_width(level) + 0.25
-            deep = anatomy.cage_half_depth(level) + 0.2
-            spine = float(anatomy.spine_x(np.array(start)))
-            inner = 2.0
-            x = side * (inner + (wide - inner) * np.sin(angle)) + spine * (1 - turn)
-            z = anatomy.cage_centre_depth(y) - deep * np.cos(angle)
-            curve = np.pad(np.stack([x, y, z], axis=1), ((4, 4), (0, 0)), mode="edge")
-            ribs[k, i] = np.stack([np.convolve(c, np.ones(9) / 9, "valid") for c in curve.T], 1)
-    return ribs
+    # (RIBS, 2, RIB_POINTS) from here on, as the wobbles are drawn.
+    number, side = np.arange(RIBS)[:, None, None], np.array([-1, 1])[:, None]
+    wobble = rng.normal(0, 0.12, (RIBS, 2, 3))[..., None]
+    # Posterior ends are nearly evenly spaced; the first ribs are short hoops.
+    start = 0.6 + anatomy.height * 0.094 * number
+    end = 2.35 + 0.1 * np.minimum(number, 4) - 0.16 * np.maximum(number - 6, 0)
+    angle = turn * end
+    sin, cos = np.sin(angle), np.cos(angle)
+    slope = anatomy.rib_slope * np.minimum(1.0, 0.34 + 0.16 * number)
+    y = start + slope * (1 - cos) / 2 - 0.55 * sin**2
+    y = y + wobble[:, :, 0] + wobble[:, :, 1] * sin
+    # Ribs lie on the cage's surface, at every height.
+    level = np.maximum(y, 1.6)
+    wide = anatomy.cage_half_width(level) + 0.25
+    deep = anatomy.cage_half_depth(level) + 0.2
+    inner = 2.0
+    x = side * (inner + (wide - inner) * sin) + anatomy.spine_x(start) * (1 - turn)
+    z = anatomy.cage_centre_depth(y) - deep * cos
+    ribs = np.stack([x, y, z], axis=-1).swapaxes(0, 1)
+    # Smoothed, with their ends going on.
+    wide = np.concatenate([ribs[:, :, :1]] * 4 + [ribs] + [ribs[:, :, -1:]] * 4, axis=2)
+    flat = wide.transpose(0, 1, 3, 2).reshape(-1, RIB_POINTS + 8)
+    smooth = np.stack([np.convolve(curve, np.ones(9) / 9, "valid") for curve in flat])
+    return smooth.reshape(2, RIBS, 3, RIB_POINTS).swapaxes(2, 3).copy()
 
 
 def _vessels(rng: np.random.Generator, anatomy: Anatomy) -> Tubes:

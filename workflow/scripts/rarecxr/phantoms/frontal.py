@@ -1,5 +1,7 @@
 """Frontal views (AP and PA): what a ray from front to back crosses."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from rarecxr.phantoms.anatomy import Anatomy, Pose
@@ -64,7 +66,7 @@ def attenuate_frontal(view: View, chest: Chest, pose: Pose) -> Array:
     slope = np.gradient(wide[:, 0], 1 / view.scale)[:, None]
     steep = np.sqrt(1 + np.minimum(slope * slope, 60))
     zero = np.zeros(view.shape, np.float32)
-    bone = draw_bones(view, chest, _shoulders(anatomy, pose))
+    bone = draw_bones(view, chest, _shoulders(_shoulder_roll(pose), pose.arms))
     bone += _frontal_spine(view, chest, x, y, pose)
     layers = Layers(
         x=x,
@@ -188,10 +190,10 @@ def _shoulder_roll(pose: Pose) -> float:
     return 3.4 if pose.view == "PA" else 0.6
 
 
-def _shoulders(anatomy: Anatomy, pose: Pose) -> list[Tubes]:
-    """Edges and spines of the scapulae, and the arm bones."""
-    out = _shoulder_roll(pose)
-    away = 1.0 if pose.arms else 5.5
+@lru_cache(maxsize=8)
+def _shoulders(out: float, arms: bool) -> list[Tubes]:
+    """Scapulae, rolled `out` cm outwards, and the bones of `arms` that hang or not."""
+    away = 1.0 if arms else 5.5
     tubes = []
     for side in (-1, 1):
         medial = ((10.2 + out, 2.2, -8.5), (9.7 + out, 7.5, -9.0), (11.2 + out, 13.6, -8.5))

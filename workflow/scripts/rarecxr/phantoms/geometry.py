@@ -5,6 +5,7 @@ apices, z to the front, all from the body's axis. Every function returns the len
 material that a ray crosses (a chord, in cm), which is what attenuates it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -102,14 +103,21 @@ def tube(points: NDArray, radius: float, density: float = 1.0, hollow: float = 0
 def smooth_curve(knots: NDArray, count: int) -> NDArray:
     """(count, D) points on the Catmull-Rom curve through `knots` (K, D)."""
     knots = np.asarray(knots, dtype=float)
-    padded = np.vstack([2 * knots[0] - knots[1], knots, 2 * knots[-1] - knots[-2]])
-    t = np.linspace(0, len(knots) - 1 - 1e-9, count)
+    padded = np.empty((len(knots) + 2, knots.shape[1]))
+    padded[0], padded[1:-1], padded[-1] = 2 * knots[0] - knots[1], knots, 2 * knots[-1] - knots[-2]
+    i, f, square, cube = _along(len(knots), count)
+    a, b, c, d = padded[i], padded[i + 1], padded[i + 2], padded[i + 3]
+    bend, twist = 2 * a - 5 * b + 4 * c - d, 3 * (b - c) + d - a
+    return 0.5 * (2 * b + (c - a) * f + bend * square + twist * cube)
+
+
+@lru_cache(maxsize=64)
+def _along(knots: int, count: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """For `count` points evenly along a curve: the knot before each, and powers of the rest."""
+    t = np.linspace(0, knots - 1 - 1e-9, count)
     i = t.astype(int)
     f = (t - i)[:, None]
-    a, b, c, d = padded[i], padded[i + 1], padded[i + 2], padded[i + 3]
-    return 0.5 * (
-        2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * (b - c) + d - a) * f**3
-    )
+    return i, f, f**2, f**3
 
 
 def draw_tubes(view: View, *bundles: Tubes) -> Array:
@@ -120,7 +128,7 @@ def draw_tubes(view: View, *bundles: Tubes) -> Array:
     along the rays, up to three times.
     """
     height, width = view.shape
-    parts = [part for tubes in bundles for part in _swept(view, tubes)]
+    parts = [part for tubes in _joined(bundles) for part in _swept(view, tubes)]
     if not parts:
         return np.zeros(view.shape, np.float32)
     x, y, mass = (np.concatenate(values) for values in zip(*parts, strict=True))
@@ -145,14 +153,33 @@ def draw_tubes(view: View, *bundles: Tubes) -> Array:
     return total.reshape(view.shape).astype(np.float32)
 
 
+def _joined(bundles: Sequence[Tubes]) -> list[Tubes]:
+    """Those with as many points and the same bore as one: for few tubes the calls are the cost."""
+    alike: dict[tuple[int, float], list[Tubes]] = {}
+    for tubes in bundles:
+        alike.setdefault((tubes.points.shape[1], tubes.hollow), []).append(tubes)
+    return [
+        same[0]
+        if len(same) == 1
+        else Tubes(
+            np.concatenate([tubes.points for tubes in same]),
+            np.concatenate([tubes.radius for tubes in same]),
+            np.concatenate([tubes.density for tubes in same]),
+            hollow,
+        )
+        for (_, hollow), same in alike.items()
+    ]
+
+
 def _swept(view: View, tubes: Tubes) -> list[tuple[Array, Array, Array]]:
     """Samples of `tubes`: column, row, and chord (cm) times the pixels they stand for."""
     height, width = view.shape
     column, row = (part.astype(np.float32) for part in view.project(tubes.points))
-    steps = np.hypot(np.diff(column), np.diff(row))
+    right, down = column[:, 1:] - column[:, :-1], row[:, 1:] - row[:, :-1]
+    steps = np.hypot(right, down)
     # Drops onto four pixels add up to an even sheet if they lie one pixel apart along rows and
     # columns, or 1 / sqrt(2) of a pixel along the diagonals: that is the samples' grid.
-    slant = (np.abs(np.diff(column)) + np.abs(np.diff(row))) / np.maximum(steps, 1e-6)
+    slant = (np.abs(right) + np.abs(down)) / np.maximum(steps, 1e-6)
     grid = 1 - np.float32(1 - 0.5**0.5) * soft_step(slant - 1.3, 0.22)
     walked = np.zeros(column.shape)
     walked[:, 1:] = np.cumsum(steps / grid, axis=1, dtype=float)
@@ -177,13 +204,16 @@ def _swept(view: View, tubes: Tubes) -> list[tuple[Array, Array, Array]]:
 
     u, v = at(column), at(row)
     radius = at(tubes.radius) * np.float32(view.scale)
-    grid = np.append(grid, grid[:, -1:], axis=1).ravel()[left].astype(np.float32)
+    # A sample lies between two points of one curve: the step of the first of them is its own.
+    piece = left - curve
+    grid = grid.ravel()[piece].astype(np.float32)
     # Length in the patient for a length of 1 in the image. A curve seen end on is not
     # infinitely thick: it bends out of the ray before that.
-    length = np.linalg.norm(np.diff(tubes.points, axis=1), axis=2) * view.scale
+    apart = tubes.points[:, 1:] - tubes.points[:, :-1]
+    length = np.linalg.norm(apart, axis=2) * view.scale
     ratio = np.minimum(length / np.maximum(steps, 1e-3), 3.0).astype(np.float32)
-    ratio = np.append(ratio, ratio[:, -1:], axis=1).ravel()[left]
-    du, dv = at(np.gradient(column, axis=1)), at(np.gradient(row, axis=1))
+    ratio = ratio.ravel()[piece]
+    du, dv = at(_slope(column, right)), at(_slope(row, down))
     norm = np.hypot(du, dv) + np.float32(1e-6)
     # Unit normal in the image plane.
     nu, nv = -dv / norm, du / norm
@@ -204,6 +234,15 @@ def _swept(view: View, tubes: Tubes) -> list[tuple[Array, Array, Array]]:
         y = v[some, None] + nv[some, None] * offset
         samples.append((x.ravel(), y.ravel(), (mass[some, None] * profile).ravel()))
     return samples
+
+
+def _slope(values: Array, steps: Array) -> Array:
+    """`numpy.gradient` of (N, P) along the curves, of which the (N, P - 1) `steps` are known."""
+    slope = np.empty_like(values)
+    slope[:, 0], slope[:, -1] = steps[:, 0], steps[:, -1]
+    np.subtract(values[:, 2:], values[:, :-2], out=slope[:, 1:-1])
+    slope[:, 1:-1] /= 2
+    return slope
 
 
 @lru_cache(maxsize=512)
@@ -266,7 +305,9 @@ def ellipsoid(
     flat = shape[:2, :2] - np.outer(shape[:2, 2], shape[:2, 2]) / a
     column, row = view.project(centre)
     size = (1 + view.perspective * float(frame[2] @ centre)) * view.scale
-    extent = np.sqrt(np.diag(np.linalg.inv(flat))) * size * (1.6 if soft else 1.0)
+    # The diagonal of the inverse.
+    across = flat.diagonal()[::-1] / (flat[0, 0] * flat[1, 1] - flat[0, 1] * flat[1, 0])
+    extent = np.sqrt(across) * size * (1.6 if soft else 1.0)
     window = view.window(float(column), float(row), extent[0] + 1, extent[1] + 1)
     if window is None:
         return None

@@ -173,12 +173,12 @@ class GanSettings(Section):
 
     May differ by resolution.
     """
-    final_kimg: SomeKimg = 20.0
+    final_kimg: SomeKimg = 16.0
     """Base GAN: thousands of real images shown at the last resolution.
 
     Published: the rest of 12,000.
     """
-    finetune_kimg: SomeKimg = 12.0
+    finetune_kimg: SomeKimg = 8.0
     """GANs of the findings: thousands of real images shown, all at full resolution."""
     freeze_d: Annotated[int, Field(ge=0, le=8)] = 0
     """Blocks of the critic, from the image on, that a finding's GAN keeps as the base has them.
