@@ -17,9 +17,9 @@ from rarecxr.bank.selection import (
     NEAR_COPY,
     NOT_NEEDED,
     CopyFilter,
-    Plausibility,
     select_images,
 )
+from rarecxr.classifier.plausibility import Plausibility
 from rarecxr.classifier.prediction import predict
 from rarecxr.data.image_file import ImageFile, write_image_file
 from rarecxr.gan.training import train_gan

@@ -180,6 +180,8 @@ def test_work_of_a_planned_study_counted_by_hand():
                 "validation_percent": 10,
                 "reserve_percent": 0,
             },
+            gan={"final_kimg": 20, "finetune_kimg": 12},
+            bank={"ratio": 1},
             classifier={"arms": ["none", "oversample", "gan"], "epochs": 2, "batch_size": 10},
             draws=2,
         )

@@ -41,6 +41,7 @@ rule measure_bank:
         training_set=bank_training_set,
         positives=bank_positives,
         validation_set=bank_reference,
+        negatives=bank_contrast,
         features=quality_features,
         paired_with=paired_positives,
     output:

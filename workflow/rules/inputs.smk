@@ -257,6 +257,13 @@ def bank_reference(wildcards):
     return PLAN.validation_set(wildcards.finding if pair is None else NEGATIVES)
 
 
+def bank_contrast(wildcards):
+    """Real validation images without the finding that a bank of positives shows."""
+    of_positives = wildcards.finding != NEGATIVES and paired_with(wildcards.recipe) is None
+    seen = of_positives and "classifier" in CONFIG.quality.spaces
+    return PLAN.validation_set(NEGATIVES) if seen else []
+
+
 def bank_labels(wildcards):
     """The real positives whose labels a conditional bank's images are drawn with."""
     return positives(wildcards) if wildcards.recipe == CONDITIONAL else []

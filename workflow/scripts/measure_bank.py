@@ -17,6 +17,7 @@ measure_bank(
         training_set=snakemake.input.training_set,
         positives=snakemake.input.positives,
         validation_set=snakemake.input.validation_set,
+        negatives=snakemake.input.negatives or None,
         features=snakemake.input.features or None,
         weights_dir=params.features.weights_dir,
         paired_with=snakemake.input.paired_with or None,

@@ -28,6 +28,7 @@ _MEASURES = {
     "density": "density",
     "coverage": "coverage",
     "c2st": "classifier two-sample test (AUROC, 0.5 is best)",
+    "finding_auc": "the finding, seen by a classifier (AUROC)",
     "memorised": "memorised (share of near-copies)",
     "nearest_ratio": "nearest ratio",
 }

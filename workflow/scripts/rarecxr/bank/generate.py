@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rarecxr.bank.bank_file import write_bank
-from rarecxr.bank.selection import KEPT, CopyFilter, Plausibility, Selection, select_images
+from rarecxr.bank.selection import KEPT, CopyFilter, Selection, select_images
 from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
@@ -244,6 +244,9 @@ def _select(
         space = FeatureSpace(settings.space, source.device, inputs.features, inputs.weights_dir)
         copies = CopyFilter(space, ImageFile(inputs.training_set), settings.copies)
     if settings.implausible:
+        # Here and not above: most banks need no network to choose by, and torchvision loads slowly.
+        from rarecxr.classifier.plausibility import Plausibility
+
         plausibility = Plausibility(inputs.features, finding, source.device)
     return select_images(source.batches(), size, copies, plausibility, settings.implausible)
 

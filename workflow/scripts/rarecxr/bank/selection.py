@@ -1,17 +1,13 @@
 """Which of a generator's images enter a bank: no near-copies, none that are implausible."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from rarecxr.classifier.images import resize
 from rarecxr.data.image_file import ImageFile
 from rarecxr.quality.feature_spaces import Space
 from rarecxr.quality.near_copies import NearCopies, training_features
-from rarecxr.study.findings import NEGATIVES
 
 # What became of a candidate, in `Selection.outcome`.
 KEPT, NEAR_COPY, IMPLAUSIBLE, NOT_NEEDED = range(4)
@@ -26,7 +22,8 @@ class Selection:
         distance: (C,) float32, to the nearest real training image in the feature space; None where
             near-copies were not looked for.
         nearest: (C,) int32, row of that image in the training set; likewise.
-        plausibility: (C,) float32, see `Plausibility`; None where all are taken for plausible.
+        plausibility: (C,) float32, see `rarecxr.classifier.plausibility`; None where all are taken
+            for plausible.
         threshold: a smaller distance makes a near-copy.
     """
 
@@ -77,44 +74,6 @@ class CopyFilter:
         return distance, self._rows[place]
 
 
-class Plausibility:
-    """How sure a classifier is that an image shows the bank's finding, as a logit.
-
-    For negatives it is how sure it is that an image shows none of its target findings: minus the
-    largest of their logits.
-
-    Args:
-        model: model.pt of a network that was trained on the fraction's real images alone.
-        finding: the finding's name, or `NEGATIVES`.
-        device: where to compute.
-    """
-
-    def __init__(self, model: str | os.PathLike, finding: str, device: torch.device):
-        # Here and not above: most banks need no network to choose by, and torchvision loads slowly.
-        from rarecxr.classifier.prediction import read_model
-
-        network, self._about = read_model(model)
-        self._network, self._device = network.to(device), device
-        self._negatives = finding == NEGATIVES
-        wanted = self._about["settings"]["target_findings"] if self._negatives else [finding]
-        self._columns = [self._about["findings"].index(name) for name in wanted]
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Plausibilities (M,) float32 of images (M, H, H) uint8."""
-        from rarecxr.classifier.prediction import BATCH, predict_logits
-
-        pixels = torch.from_numpy(np.ascontiguousarray(images))
-        size = self._about["settings"]["resolution"]
-        batches = (
-            resize(part.to(self._device), size).unsqueeze(1).float().div_(255)
-            for part in pixels.split(BATCH)
-        )
-        architecture = self._about["architecture"]
-        logits = predict_logits(self._network, batches, architecture, "fp32", self._device)
-        logits = logits[:, self._columns].numpy()
-        return -logits.max(axis=1) if self._negatives else logits[:, 0]
-
-
 def select_images(
     batches: Iterable[np.ndarray],
     size: int,
@@ -131,7 +90,7 @@ def select_images(
         batches: images (n, H, H) uint8, as many as may be generated at most.
         size: number of images that are wanted.
         copies: None to take none for a near-copy.
-        plausibility: see `Plausibility`; None to take all for plausible.
+        plausibility: see `rarecxr.classifier.plausibility`; None to take all for plausible.
         implausible: share of the images that are no near-copies to leave out, 0 to below 1.
 
     Raises:

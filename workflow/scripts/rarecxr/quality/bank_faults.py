@@ -15,6 +15,7 @@ import numpy as np
 
 from rarecxr.quality.evaluation import knows_by_heart
 from rarecxr.quality.metrics import sharpness
+from rarecxr.quality.visible_finding import hardly_visible
 
 # A contrast, variety or sharpness of less than half or more than double of the real images'.
 _FAR = 2.0
@@ -60,6 +61,8 @@ def find_faults(quality: Mapping[str, Any]) -> list[str]:
       real images', and in some feature space the two-sample test recognises the images (AUROC of
       at least 0.99). With too few images for the test the first condition suffices.
     - At least half of the images are near-copies of training images in some feature space.
+    - The network that knows what findings look like sees the bank's less than half as well as in
+      real images (`rarecxr.quality.visible_finding`).
     - The bank is compared with training images in the features of a network that knows these by
       heart: what the measures in this space say is about the network, not about the bank.
 
@@ -98,6 +101,14 @@ def find_faults(quality: Mapping[str, Any]) -> list[str]:
             "(gan.finetune_kimg) or with gan.ada, or reject near-copies (bank.select)"
         )
     for name, space in quality["spaces"].items():
+        shown = space.get("visible_finding")
+        if hardly_visible(shown):
+            faults.append(
+                "the finding can hardly be seen in the images: the network of the section features "
+                f"tells them from real negatives with an AUROC of {shown['bank']:.2f}, and real "
+                f"positives with {shown['floor']:.2f}. Train the GAN for longer "
+                "(gan.finetune_kimg); bank.select.implausible leaves out the least plausible images"
+            )
         unseen = space.get("unseen_real")
         if knows_by_heart(unseen) and "bank" in space:
             faults.append(

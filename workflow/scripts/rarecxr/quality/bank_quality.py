@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from rarecxr.quality.bank_faults import appearance, find_faults
 from rarecxr.quality.evaluation import FEWEST, RealImages
 from rarecxr.quality.feature_spaces import FeatureSpace, Space
 from rarecxr.quality.near_copies import MOST_TRAINING_IMAGES, NearCopies, training_features
+from rarecxr.quality.visible_finding import visible_finding
 from rarecxr.study.configuration.bank import QualitySettings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class QualityInputs:
         training_set: what its generator was trained on (HDF5).
         positives: the finding's real training images (HDF5); a GAN of one finding saw the same.
         validation_set: the finding's validation images (HDF5).
+        negatives: validation images without any target finding (HDF5), or None, as for a bank of
+            negatives.
         features: model.pt of the space `classifier`, or None.
         weights_dir: folder of the weights of the space `imagenet`, or None.
         paired_with: for negatives in pairs the bank of positives, or None.
@@ -43,14 +46,16 @@ class QualityInputs:
     training_set: str | os.PathLike
     positives: str | os.PathLike
     validation_set: str | os.PathLike
+    negatives: str | os.PathLike | None = None
     features: str | os.PathLike | None = None
     weights_dir: str | os.PathLike | None = None
     paired_with: str | os.PathLike | None = None
 
     def files(self) -> dict[str, str | os.PathLike]:
         """The files that there are, by name."""
-        names = ("bank", "training_set", "positives", "validation_set", "features", "paired_with")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        files = {field.name: getattr(self, field.name) for field in fields(self)}
+        del files["weights_dir"]
+        return {name: path for name, path in files.items() if path is not None}
 
 
 def measure_bank(
@@ -85,7 +90,8 @@ def measure_bank(
     torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     with Bank(inputs.bank) as source:
-        name = f"{source.attributes.get('recipe')} {source.attributes['finding']}"
+        finding = source.attributes["finding"]
+        name = f"{source.attributes.get('recipe')} {finding}"
         synthetic = source.read(0, min(settings.max_images, len(source)))
     training, validation = ImageFile(inputs.training_set), ImageFile(inputs.validation_set)
     enough = len(validation) >= settings.min_reference
@@ -112,6 +118,11 @@ def measure_bank(
         measures = _in_space(space, real, patients, synthetic, training, unseen=enough)
         if space_name == "classifier" and not enough and "bank" in measures:
             measures["unseen_real"] = _unseen_real(space, real, patients, validation, settings)
+        if space_name == "classifier" and inputs.negatives is not None and "bank" in measures:
+            shown = _visible(inputs, finding, synthetic, validation, settings)
+            measures["visible_finding"] = shown
+            for part in {"bank", "floor"}.intersection(measures):
+                measures[part]["finding_auc"] = shown[part]
         found["spaces"][space_name] = measures
         logger.info("%s: %s", space_name, measures)
     if inputs.paired_with is not None and len(synthetic) > 1:
@@ -141,6 +152,26 @@ def _unseen_real(
         return None
     unseen = space(validation.read(rows)), validation.columns["patient"][rows]
     return RealImages(space(training), patients).compare_with_unseen(*unseen)
+
+
+def _visible(
+    inputs: QualityInputs,
+    finding: str,
+    synthetic: np.ndarray,
+    positives: ImageFile,
+    settings: QualitySettings,
+) -> dict[str, float | int | None]:
+    """How well the fraction's network sees the finding in the bank and in validation images."""
+    # It loads the networks, which the other feature spaces do without.
+    from rarecxr.classifier.plausibility import Plausibility
+
+    negatives = ImageFile(inputs.negatives)
+    real = (
+        images.read(evenly(images.unfiltered, settings.max_images))
+        for images in (positives, negatives)
+    )
+    logit = Plausibility(inputs.features, finding, choose_device(settings.device))
+    return visible_finding(logit, synthetic, *real)
 
 
 def _in_space(

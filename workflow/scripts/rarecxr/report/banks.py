@@ -19,6 +19,7 @@ MEASURES = {
     "density": "density",
     "coverage": "coverage",
     "c2st": "C2ST AUROC",
+    "finding_auc": "finding AUROC",
     "memorised": "memorised",
     "nearest_ratio": "nearest ratio",
     "alignment": "alignment",

@@ -72,7 +72,7 @@ class BankSettings(Section):
             Discriminator(_kind_of_ratio),
         ]
         | None
-    ) = ByFinding(1.0)
+    ) = ByFinding(2.0)
     """Images for each real positive of the fraction; null where `number` gives them.
 
     One number, or numbers by finding, as in {default: 2.0, Fracture: 3.0}. Or a list of ratios, as

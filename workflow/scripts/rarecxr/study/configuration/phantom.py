@@ -17,7 +17,7 @@ class PhantomSettings(Section):
     Used where dataset.root is null; not clinical data.
     """
 
-    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 6000
+    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 6400
     """Patients in train.csv; about 3.4 images each at 2.9 studies."""
     expert_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Patients in valid.csv, one study each, without blanks and uncertain labels."""
