@@ -105,9 +105,9 @@ def ceiling(folder):
 def quality(folder):
     """How close the banks are to real images, in the features of the fraction's own network."""
     table = pd.read_csv(folder / "quality.csv")
-    columns = [
-        name for name in ("images", "kid", "kid_floor", "c2st", "c2st_floor") if name in table
-    ]
+    shown = ["images"]
+    shown += [f"{name}{end}" for name in ("kid", "c2st", "finding_auc") for end in ("", "_floor")]
+    columns = [name for name in shown if name in table]
     rows = [["finding", "recipe", "fraction", *columns]]
     for row in table.to_dict("records"):
         values = [_number(row[name]) for name in columns]
