@@ -109,6 +109,7 @@ def section(fault, lines):
     head = f"## {fault.capitalize()}\n\n{WHAT[fault][0].upper()}{WHAT[fault][1:]}."
     if not lines:
         return f"{head} Not run yet.\n"
+    head += f" Trials: {len({(line['stage'], line['trial']) for line in lines})}."
     # A stage's trials of one outcome share a row, and so do stages with the same row.
     tries, what, alike = Counter(), {}, {}
     for line in lines:
