@@ -22,6 +22,11 @@ WHAT = {
         "nothing may be left in shared memory or, less than a megabyte of Snakemake's own apart, "
         "in the folder of temporary files"
     ),
+    "made again": (
+        "no fault: the whole study is made anew on 1, 2 and 4 cores, and by another supported "
+        "Python, whose results name its version and are compared without it and without the "
+        "digests of files that name it"
+    ),
     "disk full": "the results lie on a small disk on which less is free than the stage writes",
     "read-only output": "the results lie on a disk that cannot be written",
     "damaged file": (
@@ -61,6 +66,8 @@ OUTCOMES = {
     ),
     "the old file was used": "the job had read the file already and ended",
     "completed": "the job ended as with locks",
+    "the same bytes": "all results are identical",
+    "the same numbers": "all tables, networks, banks and image sets hold the same",
 }
 HEAD = """\
 # Reliability: faults that were tried

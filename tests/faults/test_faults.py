@@ -31,6 +31,12 @@ PLACE = Path(os.environ.get("RARECXR_FAULTS_PLACE", ROOT / ".faults"))
 KILLS = {"snakemake": 1, "group": 1, "job": 4}
 # Times that the whole study is made in one folder, with kills all along.
 SOAK = 50
+# Those that make the whole study, and so are compared at once.
+WHOLE = {"soak", "made again"}
+# How else it is made, without any fault.
+AGAIN = {"1 core": {"cores": 1}, "2 cores": {"cores": 2}, "4 cores": {"cores": 4}}
+OTHER_PYTHON = ROOT / ".venv-other/bin/python"
+AGAIN["another Python"] = {"python": OTHER_PYTHON}
 GAN = "gan/{}/100/draw0/{}"
 # A file of each kind, one of the same kind, and a stage that reads it.
 FILES = {
@@ -129,6 +135,7 @@ def listed():
             for stage in ("train_classifier", "make_bank", "train_gan")
             for error in no_locks.ERRORS
         ],
+        [("made again", "all", what) for what in AGAIN],
         [("soak", "all", str(number)) for number in range(1, SOAK + 1)],
     ]
     longest = max(map(len, kinds))
@@ -159,9 +166,7 @@ def test_nothing_is_lost_and_nothing_wrong(fault, stage, what, undisturbed):
     begun = time.monotonic()
     trial = Trial(undisturbed, folder, seed)
     outcomes = FAULTS[fault](trial, stage, what)
-    if fault == "soak":
-        trial.check_all()
-    else:
+    if fault not in WHOLE:
         trial.check(stage)
     about = {
         **{"fault": fault, "stage": stage, "trial": what, "seed": seed, "tables": "identical"},
@@ -171,10 +176,10 @@ def test_nothing_is_lost_and_nothing_wrong(fault, stage, what, undisturbed):
         {**about, "what": each, "tries": n, "outcome": came, **({"hit": hit[0]} if hit else {})}
         for each, n, came, *hit in outcomes
     ]
-    trials.append(RECORD if fault == "soak" else pending, lines)
+    trials.append(RECORD if fault in WHOLE else pending, lines)
 
 
-@pytest.mark.parametrize("fault", sorted({fault for fault, *_ in TRIALS} - {"soak"}))
+@pytest.mark.parametrize("fault", sorted({fault for fault, *_ in TRIALS} - WHOLE))
 def test_after_all_of_them_the_whole_study_is_that_of_an_undisturbed_one(fault, undisturbed):
     folder, pending = trials.folder_of(PLACE, fault)
     if not (lines := trials.read_record(pending)):
@@ -192,9 +197,9 @@ def killed(trial, stage, _):
 
 
 def soaked(trial, *_):
-    return [
-        (whom, times, "recovered", stage) for (whom, stage), times in trial.soak(share=0.3).items()
-    ]
+    kills = trial.soak(share=0.3)
+    trial.check_all()
+    return [(whom, times, "recovered", stage) for (whom, stage), times in kills.items()]
 
 
 def refused_by_a_stage(trial, stage, *texts):
@@ -325,7 +330,19 @@ def without_locks(trial, stage, error):
     return [(error, 1, "completed")]
 
 
+def made_again(trial, _, what):
+    if what == "another Python" and not OTHER_PYTHON.exists():
+        pytest.skip("tests/other_python.sh makes .venv-other, which is not there")
+    trial.make_again(**AGAIN[what])
+    if what == "another Python":
+        trial.check_numbers()
+        return [(what, 1, "the same numbers")]
+    trial.check_all()
+    return [(what, 1, "the same bytes")]
+
+
 FAULTS = {
+    "made again": made_again,
     "kill -9": killed,
     "soak": soaked,
     "damaged file": damaged,

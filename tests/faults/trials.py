@@ -17,7 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import h5py
+import numpy as np
+import pandas as pd
 import psutil
+import torch
 from house import ROOT, House
 
 STUDY = Path(__file__).with_name("study.yaml")
@@ -91,6 +95,8 @@ STATES = {
 }
 # What says how long something took, and pages that show it.
 _WITH_CLOCK = {"training.csv", "index.html", "last_complete.html"}
+# A SHA-256, and the version of Python or of a package.
+_MADE_BY = re.compile(rb'[0-9a-f]{64}|\b[a-z][a-z0-9-]+("?: "| )\d+\.\d+\.\d+\b')
 _JOB = re.compile(r"\.snakemake/scripts/tmp\w+\.(\w+)\.py$")
 # Seconds within which a run of this study ends on a machine that does other things, too.
 _PATIENCE_S = 7200.0
@@ -100,12 +106,14 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 class Study(House):
     """A copy of the workflow with the tiny study of faults."""
 
+    python = sys.executable
+
     def start(self, *arguments, **process) -> subprocess.Popen:
         """Snakemake in a process group of its own; what it prints goes to console.txt."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **process.pop("env", {})}
         # The copy's own library.
         environment.pop("PYTHONPATH", None)
-        command = [sys.executable, "-m", "snakemake", "--configfile", "study.yaml", "--cores", "1"]
+        command = [self.python, "-m", "snakemake", "--configfile", "study.yaml", "--cores", "1"]
         with open(self.console, "wb") as console:
             return subprocess.Popen(
                 [*command, *arguments],
@@ -184,6 +192,15 @@ class Study(House):
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
+    def numbers(self) -> dict[str, str]:
+        """Digests like those of all results, of what files hold but not of what made them.
+
+        Files name the versions of Python and of packages, and digests of files that do.
+        """
+        return {
+            name: hashlib.sha256(_held(self.folder / name)).hexdigest() for name in self.digests()
+        }
+
     @contextlib.contextmanager
     def times_kept(self) -> Iterator[None]:
         """What is made anew meanwhile, but for what was missing before, gets its old time back."""
@@ -220,6 +237,35 @@ class Study(House):
                 if wanted and Path(process.cwd()) == self.folder.resolve():
                     found[process.pid] = (process, process.ppid())
         return [process for process, parent in found.values() if parent not in found]
+
+
+def _held(path: Path) -> bytes:
+    """What a file holds, as bytes, without where it comes from."""
+    if path.suffix == ".h5":
+        parts = []
+        with h5py.File(path) as file:
+            file.visititems(lambda name, item: parts.append((name, item)))
+            held = [(name, item[()].tolist()) for name, item in parts if hasattr(item, "shape")]
+        return repr(held).encode()
+    if path.suffix == ".pt":
+        return repr(_tensors(torch.load(path, weights_only=True))).encode()
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path).to_csv().encode()
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return repr(
+                [(name, arrays[name].tolist()) for name in arrays if name != "about"]
+            ).encode()
+    content = path.read_bytes()
+    return content if path.suffix == ".png" else _MADE_BY.sub(b"", content)
+
+
+def _tensors(value):
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return [(key, _tensors(part)) for key, part in value.items() if key != "provenance"]
+    return [_tensors(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def stage_of(process: psutil.Process) -> str | None:
@@ -299,6 +345,17 @@ class Trial:
         """The next run completes, and all is as in the undisturbed study, without litter."""
         self.study.complete()
         self._compare(self.study.digests(), self.undisturbed.digests())
+
+    def make_again(self, cores: int = 1, python: str | os.PathLike = sys.executable) -> None:
+        """Make the whole study anew, with so many cores and by one Python."""
+        for folder in ("results", "resources", ".snakemake"):
+            shutil.rmtree(self.study.folder / folder, ignore_errors=True)
+        self.study.python = str(python)
+        self.study.complete("--cores", str(cores))
+
+    def check_numbers(self) -> None:
+        """All numbers are those of the undisturbed study, whatever made them."""
+        self._compare(self.study.numbers(), self.undisturbed.numbers())
 
     def _compare(self, found: dict[str, str], wanted: dict[str, str]) -> None:
         assert wanted
