@@ -104,7 +104,7 @@ def page(lines, number_of_trials):
     text = HEAD.format(
         all=number_of_trials,
         trials=len(trials),
-        tries=sum(line["tries"] for line in lines),
+        tries=sum(line["tries"] for line in lines if line["fault"] != "made again"),
         kills=sum(line["tries"] for line in lines if line["fault"] in ("kill -9", "soak")),
     )
     return "\n".join([text, *(section(fault, lines) for fault in WHAT), TAIL])
