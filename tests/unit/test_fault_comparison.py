@@ -27,10 +27,13 @@ def write(folder, value, versions, inputs):
     )
     pd.DataFrame({"logit": [0.25, value]}).to_parquet(place / "predictions.parquet")
     np.savez(place / "maps.npz", maps=np.array([value]), about=json.dumps(made_by))
-    (place / "quality.json").write_text(json.dumps({"kid": value, "provenance": made_by}))
-    (place / "sources.csv").write_text(f"path,sha256,n\nbank.h5,{inputs * 64},{value}\n")
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    (place / "datasheet.md").write_text(f"{value} images. Versions: {told}.\n")
+    for name, text in (
+        ("quality.json", json.dumps({"kid": value, "provenance": made_by})),
+        ("sources.csv", f"path,sha256,n\nbank.h5,{inputs * 64},{value}\n"),
+        ("datasheet.md", f"{value} images. Versions: {told}.\n"),
+    ):
+        (place / name).write_text(text, encoding="utf-8")
     return Study(folder)
 
 
