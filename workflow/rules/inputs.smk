@@ -259,7 +259,9 @@ def bank_reference(wildcards):
 
 def bank_contrast(wildcards):
     """Real validation images without the finding that a bank of positives shows."""
-    of_positives = wildcards.finding != NEGATIVES and paired_with(wildcards.recipe) is None
+    of_positives = (
+        wildcards.finding != NEGATIVES and paired_with(wildcards.recipe) is None
+    )
     seen = of_positives and "classifier" in CONFIG.quality.spaces
     return PLAN.validation_set(NEGATIVES) if seen else []
 

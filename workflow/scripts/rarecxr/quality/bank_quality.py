@@ -119,7 +119,7 @@ def measure_bank(
         if space_name == "classifier" and not enough and "bank" in measures:
             measures["unseen_real"] = _unseen_real(space, real, patients, validation, settings)
         if space_name == "classifier" and inputs.negatives is not None and "bank" in measures:
-            shown = _visible(inputs, finding, synthetic, validation, settings)
+            shown = _visible(inputs, finding, synthetic, validation, settings, device)
             measures["visible_finding"] = shown
             for part in {"bank", "floor"}.intersection(measures):
                 measures[part]["finding_auc"] = shown[part]
@@ -160,6 +160,7 @@ def _visible(
     synthetic: np.ndarray,
     positives: ImageFile,
     settings: QualitySettings,
+    device: torch.device,
 ) -> dict[str, float | int | None]:
     """How well the fraction's network sees the finding in the bank and in validation images."""
     # It loads the networks, which the other feature spaces do without.
@@ -170,7 +171,7 @@ def _visible(
         images.read(evenly(images.unfiltered, settings.max_images))
         for images in (positives, negatives)
     )
-    logit = Plausibility(inputs.features, finding, choose_device(settings.device))
+    logit = Plausibility(inputs.features, finding, device)
     return visible_finding(logit, synthetic, *real)
 
 
