@@ -230,6 +230,17 @@ def test_states_stay_until_they_are_cleaned_and_what_is_not_done_keeps_its_own(d
     assert done.stale_jobs() == stale
 
 
+def test_banks_of_positives_are_held_against_validation_images_without_the_finding(results):
+    qualities = sorted(results.glob("bank/*/*/draw0/*_quality.json"))
+    assert qualities
+    for path in qualities:
+        inputs = json.loads(path.read_text(encoding="utf-8"))["provenance"]["inputs"]
+        if path.name == "negatives_quality.json":
+            assert "negatives" not in inputs
+        else:
+            assert inputs["negatives"] == sha256(results / "dataset/validation/negatives.h5")
+
+
 @pytest.mark.long
 def test_the_same_study_again_gives_the_same_bytes(finished, results, tmp_path):
     again = finished.copy(tmp_path / "again")
