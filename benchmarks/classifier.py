@@ -30,6 +30,7 @@ from rarecxr.classifier.networks import build, network_input
 from rarecxr.classifier.prediction import BATCH, predict_logits
 from rarecxr.core.devices import autocast, choose_device
 from rarecxr.core.losses import masked_bce
+from rarecxr.core.processor import use_processor
 from rarecxr.study.configuration.classifier import TrainingSettings
 from rarecxr.study.configuration.training import TransformSettings
 
@@ -108,7 +109,7 @@ def _without_gradients(layer, x):
 
 def measure(asked, architecture, resolution, precision, threads, batch):
     """One line of the table."""
-    torch.set_num_threads(threads)
+    use_processor(threads)
     device = choose_device(asked.device)
     images = RandomImages(max(4 * batch, 2 * BATCH), resolution, device)
     fit = fit_on(architecture, resolution, precision, batch, images, asked.transforms, device)

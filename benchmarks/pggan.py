@@ -25,6 +25,7 @@ from torch.utils.flop_counter import flop_registry
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from rarecxr.core.files import written_whole
+from rarecxr.core.processor import use_processor
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
 from rarecxr.gan.trainer import DTYPES, Trainer
@@ -64,7 +65,7 @@ def parse():
 
 def measure(arguments, loss, precision):
     """One case: a dictionary of plain values."""
-    torch.set_num_threads(arguments.threads)
+    use_processor(arguments.threads)
     device = torch.device(arguments.device)
     trainer = make_trainer(arguments, loss, precision, device)
     peak = matmul_rate(DTYPES[precision], device)

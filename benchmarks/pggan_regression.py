@@ -23,6 +23,8 @@ import torch
 from benchmarks.pggan import count_operations, make_trainer
 from benchmarks.timing import in_turns, parser, report
 
+from rarecxr.core.processor import use_processor
+
 # Shares that were measured: instruction set as PyTorch names it, precision, loss.
 REFERENCE = {
     ("AVX512", "fp32", "r1"): 0.93,
@@ -60,7 +62,7 @@ def share(precision, loss, repeats):
 def main():
     """Compare with the references and exit."""
     asked = parser(__doc__.splitlines()[0], repeats=3).parse_args()
-    torch.set_num_threads(1)
+    use_processor(1)
     # PyTorch does not name the matrix unit of newer processors, which multiplies far faster.
     matrix_unit = torch.cpu._is_amx_tile_supported()
     instructions = "AMX" if matrix_unit else torch.backends.cpu.get_cpu_capability()

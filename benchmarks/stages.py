@@ -163,9 +163,10 @@ def banks(asked, folder):
 
     from rarecxr.bank.bank_file import Bank
     from rarecxr.bank.generate import bank_latents
+    from rarecxr.core.processor import use_processor
     from rarecxr.gan.checkpoint import networks_from, read_checkpoint
 
-    torch.set_num_threads(1)
+    use_processor(1)
     side, batch = asked.resolution or 64, 32
     few, count = 2 * batch, asked.images or 512
     made = Generator(folder, side, asked.fmap_base, create=True)

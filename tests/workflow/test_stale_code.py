@@ -103,6 +103,7 @@ REACH = {
     "rarecxr.core.job_log": ALL,
     "rarecxr.core.missing_packages": ALL,
     "rarecxr.core.nvidia": TORCH,
+    "rarecxr.core.processor": TORCH,
     "rarecxr.core.provenance": {
         *CACHE,
         "evaluate",

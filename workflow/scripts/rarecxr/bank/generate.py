@@ -14,6 +14,7 @@ from rarecxr.bank.selection import KEPT, CopyFilter, Selection, select_images
 from rarecxr.core.devices import choose_device, to_device
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
+from rarecxr.core.processor import use_processor
 from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINING_DIGEST, provenance
 from rarecxr.data.image_file import ImageFile
 from rarecxr.gan.checkpoint import networks_from, read_checkpoint
@@ -83,7 +84,7 @@ def make_bank(
         ValueError: the generator was trained on another training set, the bank would be empty, or
             too few of the images that may be generated can be used.
     """
-    torch.set_num_threads(settings.threads)
+    use_processor(settings.threads)
     size = sum(bank_size(path, settings) for path in inputs.sizes_from or [inputs.training_set])
     if size < 1:
         raise ValueError(f"{bank}: the bank would be empty; raise bank.ratio or bank.number")

@@ -10,13 +10,13 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from rarecxr.bank.bank_file import Bank, write_bank
 from rarecxr.bank.generate import Candidates, chosen_images, read_generator
 from rarecxr.bank.selection import KEPT
 from rarecxr.core.files import sha256
 from rarecxr.core.job_log import Progress
+from rarecxr.core.processor import use_processor
 from rarecxr.core.provenance import GENERATOR_DIGEST, TRAINING_DIGEST, provenance
 from rarecxr.gan.checkpoint import read_checkpoint
 from rarecxr.study.configuration.bank import BankSettings
@@ -66,7 +66,7 @@ def make_paired_bank(
         ValueError: the positives come from another GAN than the given one, or that has no common
             origin with the base: then equal latent vectors do not mean equal anatomy.
     """
-    torch.set_num_threads(settings.threads)
+    use_processor(settings.threads)
     content, training_digest = read_generator(inputs.generator, inputs.training_set)
     digests = {
         GENERATOR_DIGEST: sha256(inputs.positives_generator),

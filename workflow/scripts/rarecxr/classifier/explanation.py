@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from rarecxr.bank.bank_file import Bank
 from rarecxr.classifier.images import DeviceImages, Part
@@ -19,6 +18,7 @@ from rarecxr.classifier.prediction_file import read_predictions
 from rarecxr.classifier.windows import window_and_stride
 from rarecxr.core.devices import choose_device
 from rarecxr.core.order import evenly
+from rarecxr.core.processor import use_processor
 from rarecxr.core.provenance import provenance
 from rarecxr.core.tables import read_parquet
 from rarecxr.data.image_file import ImageFile
@@ -83,7 +83,7 @@ def explain_classifiers(
     Raises:
         ValueError: the files do not fit each other.
     """
-    torch.set_num_threads(threads)
+    use_processor(threads)
     where = choose_device(device)
     networks = {arm: read_model(path) for arm, path in inputs.models.items()}
     resolutions = {about["settings"]["resolution"] for _, about in networks.values()}

@@ -9,6 +9,7 @@ from torch import nn
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.weights import find_weights
 from rarecxr.core.devices import choose_device, choose_precision
+from rarecxr.core.processor import use_processor
 from rarecxr.study.configuration.classifier import NetworkSettings
 
 
@@ -20,7 +21,7 @@ def set_up(settings: NetworkSettings) -> tuple[torch.device, str]:
 
 def prepare(threads: int, device: str) -> torch.device:
     """The device of a setting (cpu, cuda or auto), once PyTorch is set to it."""
-    torch.set_num_threads(threads)
+    use_processor(threads)
     chosen = choose_device(device)
     if chosen.type == "cuda":
         torch.set_float32_matmul_precision("high")

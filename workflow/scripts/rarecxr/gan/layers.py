@@ -45,8 +45,9 @@ class EqualizedConv2d(nn.Module):
 
     def forward(self, x: Tensor, activation: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Convolve `x` in its own type; then `leaky_` or `leaky_pixel_norm_`, if asked for."""
-        if x.is_cuda and x.shape[1] == 1:
-            # With one channel both layouts are the same bytes, and cuDNN would take the other one.
+        if x.shape[1] == 1:
+            # With one channel both layouts are the same bytes; cuDNN and oneDNN would take the
+            # other one, which all layers behind this one would then have.
             x = x.reshape(len(x), *x.shape[2:], 1).permute(0, 3, 1, 2)
         within = second_gradients.current()
         if activation is not None and within is None:

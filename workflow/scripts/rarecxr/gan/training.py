@@ -14,6 +14,7 @@ from rarecxr.core.devices import choose_devices, choose_precision
 from rarecxr.core.files import REMEDY, sha256
 from rarecxr.core.job_log import Progress
 from rarecxr.core.json_file import write_json
+from rarecxr.core.processor import use_processor
 from rarecxr.core.provenance import GENERATOR_DIGEST, decisive, digest, provenance
 from rarecxr.core.resume import ResumeStore
 from rarecxr.data.image_file import ImageFile
@@ -220,7 +221,7 @@ def _open_trainer(
     task: WorkerTask, settings: GanSettings, scratch: Path, rank: int = 0
 ) -> Iterator[tuple[Trainer, list[str]]]:
     """A trainer at its first step, the same on every rank, and the names of its labels."""
-    torch.set_num_threads(task.threads)
+    use_processor(task.threads)
     device = choose_devices(settings.device, settings.devices)[rank]
     if device.index is not None:
         torch.cuda.set_device(device)

@@ -13,6 +13,7 @@ from rarecxr.core.devices import choose_device
 from rarecxr.core.job_log import warn_loudly
 from rarecxr.core.json_file import write_json
 from rarecxr.core.order import evenly
+from rarecxr.core.processor import use_processor
 from rarecxr.core.provenance import provenance
 from rarecxr.data.image_file import ImageFile
 from rarecxr.quality.alignment import measure_alignment
@@ -87,7 +88,7 @@ def measure_bank(
         study: name of the study.
         code: digest of the code.
     """
-    torch.set_num_threads(settings.threads)
+    use_processor(settings.threads)
     device = choose_device(settings.device)
     with Bank(inputs.bank) as source:
         finding = source.attributes["finding"]
