@@ -6,6 +6,7 @@ import torch
 from rarecxr.bank.bank_file import Bank, write_bank
 from rarecxr.classifier.images import DeviceImages, MappedImages, Part, load_images, resize
 from rarecxr.data.image_file import ImageFile, write_image_file
+from rarecxr.data.resize import resize_area
 
 CPU = torch.device("cpu")
 
@@ -55,6 +56,16 @@ def test_a_pixel_of_a_smaller_image_is_the_mean_of_its_area(pixels):
     means = pixels.reshape(100, 8, 2, 8, 2).mean(axis=(2, 4))
     got = resize(torch.from_numpy(pixels), 8).numpy()
     assert np.abs(got - means).max() <= 0.5 + 1e-4
+
+
+@pytest.mark.parametrize(("side", "resolution"), [(32, 28), (40, 16), (30, 15), (31, 12)])
+def test_smaller_images_are_those_of_the_pixel_cache(side, resolution):
+    images = np.random.default_rng(3).integers(0, 256, (4, side, side), dtype=np.uint8)
+    expected = np.stack([np.rint(resize_area(image, resolution)) for image in images])
+    got = resize(torch.from_numpy(images), resolution).numpy()
+    # A mean that lies halfway may fall to either side.
+    assert np.abs(got - expected).max() <= 1
+    assert np.mean(got != expected) < 0.01
 
 
 @pytest.mark.parametrize("resolution", [5, 16, 40])

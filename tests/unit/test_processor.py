@@ -12,7 +12,7 @@ from rarecxr.core.processor import use_processor
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
-# Steps that allocate eight tensors of 8 MiB and free them, and how many pages the system brings for them.
+# Steps that allocate eight tensors of 8 MiB and free them, and how many pages come for them.
 STEPS = """
 import resource, sys
 import torch

@@ -21,7 +21,9 @@ def test_weights_worked_by_hand():
     np.testing.assert_allclose(coverage(3, 2).toarray(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("shape", "size"), [((320, 320), 256), ((97, 61), 33), ((64, 64), 64)])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((320, 320), 256), ((97, 61), 33), ((64, 64), 64), ((40, 96), 32)]
+)
 def test_reduction_is_opencvs(shape, size):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     expected = cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)

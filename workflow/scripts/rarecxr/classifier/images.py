@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from rarecxr.core.devices import to_device
-from rarecxr.data.resize import coverage
+from rarecxr.data.resize import repeated_coverage
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,16 @@ def resize(images: torch.Tensor, resolution: int) -> torch.Tensor:
     if side == resolution:
         return images
     values = images.float()
-    if side > resolution:
-        weights = _coverage(side, resolution).to(images.device)
-        values = weights @ values @ weights.T
+    if side % resolution == 0:
+        values = F.avg_pool2d(values[:, None], side // resolution)[:, 0]
+    elif side > resolution:
+        # In blocks: from 256 to 224 pixels 8 become 7, over and over.
+        weights = _block(side, resolution).to(images.device)
+        count, taken = len(values), weights.shape[1]
+        blocks = side // taken
+        rows = weights @ values.view(count, blocks, taken, side)
+        columns = rows.view(count, resolution, blocks, taken) @ weights.T
+        values = columns.view(count, resolution, resolution)
     else:
         values = F.interpolate(
             values[:, None], size=(resolution, resolution), mode="bilinear", align_corners=False
@@ -161,8 +168,8 @@ def resize(images: torch.Tensor, resolution: int) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=8)
-def _coverage(side: int, resolution: int) -> torch.Tensor:
-    return torch.from_numpy(coverage(side, resolution).toarray())
+def _block(side: int, resolution: int) -> torch.Tensor:
+    return torch.from_numpy(repeated_coverage(side, resolution))
 
 
 def _mapped(part: Part, scratch: Path) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:

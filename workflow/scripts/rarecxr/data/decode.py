@@ -169,7 +169,7 @@ def _levels_of_8_bits(image: Image.Image) -> np.ndarray:
     if image.mode not in ("L", "1"):
         # Pillow reaches luma from every colour space through RGB.
         image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _levels_of_16_bits(samples: np.ndarray, transparent: int | None) -> tuple[np.ndarray, int]:

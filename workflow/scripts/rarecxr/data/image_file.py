@@ -176,6 +176,7 @@ def write_image_file(
     resolution: int,
     columns: Mapping[str, Sequence] | Callable[[], Mapping[str, Sequence]],
     attributes: Mapping[str, Any] | None = None,
+    known: np.ndarray | None = None,
 ) -> None:
     """Write a file of images, whole or not at all.
 
@@ -187,13 +188,15 @@ def write_image_file(
         columns: one value or row for each image that came, by name; a function is called when all
             have come.
         attributes: plain values that say what the file is.
+        known: checksums (count,) of images that come from files which compared them just now;
+            of others they are taken here.
 
     Raises:
         ValueError: more images come than announced, other ones, or a column has another length.
     """
     with written_whole(path) as temporary:
         checked = as_announced(batches, path, count, resolution)
-        checksums = _write(temporary, checked, count, resolution, columns, attributes)
+        checksums = _write(temporary, checked, count, resolution, columns, attributes, known)
         if len(checksums) < count:
             # HDF5 cannot take room back from a dataset that is stored in one stretch.
             larger = temporary.with_name(f"{temporary.name}.larger")
@@ -241,7 +244,7 @@ def as_announced(
         yield batch
 
 
-def _write(path, batches, count, resolution, columns, attributes) -> list[int]:
+def _write(path, batches, count, resolution, columns, attributes, known=None) -> list[int]:
     """The images' checksums; columns and attributes are only written if `count` images came."""
     with create_hdf5(path) as file:
         shape = (count, resolution, resolution)
@@ -249,8 +252,12 @@ def _write(path, batches, count, resolution, columns, attributes) -> list[int]:
         checksums: list[int] = []
         for batch in batches:
             start = len(checksums)
-            images[start : start + len(batch)] = batch
-            checksums += [zlib.crc32(np.ascontiguousarray(image)) for image in batch]
+            stop = start + len(batch)
+            images[start:stop] = batch
+            if known is None:
+                checksums += [zlib.crc32(np.ascontiguousarray(image)) for image in batch]
+            else:
+                checksums += known[start:stop].tolist()
         if len(checksums) < count:
             return checksums
         columns = columns() if callable(columns) else columns

@@ -198,8 +198,10 @@ def cache_pixels(
     stated = {"resolution": settings.resolution, "square": settings.square}
     made_from = provenance(study, stated, {"images": images}, code=code)
     batches = (batch for part in parts for batch in part.batches())
-    size = settings.resolution
-    write_image_file(output.pixels, batches, len(known), size, columns, made_from)
+    checksums = np.concatenate([part.checksums for part in parts])
+    write_image_file(
+        output.pixels, batches, len(known), settings.resolution, columns, made_from, checksums
+    )
     with written_whole(output.readable) as temporary:
         index.iloc[columns["row"]].to_parquet(temporary, index=False)
     _write_table(output.notes, note(known, ImageFile(output.pixels), levels))

@@ -1,9 +1,13 @@
 """Resizing by area: an output pixel is the mean of the input that it covers."""
 
 import functools
+import math
 
 import numpy as np
 from scipy import sparse
+
+# Samples of a block up to which its dense matrix is the quicker one.
+_SHORT = 16
 
 
 @functools.lru_cache(maxsize=64)
@@ -29,19 +33,38 @@ def coverage(length: int, size: int) -> sparse.csr_array:
     return sparse.csr_array(triplets, shape=(size, length), dtype=np.float32)
 
 
+@functools.lru_cache(maxsize=64)
+def repeated_coverage(length: int, size: int) -> np.ndarray:
+    """The block (b, a) that `coverage` consists of: a samples become b, over and over.
+
+    From 320 to 256 these are 5 and 4: samples 5 to 9 are averaged by the weights of samples 0 to 4.
+    """
+    blocks = math.gcd(length, size)
+    return coverage(length // blocks, size // blocks).toarray()
+
+
 def resize_area(image: np.ndarray, size: int, side: int | None = None) -> np.ndarray:
     """One grey image (H, W), resized to (size, size) by area, as float32 in the input's range.
 
     With `side`, which is at least H and W, the image is taken as the middle of a black square of
     that side. The square itself is never made: black adds nothing to a mean.
     """
+    image = image.astype(np.float32)
     height, width = image.shape
+    if side is None and max(_block(length, size) for length in image.shape) <= _SHORT:
+        # Products of small dense matrices take half the time of those of sparse ones.
+        down, across = repeated_coverage(height, size), repeated_coverage(width, size)
+        rows = (down @ image.reshape(-1, down.shape[1], width)).reshape(size, width)
+        return (rows.reshape(-1, across.shape[1]) @ across.T).reshape(size, size)
     down, across = coverage(side or height, size), coverage(side or width, size)
     if side is not None:
         above, before = (side - height) // 2, (side - width) // 2
         down, across = down[:, above : above + height], across[:, before : before + width]
-    rows = down @ image.astype(np.float32)
-    return (across @ np.ascontiguousarray(rows.T)).T
+    return (across @ np.ascontiguousarray((down @ image).T)).T
+
+
+def _block(length: int, size: int) -> int:
+    return length // math.gcd(length, size)
 
 
 def reduce_area(images: np.ndarray, resolution: int) -> np.ndarray:
