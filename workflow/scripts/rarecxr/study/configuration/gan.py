@@ -168,17 +168,17 @@ class GanSettings(Section):
 
     May differ by resolution.
     """
-    stabilise_kimg: ByResolution[Kimg] = ByResolution(5.0)
+    stabilise_kimg: ByResolution[Kimg] = ByResolution(4.0)
     """Base GAN: thousands of real images shown after each fade-in. Published: 600.
 
     May differ by resolution.
     """
-    final_kimg: SomeKimg = 16.0
+    final_kimg: SomeKimg = 14.0
     """Base GAN: thousands of real images shown at the last resolution.
 
     Published: the rest of 12,000.
     """
-    finetune_kimg: SomeKimg = 8.0
+    finetune_kimg: SomeKimg = 6.0
     """GANs of the findings: thousands of real images shown, all at full resolution."""
     freeze_d: Annotated[int, Field(ge=0, le=8)] = 0
     """Blocks of the critic, from the image on, that a finding's GAN keeps as the base has them.
