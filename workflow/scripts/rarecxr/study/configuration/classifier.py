@@ -83,7 +83,7 @@ class NetworkSettings(Section):
 class SupervisedSettings(NetworkSettings):
     """What the trainings with labels have in common: classifiers and feature networks."""
 
-    batch_size: Annotated[int, Field(ge=2, le=1024)] = 64
+    batch_size: Annotated[int, Field(ge=2, le=1024)] = 32
     """Images of one step."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 3
     """Epochs at most."""
@@ -95,7 +95,7 @@ class SupervisedSettings(NetworkSettings):
     """Images of an epoch: as many as the fraction has (real, or all), or a number."""
     patience: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Epochs without a better validation result after which training ends; null for never."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.006
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.004
     """Adam's learning rate. Published: 0.001."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Course of the learning rate; cosine: from learning_rate to 0 over `epochs`."""

@@ -155,7 +155,7 @@ class GanSettings(Section):
 
     It does not depend on the batch size.
     """
-    batch_size: ByResolution[BatchSize] = ByResolution(32)
+    batch_size: ByResolution[BatchSize] = ByResolution(16)
     """Images of a step; may differ by resolution.
 
     Above group_size a multiple of it, and of group_size * devices. Published at 256 px: 8 on one
@@ -163,22 +163,22 @@ class GanSettings(Section):
     """
     group_size: Annotated[int, Field(ge=1, le=256)] = 4
     """Images that the critic's minibatch standard deviation compares. Published: 4."""
-    fade_kimg: ByResolution[Kimg] = ByResolution(3.0)
+    fade_kimg: ByResolution[Kimg] = ByResolution(2.0)
     """Base GAN: thousands of real images shown while a resolution fades in. Published: 600.
 
     May differ by resolution.
     """
-    stabilise_kimg: ByResolution[Kimg] = ByResolution(4.0)
+    stabilise_kimg: ByResolution[Kimg] = ByResolution(3.0)
     """Base GAN: thousands of real images shown after each fade-in. Published: 600.
 
     May differ by resolution.
     """
-    final_kimg: SomeKimg = 14.0
+    final_kimg: SomeKimg = 10.0
     """Base GAN: thousands of real images shown at the last resolution.
 
     Published: the rest of 12,000.
     """
-    finetune_kimg: SomeKimg = 6.0
+    finetune_kimg: SomeKimg = 5.0
     """GANs of the findings: thousands of real images shown, all at full resolution."""
     freeze_d: Annotated[int, Field(ge=0, le=8)] = 0
     """Blocks of the critic, from the image on, that a finding's GAN keeps as the base has them.
