@@ -151,14 +151,14 @@ def test_a_study_that_is_half_done_and_runs(plan, tmp_path, monkeypatch):
     write_log(tmp_path, BEGIN)
     state = tmp_path / "results/demo/state/gan/base/20/draw0/negatives"
     state.mkdir(parents=True)
-    (state / "training.csv").write_text("kimg,resolution\n4,8\n8,16\n", encoding="utf-8")
+    (state / "training.csv").write_text("kimg,resolution\n4,8\n5,16\n", encoding="utf-8")
     for job in planned(plan):
         if job.name not in (GAN, RUN):
             finish(tmp_path, job.name)
     text = said(plan, tmp_path)
     assert text.startswith("demo: running, 50 of 52 jobs done")
     assert "GANs                  5 of 6, 1 running" in text
-    assert "train_gan base/20/draw0/negatives: 8 of 32 kimg (25 %), for 10 min" in text
+    assert "train_gan base/20/draw0/negatives: 5 of 20 kimg (25 %), for 10 min" in text
     assert "train_classifier none/20/draw0/seed0: for 6 min" in text
     # A minute of each: three quarters of the GAN's, and the classifier is over its time.
     assert "left: about 22 s (45 s of jobs, 2 at a time)" in text
@@ -226,9 +226,9 @@ def test_a_resume_file_says_how_far_a_gan_is_before_its_first_row(plan, tmp_path
     assert how_far(plan, job, tmp_path) is None
     state = tmp_path / "state/gan/base/20/draw0/negatives"
     state.mkdir(parents=True)
-    (state / "resume_0.pt").write_bytes(b'{"progress": 1600, "finished": false}\n\x00\xff')
+    (state / "resume_0.pt").write_bytes(b'{"progress": 1000, "finished": false}\n\x00\xff')
     (state / "resume_1.pt").write_bytes(b"")
-    assert how_far(plan, job, tmp_path) == (0.05, "1.6 of 32 kimg")
+    assert how_far(plan, job, tmp_path) == (0.05, "1 of 20 kimg")
 
 
 def test_nothing_is_written(plan, tmp_path):
