@@ -31,6 +31,12 @@ REFERENCE = {
     ("AVX512", "fp32", "wgan-gp"): 0.90,
     ("AVX512", "bf16", "r1"): 0.70,
     ("AVX512", "bf16", "wgan-gp"): 0.73,
+    ("AMX", "fp32", "r1"): 0.67,
+    ("AMX", "fp32", "wgan-gp"): 0.65,
+    ("AMX", "bf16", "r1"): 0.46,
+    ("AMX", "bf16", "wgan-gp"): 0.35,
+    ("AVX2", "fp32", "r1"): 0.69,
+    ("AVX2", "fp32", "wgan-gp"): 0.83,
 }
 LOSS = 0.15
 SIZE, PRODUCTS = 2048, 4
