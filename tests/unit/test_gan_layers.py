@@ -165,3 +165,10 @@ def test_halving_undoes_doubling():
     doubled = upscale(x)
     np.testing.assert_array_equal(doubled.numpy(), x.numpy().repeat(2, axis=2).repeat(2, axis=3))
     torch.testing.assert_close(downscale(doubled), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_behind_the_grey_images_have_the_networks_layout(dtype):
+    layer = EqualizedConv2d(1, 8, 1).to(memory_format=torch.channels_last)
+    features = layer(torch.zeros(4, 1, 16, 16, dtype=dtype))
+    assert features.is_contiguous(memory_format=torch.channels_last)
