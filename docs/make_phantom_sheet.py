@@ -129,7 +129,7 @@ def samples_sheet():
 
 def difficulty_sheet():
     """The three rare findings of the default study at four difficulties."""
-    names, levels = ("Lung Lesion", "Pleural Other", "Fracture"), (0.0, 0.3, 0.6, 1.0)
+    names, levels = ("Lung Lesion", "Pleural Other", "Fracture"), (-1.0, 0.0, 0.5, 1.0)
     sheet = Image.new("L", (len(levels) * 2 * TILE, len(names) * (TILE + CAPTION)), 255)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for row, finding in enumerate(names):

@@ -241,11 +241,17 @@ def test_a_failed_run_leaves_the_old_data_set(root, monkeypatch):
 
 def test_grades_fall_with_difficulty_and_stay_in_range():
     severity = np.linspace(0, 1, 11)
-    grades = np.array([[grade_of(s, d) for s in severity] for d in (0, 0.3, 0.7, 1)])
+    difficulties = (-1, -0.6, -0.2, 0, 0.3, 0.7, 1)
+    grades = np.array([[grade_of(s, d) for s in severity] for d in difficulties])
     assert (grades > 0).all()
     assert (grades <= 1).all()
-    assert (np.diff(grades, axis=0) < 0).all()
-    assert (np.diff(grades, axis=1) > 0).all()
+    # The most severe case is drawn in full up to 0.
+    assert (np.diff(grades[:, :-1], axis=0) < 0).all()
+    assert (grades[:4, -1] == 1).all()
+    assert (np.diff(grades[3:], axis=0) < 0).all()
+    # Milder cases are fainter, but at -1, where all are drawn in full.
+    assert (grades[0] == 1).all()
+    assert (np.diff(grades[1:], axis=1) > 0).all()
 
 
 def test_encoding_keeps_the_picture():

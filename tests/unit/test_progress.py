@@ -67,9 +67,15 @@ AGAIN = BEGIN[BEGIN.index("[Sat Nov 28 00:04") :].replace("00:04", "00:06")
 OVER = "Complete log(s): .snakemake/log/2026-11-27T235808.535300.snakemake.log\n"
 
 
+# A base GAN of 20 kimg, whatever the default is.
+SCHEDULE = "gan: {stabilise_kimg: 3, fade_kimg: 2, final_kimg: 10}\n"
+
+
 @pytest.fixture
-def plan():
-    return Plan(read_configuration(ROOT / "config/config.yaml"))
+def plan(tmp_path_factory):
+    own = tmp_path_factory.mktemp("config") / "schedule.yaml"
+    own.write_text(SCHEDULE, encoding="utf-8")
+    return Plan(read_configuration(ROOT / "config/config.yaml", own))
 
 
 def write_log(folder, text, name="2026-11-27T235808.535300"):

@@ -163,8 +163,15 @@ def _write_patient(folder: Path, split: str, number: int, plan: Plan) -> list[st
 
 
 def grade_of(severity: float, difficulty: float) -> float:
-    """How visible a finding is drawn, in (0, 1]: by its severity, reduced by the difficulty."""
-    return (0.4 + 0.6 * severity) * (1 - 0.92 * difficulty)
+    """How visible a finding is drawn, in (0, 1]: by its severity and the study's difficulty.
+
+    From 0 to 1 the difficulty makes all cases fainter; below 0 it makes the mild ones as visible as
+    the severe ones, which they are at -1.
+    """
+    grade = 0.4 + 0.6 * severity
+    if difficulty < 0:
+        return grade - difficulty * (1 - grade)
+    return grade * (1 - 0.92 * difficulty)
 
 
 def _study_count(rng: np.random.Generator, mean: float) -> int:

@@ -109,7 +109,7 @@ class TrainingSettings(SupervisedSettings):
 
     Not above gan.resolution, or synthetic images are blurred next to real ones.
     """
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 7
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 5
     """Epochs at most, those of pretraining apart."""
     epoch_images: Annotated[
         Annotated[Literal["largest", "real", "all"], Tag("word")]

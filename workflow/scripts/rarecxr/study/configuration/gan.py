@@ -168,12 +168,12 @@ class GanSettings(Section):
 
     May differ by resolution.
     """
-    stabilise_kimg: ByResolution[Kimg] = ByResolution(3.0)
+    stabilise_kimg: ByResolution[Kimg] = ByResolution(2.0)
     """Base GAN: thousands of real images shown after each fade-in. Published: 600.
 
     May differ by resolution.
     """
-    final_kimg: SomeKimg = 10.0
+    final_kimg: SomeKimg = 8.0
     """Base GAN: thousands of real images shown at the last resolution.
 
     Published: the rest of 12,000.

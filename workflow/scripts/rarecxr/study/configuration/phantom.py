@@ -17,7 +17,7 @@ class PhantomSettings(Section):
     Used where dataset.root is null; not clinical data.
     """
 
-    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 6400
+    patients: Annotated[int, Field(ge=1, le=1_000_000)] = 4000
     """Patients in train.csv; about 3.4 images each at 2.9 studies."""
     expert_patients: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     """Patients in valid.csv, one study each, without blanks and uncertain labels."""
@@ -26,8 +26,11 @@ class PhantomSettings(Section):
 
     CheXpert-v1.0-small has 320. Twice what the networks see is plenty, and drawing is quicker.
     """
-    difficulty: Share = 0.0
-    """How hard findings are to see: from 0, easy, to 1, barely visible."""
+    difficulty: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    """How hard findings are to see: from -1, all as plain as they get, to 1, barely visible.
+
+    At 0 severe cases are plain to see and mild ones are not.
+    """
     prevalence: dict[Literal[("scale", *DRAWN)], Times] = {  # type: ignore[valid-type]
         "scale": 0.6,
         "Lung Lesion": 0.2,
