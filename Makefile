@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SET_UP = $(PYTHON) envs/set_up.py --venv $(VENV) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(if $(WHEELS),--wheels $(WHEELS))
 
-.PHONY: audit benchmark-pggan check cost demo doctor progress test test-faults test-long test-offline test-slurm setup wheels
+.PHONY: audit benchmark-pggan check cost demo doctor pool progress test test-faults test-long test-offline test-slurm setup wheels
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +21,10 @@ doctor: setup
 # make cost CONFIG=config/chexpert.yaml FROM=results/demo
 cost: setup
 	@$(BIN)/python workflow/scripts/cost.py --from $(FROM) $(if $(CONFIG),--configfile $(CONFIG)) $(COUNTS)
+
+# Studies of several folds as one (docs/statistics.md): make pool FROM="results/a results/b" [OUTPUT=FILE]
+pool: setup
+	@$(BIN)/python workflow/scripts/pool_folds.py $(FROM) $(if $(OUTPUT),--output $(OUTPUT))
 
 # How far a study is, while it runs or afterwards: make progress CONFIG=config/chexpert.yaml
 progress:

@@ -575,6 +575,14 @@ CONTRADICTIONS = {
         {"dataset": {"test_percent": 40, "validation_percent": 15, "reserve_percent": 45}},
         "dataset.reserve_percent: got 45 beside 55 for testing and validation; takes less than 45",
     ),
+    "a fold of more than there are": (
+        {"dataset": {"test_percent": 30, "fold": 3}},
+        "dataset.fold: got 3, and test sets of 30 percent are 3; takes 0 to 2",
+    ),
+    "a fold of a published split": (
+        {"dataset": {"split": "published", "fold": 1}},
+        "dataset.fold: got 1, and the test set is the published one; takes 0",
+    ),
     "a baseline with reserve patients": (
         {"report": {"baseline": "more_real"}},
         "report.baseline: got 'more_real', which adds images",

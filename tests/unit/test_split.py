@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dataset_files import TARGETS, csv_table, index_table, write_csv
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rarecxr.core.files import sha256
@@ -108,6 +108,43 @@ def test_reserve_patients_are_in_nothing_else(
     assert apart == set(split.index) - set().union(
         *(split.index[split == name] for name in ("train", "val", "test", "expert"))
     )
+
+
+@given(tables(), st.floats(5, 49), percents, seeds)
+@any_table
+def test_no_patient_is_tested_on_in_two_folds(table, test, validation, seed):
+    positives = positive_patients(table, TARGETS)
+    count = round(test / 100 * len(positives))
+    assume(count)
+    folds = len(positives) // count
+    splits = [
+        split_at_random(positives, test, validation, seed, 10, fold=fold) for fold in range(folds)
+    ]
+    assert splits[0].equals(split_at_random(positives, test, validation, seed, 10))
+    times = sum((split == "test").astype(int) for split in splits)
+    assert times.max() == 1
+    assert times.sum() == folds * count
+    for split in splits:
+        for finding in TARGETS:
+            expected = positives[finding].sum() * count / len(positives)
+            tested = positives.loc[split == "test", finding].sum()
+            assert abs(tested - expected) <= 1 + len(TARGETS)
+    if folds:
+        with pytest.raises(ValueError, match=f"dataset.fold: got {folds}, and {folds + 1} test"):
+            split_at_random(positives, test, validation, seed, 10, fold=folds)
+
+
+def test_folds_of_a_quarter_test_every_patient_once(tmp_path):
+    table = simulated(400).astype(float).reset_index(names="patient").assign(csv="train")
+    table.to_parquet(tmp_path / "images.parquet")
+    tested = []
+    for fold in range(4):
+        path = tmp_path / f"{fold}.csv"
+        split_patients(tmp_path / "images.parquet", 25, 15, TARGETS, 1, path, fold=fold)
+        split = pd.read_csv(path).set_index("patient")["split"]
+        assert (split == "val").sum() == 60
+        tested += split.index[split == "test"].tolist()
+    assert sorted(tested) == sorted(table["patient"])
 
 
 def test_a_split_without_reserve_has_the_bytes_that_it_always_had(tmp_path):

@@ -63,6 +63,7 @@ def test_a_touched_script_is_not_stale(done):
         ({"dataset__seed": 2}, SPLIT),
         ({"dataset__thin": {"Lung Lesion": 0.5}}, SPLIT),
         ({"dataset__reserve_percent": 16}, SPLIT),
+        ({"dataset__fold": 1}, SPLIT),
         ({"classifier__epoch_images": "real"}, CLASSIFIERS),
         ({"dataset__square": "pad"}, PIXELS),
         ({"phantom__patients": 61}, set()),

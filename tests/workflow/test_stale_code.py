@@ -56,6 +56,7 @@ SHEETS = {"describe_bank", "make_report"}
 # Which rules may run when one module changes; a module that is not named falls under its folder.
 REACH = {
     "rarecxr.core.code_digest": set(),
+    "rarecxr.statistics.folds": set(),
     "rarecxr.study.architectures": NETWORKS,
     "rarecxr.study.check": set(),
     "rarecxr.study.configuration.": set(),

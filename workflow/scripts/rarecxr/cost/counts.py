@@ -93,6 +93,7 @@ def counts_of_files(plan: Plan, directory: Path) -> Counts:
             thin=dataset.plain()["thin"],
             reserve_percent=dataset.reserve_percent,
             published=dataset.split == "published",
+            fold=dataset.fold,
         )
         table = read_parquet(place / "images.parquet")
         findings = [name for name in table.columns if name not in _ABOUT]

@@ -38,6 +38,7 @@ def split_patients(
     thin: Mapping[str, float] | None = None,
     reserve_percent: float = 0,
     published: bool = False,
+    fold: int = 0,
 ) -> None:
     """Write which split each patient is in: `split.csv` (patient, split), sorted by patient.
 
@@ -59,6 +60,7 @@ def split_patients(
         reserve_percent: percent of the patients to set apart; val and test are the same for any.
         published: whether the published split is used. Percents are then of its training patients,
             and those of what it has itself do not count.
+        fold: which of the disjoint test sets of this seed is used, from 0; see `split_at_random`.
 
     Raises:
         ValueError: train, val or test has no patient with, or none without, a target finding; or a
@@ -75,7 +77,7 @@ def split_patients(
         parts = published_parts(table, images)
         split = split_as_published(positives, parts, *percents)
     else:
-        split = split_at_random(positives, *percents)
+        split = split_at_random(positives, *percents, fold=fold)
     for finding in sorted(thin or {}):
         split = thin_out(table[train], split, finding, thin[finding], seed)
     _check_positives(positives, split)
@@ -253,6 +255,7 @@ def split_at_random(
     validation_percent: float,
     seed: int,
     reserve_percent: float = 0,
+    fold: int = 0,
 ) -> pd.Series:
     """The split (train, val, test or reserve) of each patient of `positives`, by patient.
 
@@ -260,6 +263,12 @@ def split_at_random(
     at random among equals, and picked from that order at even distances. So test, val and reserve
     have the given percent of all patients to the nearest whole number, and of the positives of
     each finding to within one or two.
+
+    Folds of one seed pick their test patients from the same order with other starts, so that no
+    patient is tested on in two of them.
+
+    Raises:
+        ValueError: there are not enough patients for so many test sets.
     """
     # The key keeps this apart from the draws' numbers, which come from (seed, draw).
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -269,7 +278,14 @@ def split_at_random(
     # The reserve last, so that test and val do not depend on it.
     shares = {"test": test_percent, "val": validation_percent, RESERVED: reserve_percent}
     for name, percent in shares.items():
-        taken = _evenly(len(line), round(percent / 100 * len(positives)), generator)
+        count = round(percent / 100 * len(positives))
+        before = fold if name == "test" else 0
+        if before and (before + 1) * count > len(line):
+            raise ValueError(
+                f"dataset.fold: got {fold}, and {fold + 1} test sets of {count} patients are more "
+                f"than there are ({len(line)}); takes a smaller number, or a smaller test_percent"
+            )
+        taken = _evenly(len(line), count, generator, before)
         split[line[taken]] = name
         line = line[~taken]
     return pd.Series(split, index=positives.index)
@@ -347,15 +363,17 @@ def rank(positives: pd.DataFrame, min_positive_patients: int, seed: int, draw: i
     )
 
 
-def _evenly(length: int, count: int, generator: np.random.Generator) -> np.ndarray:
+def _evenly(length: int, count: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
     """A mask (length,) that takes `count` places at even distances, from a random start.
 
     Every place has the same chance, and any stretch of places its proportion of the count to within
-    one.
+    one. The places are none of those that the same start gives for a smaller number `before`, as
+    long as (before + 1) * count <= length.
     """
     if length == 0:
         return np.zeros(0, bool)
-    passed = (np.arange(length + 1) * count + generator.integers(length)) // length
+    start = generator.integers(length) + before * count
+    passed = (np.arange(length + 1) * count + start) // length
     return np.diff(passed) > 0
 
 

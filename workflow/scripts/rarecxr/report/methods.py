@@ -294,6 +294,8 @@ def _source(dataset):
 
 
 def _as_published(dataset):
+    if dataset.get("fold"):
+        return f", with the test set of fold {dataset['fold']},"
     return " as the data set is published" if dataset["split"] == "published" else ""
 
 

@@ -73,6 +73,12 @@ class SplitSettings(Section):
     """
     test_percent: Percent = 25.0
     """Percent of the patients for testing."""
+    fold: Annotated[int, Field(ge=0, le=99)] = 0
+    """Which of the disjoint test sets of this seed is used, from 0; with split: random.
+
+    With test_percent: 25 the folds 0 to 3 test every patient once. For few patients: a study for
+    each fold, pooled by `make pool` (docs/statistics.md).
+    """
     validation_percent: Percent = 10.0
     """Percent of the patients for validation."""
     reserve_percent: Annotated[float, Field(ge=0, le=90)] = 20.0
@@ -163,6 +169,7 @@ class DatasetSettings(OtherSettings, SplitSettings, CacheSettings, LabelSettings
                 if self.uncertain.get(finding) is None:
                     yield "uncertain", f"has no policy for {finding}; add it or default"
                     break
+        yield from self._fold_contradictions()
         used = self.test_percent + self.validation_percent
         if used + self.reserve_percent >= 100:
             yield (
@@ -190,6 +197,18 @@ class DatasetSettings(OtherSettings, SplitSettings, CacheSettings, LabelSettings
                 )
             names[name] = fraction
         yield from self._contradictions_of_sets()
+
+    def _fold_contradictions(self) -> Iterator[tuple[str, str]]:
+        """A fold where the test set is published, or one of more than fit in the patients."""
+        folds = int(100 / self.test_percent)
+        if self.fold and self.split == "published":
+            yield "fold", f"got {self.fold}, and the test set is the published one; takes 0"
+        elif self.fold >= folds:
+            yield (
+                "fold",
+                f"got {self.fold}, and test sets of {self.test_percent:g} percent are {folds}; "
+                f"takes 0 to {folds - 1}",
+            )
 
     def _contradictions_of_sets(self) -> Iterator[tuple[str, str]]:
         """External sets that do not fit the study."""
