@@ -132,5 +132,5 @@ def test_one_study_or_an_unfinished_one_is_refused(tmp_path):
         pool_folds([first])
     second = study(tmp_path / "1", range(10, 20), 0.01)
     (second / "report/overall.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1/report/overall\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"1: has no report/overall\.csv; takes folders"):
         pool_folds([first, second])

@@ -14,6 +14,7 @@ from rarecxr.statistics.hypothesis_tests import detectable, p_difference
 # How summary.csv begins the columns of a comparison, by its role in overall.csv.
 _ROLES = {"baseline": "change_vs_baseline", "control": "change_vs_control"}
 _CELL = ["finding", "fraction"]
+_FILES = ("dataset/split.csv", "report/overall.csv", "report/summary.csv")
 _CHANGE = ["arm", "role", "reference", *_CELL]
 _Z = float(stats.norm.ppf(0.975))
 
@@ -38,13 +39,19 @@ def pool_folds(studies: Sequence[str | os.PathLike]) -> pd.DataFrame:
         `detectable` (with 80 % power). Cells without an interval in a fold are left out.
 
     Raises:
-        FileNotFoundError: a study is not finished.
+        FileNotFoundError: a folder is none of a finished study.
         ValueError: fewer than two studies, ones that are not of the same comparisons, or ones that
             tested the same patient.
     """
     if len(studies) < 2:
         raise ValueError(f"got {len(studies)} study; takes two or more, of different folds")
     folders = [Path(study) for study in studies]
+    for folder in folders:
+        for name in _FILES:
+            if not (folder / name).exists():
+                raise FileNotFoundError(
+                    f"{folder}: has no {name}; takes folders results/{{study}} of finished studies"
+                )
     _check_test_patients(folders)
     tables = [_changes(folder) for folder in folders]
     for folder, table in zip(folders[1:], tables[1:], strict=True):
