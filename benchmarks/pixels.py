@@ -138,8 +138,9 @@ def feed(asked, folder):
     from skimage.transform import resize
 
     from rarecxr.classifier.images import DeviceImages, MappedImages, Part
+    from rarecxr.core.processor import use_processor
 
-    torch.set_num_threads(1)
+    use_processor(1)
     side, count, batch = asked.resolution or 224, asked.images or 1000, 16
     data = Jpegs(folder, count, 256)
     data.decode()
@@ -190,8 +191,9 @@ def waiting(asked, folder):
     from benchmarks.classifier import fit_on
 
     from rarecxr.classifier.images import DeviceImages, MappedImages, Part
+    from rarecxr.core.processor import use_processor
 
-    torch.set_num_threads(1)
+    use_processor(1)
     side, batch = asked.resolution or 64, 32
     count = asked.images or 20 * batch
     path = Path(folder, "pixels.h5")
