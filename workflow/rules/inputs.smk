@@ -105,7 +105,14 @@ def watched_record():
 
 def split_settings():
     """What the split of the patients depends on."""
-    keys = ("fold", "reserve_percent", "seed", "test_percent", "thin", "validation_percent")
+    keys = (
+        "fold",
+        "reserve_percent",
+        "seed",
+        "test_percent",
+        "thin",
+        "validation_percent",
+    )
     published = {"published": True} if DATASET.split == "published" else {}
     settings = chosen_settings("dataset", keys) | published
     return settings | {"target_findings": PLAN.findings}
