@@ -5,8 +5,8 @@
 
 A marked table begins with the line `<!-- table: KIND NAME -->` and ends with `<!-- end -->`. Kinds:
 changes (every cell and arm), pairs (further comparisons of arms), ceiling (share of what real
-positives give), quality (the banks), levers (what arms changed on validation patients, made by
-benchmarks/levers.py).
+positives give), quality (the banks), pooled (studies of several folds, made by `make pool`), levers
+(what arms changed on validation patients, made by benchmarks/levers.py).
 """
 
 import re
@@ -102,6 +102,23 @@ def ceiling(folder):
     return _markdown(rows)
 
 
+def pooled(folder):
+    """Changes over all cells and folds."""
+    table = pd.read_csv(folder / "pooled.csv")
+    found = [
+        [
+            row.arm,
+            row.reference,
+            row.folds,
+            _mean(row._asdict()),
+            _number(row.p),
+            f"{row.detectable:.3f}",
+        ]
+        for row in table[table["fraction"].isna()].itertuples()
+    ]
+    return _markdown([["arm", "against", "folds", "mean change", "p", "detectable"], *found])
+
+
 def quality(folder):
     """How close the banks are to real images, in the features of the fraction's own network."""
     table = pd.read_csv(folder / "quality.csv")
@@ -129,7 +146,7 @@ def levers(folder):
 
 KINDS = {
     **{"changes": changes, "pairs": pairs},
-    **{"ceiling": ceiling, "levers": levers, "quality": quality},
+    **{"ceiling": ceiling, "levers": levers, "pooled": pooled, "quality": quality},
 }
 
 

@@ -35,7 +35,9 @@ HEAVY = {
     # captum loads it, too.
     "matplotlib": {"explain_classifiers", "make_report"},
     # By itself, or because scikit-learn loads it.
-    "scipy.stats": {"evaluate", "make_bank", "measure_bank", "measure_filters", "train_gan"},
+    "scipy.stats": {
+        *("evaluate", "make_bank", "measure_bank", "measure_filters", "pool_folds", "train_gan"),
+    },
     "tensorboard": set(),
     "jinja2": {"make_report"},
     "h5py": NETWORKS | IMAGES | {"cost", "describe_bank", "export_bank", "make_report"},
@@ -43,8 +45,8 @@ HEAVY = {
         *("cache_pixels", "cost", "decode_images", "explain_classifiers"),
         *("make_phantoms", "make_report", "train_gan"),
     },
-    "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
-    "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report"},
+    "pandas": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report", "pool_folds"},
+    "pyarrow": NETWORKS | IMAGES | TABLES | {"cost", "evaluate", "make_report", "pool_folds"},
     "pydantic": NETWORKS
     | IMAGES
     | {"cost", "doctor", "evaluate", "make_phantoms", "make_report", "progress", "write_config"},
