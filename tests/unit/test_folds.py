@@ -126,6 +126,15 @@ def test_cells_without_an_interval_in_a_fold_are_left_out(tmp_path):
     assert pooled["fraction"].dropna().tolist() == [50.0]
 
 
+def test_changes_over_other_numbers_of_cells_are_refused(tmp_path):
+    first = study(tmp_path / "0", range(0, 10), 0.01)
+    second = study(tmp_path / "1", range(10, 20), 0.01)
+    path = second / "report/overall.csv"
+    pd.read_csv(path).assign(cells=1).to_csv(path, index=False)
+    with pytest.raises(ValueError, match="1/report/overall.csv: changes over 1 cells, in .*over 2"):
+        pool_folds([first, second])
+
+
 def test_one_study_or_an_unfinished_one_is_refused(tmp_path):
     first = study(tmp_path / "0", range(0, 10), 0.01)
     with pytest.raises(ValueError, match="got 1 study; takes two or more"):

@@ -125,10 +125,11 @@ def _check_same(first: Path, one: pd.DataFrame, folder: Path, other: pd.DataFram
                 f"{where}/report: has no change of arm {arm} against {reference} ({role}) {cell}, "
                 f"which {has} has; takes studies of one configuration"
             )
-    differing = one.index[(one["cells"] != other["cells"].reindex(one.index)).to_numpy()]
-    if len(differing):
+    # Not looked up by what is compared, which is NaN over all cells.
+    cells, others = one["cells"].to_numpy(), other["cells"].reindex(one.index).to_numpy()
+    for place in np.flatnonzero(cells != others)[:1]:
         raise ValueError(
-            f"{folder}/report/overall.csv: changes over {other.loc[differing[0], 'cells']} cells, "
-            f"in {first} over {one.loc[differing[0], 'cells']}: in one of them a finding has too "
-            "few test patients for an interval. Raise dataset.test_percent"
+            f"{folder}/report/overall.csv: changes over {others[place]} cells, in {first} over "
+            f"{cells[place]}: in one of them a finding has too few test patients for an interval. "
+            "Raise dataset.test_percent"
         )
