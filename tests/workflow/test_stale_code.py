@@ -276,6 +276,7 @@ REACH = {
     "rarecxr.classifier.images": {*NETWORKS, *SEEING, *EXPLAINED},
     "rarecxr.classifier.networks": {*NETWORKS, *SEEING, *EXPLAINED},
     "rarecxr.classifier.small_resnet": {*NETWORKS, *SEEING, *EXPLAINED},
+    "rarecxr.classifier.small_maps": {*NETWORKS, *SEEING, *EXPLAINED},
     "rarecxr.classifier.prediction": {*SUPERVISED, *SEEING, *EXPLAINED, "predict_external"},
     "rarecxr.classifier.plausibility": {"make_bank", "measure_bank"},
     "rarecxr.classifier.pretrained_file": CLASSIFIERS,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rarecxr.classifier import small_resnet
+from rarecxr.classifier.small_maps import use_products
 from rarecxr.classifier.weights import read_weights
 
 # Torchvision takes up to a second to load, and `small_resnet10` does without: it is imported where
@@ -69,7 +70,7 @@ def build(
         # along.
         if hasattr(model, "transform_input"):
             model.transform_input = True
-    return model
+    return use_products(model)
 
 
 def _model(architecture: str) -> Callable[..., nn.Module]:
