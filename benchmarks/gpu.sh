@@ -13,14 +13,17 @@
 #   3  DenseNet-121 at 224 px, beside the published step
 #   4  base and Lung Lesion PGGAN at 128 px, with KID over time
 #   5  a bank, drawn and read back
-#   6  the PGGAN's step with and without what is done about it, with CUDA graphs, with
-#      torch.compile, and where its time goes
+#   6  the PGGAN's step with and without what is done about it, with CUDA graphs, while it
+#      fades in, with torch.compile, and where its time goes
 #
 # --root: a data set in CheXpert's layout for part 4; without it, phantoms are drawn on the spot.
 # --device cpu --tiny: try the script where there is no GPU.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
-out=${1:?give a folder for the results}
+case ${1-} in
+    '' | -*) sed -n '4s, *# *,usage: ,p' "$0" >&2; echo "give a folder for the results first" >&2; exit 2 ;;
+esac
+out=$1
 shift
 root=() options=() parts=1,2,3,5,6,4 tiny=
 while [ $# -gt 0 ]; do

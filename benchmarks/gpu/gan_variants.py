@@ -1,11 +1,13 @@
-"""The PGGAN's step in other ways: without fused operations or CUDA graphs, compiled; a profile.
+"""The PGGAN's step in other ways: without fused operations or CUDA graphs, fading in, compiled.
 
-All with lazy R1 and bf16; steps with the penalty, every 16th, and without it apart.
+All with lazy R1 and bf16; steps with the penalty, every 16th, and without it apart. Last a
+profile.
 """
 
 import contextlib
 import copy
 import os
+from types import SimpleNamespace
 
 import torch
 from gan_step import full_trainer
@@ -13,6 +15,7 @@ from shared import Results, options, peak_memory_gib, seconds_each, seconds_left
 
 from rarecxr.gan import fused, losses, second_gradients
 from rarecxr.gan.fused import SWITCH
+from rarecxr.gan.schedule import Moment
 from rarecxr.study.values import ByResolution
 
 CASES = [(256, 32), (64, 16), (128, 32)]
@@ -41,6 +44,11 @@ def main():
             note(step, "fused; penalty by formula", lambda: steps_of(trainer, step))  # noqa: B023
             trainer.graphs.possible = asked.device.type == "cuda"
             note(step, "the same as a CUDA graph", lambda: steps_of(trainer, step))  # noqa: B023
+        half_in = Moment(resolution, 0.5, 0)
+        trainer.schedule = SimpleNamespace(at=lambda images, moment=half_in: moment)
+        for way, possible in (("fading in", False), ("fading in, as a CUDA graph", True)):
+            trainer.graphs.possible = possible and asked.device.type == "cuda"
+            note("plain", way, lambda: steps_of(trainer, "plain"))  # noqa: B023
     for resolution, batch in cases[:2]:
         trainer = make(asked, resolution, batch)
         trainer.graphs.possible = False

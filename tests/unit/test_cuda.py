@@ -171,7 +171,8 @@ def trainer_on(device, path, folder, **changes):
     # At the full resolution from its first step.
     changes = {"start_resolution": 16, "evaluation": None, **changes}
     settings = GanSettings(**{**SETTINGS, **changes, "device": device.type})
-    images = training_images(path, 16, 16, device, 7, folder, settings.pixel_memory_mib)
+    sides = settings.resolution, settings.start_resolution
+    images = training_images(path, *sides, device, 7, folder, settings.pixel_memory_mib)
     with images as data:
         networks = build_networks(settings.plain(), seed=3)
         return Trainer(settings, data, networks, 1, False, device)
@@ -246,6 +247,21 @@ def test_steps_as_graphs_are_those_launched_one_by_one(
         monkeypatch.setenv(SWITCH, switch)
         trainer = after_steps(20, trainer_on(GPU, training_set, tmp_path, **changes))
         assert len(trainer.graphs._graphs) == int(switch) * {"wgan-gp": 1, "r1": 2}[loss]
+        states.append(to_bytes(trainer.state()))
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_one_graph_serves_a_whole_fade(training_set, tmp_path, monkeypatch, precision):
+    """To the bit, as launched one by one; each kind of step once, whatever its share."""
+    changes = {"precision": precision, "r1_interval": 3, "start_resolution": 8}
+    changes |= {"stabilise_kimg": 0.02, "fade_kimg": 0.2}
+    states = []
+    for switch in ("0", "1"):
+        monkeypatch.setenv(SWITCH, switch)
+        trainer = after_steps(30, trainer_on(GPU, training_set, tmp_path, **changes))
+        assert 0 < trainer.schedule.at(trainer.images).alpha < 1
+        assert len(trainer.graphs._graphs) == int(switch) * 2
         states.append(to_bytes(trainer.state()))
     assert states[0] == states[1]
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from rarecxr.gan.layers import downscale, upscale
+from rarecxr.gan.layers import blend, downscale, upscale
 from rarecxr.gan.networks import Critic, Generator, build_networks, feature_maps
 
 TINY = {"resolution": 16, "latent_size": 8, "fmap_base": 64, "fmap_max": 8, "group_size": 4}
@@ -102,6 +103,38 @@ def test_a_fade_changes_the_critic_only_through_the_newest_block(tiny, latents):
     critic.zero_grad()
     critic(images, alpha=1.0)[0].sum().backward()
     assert all(p.grad is None for p in critic.from_grey["8"].parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.99])
+def test_a_share_in_a_tensor_blends_as_a_number_does(dtype, alpha):
+    """In bf16 a share itself would have three digits at most."""
+    found = []
+    for share in (alpha, torch.tensor(alpha)):
+        random = torch.Generator().manual_seed(4)
+        old, new = (torch.randn(64, generator=random).to(dtype).requires_grad_() for _ in range(2))
+        y = blend(old, new, share)
+        assert y.dtype == dtype
+        y.square().sum().backward()
+        found.append((y, old.grad, new.grad))
+    for number, tensor in zip(*found, strict=True):
+        torch.testing.assert_close(
+            tensor, number, rtol=1e-6 if dtype != torch.bfloat16 else 8e-3, atol=1e-6
+        )
+
+
+def test_a_recording_of_a_fade_holds_for_every_share(tiny, latents):
+    """As a CUDA graph does, it keeps what was a number when it was made."""
+    generator, critic = tiny
+    images = generator(latents).detach()
+
+    def both(share):
+        return generator(latents, alpha=share), critic(images, alpha=share)[0]
+
+    recorded = make_fx(both)(torch.tensor(0.2))
+    for share in (0.2, 0.7):
+        for found, wanted in zip(recorded(torch.tensor(share)), both(share), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_images_do_not_depend_on_the_length_of_the_latents(tiny, latents):

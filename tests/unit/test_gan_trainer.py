@@ -10,6 +10,7 @@ from gan_files import SETTINGS
 from rarecxr.core.optimizers import set_rate
 from rarecxr.gan.images import TrainingImages
 from rarecxr.gan.networks import build_networks
+from rarecxr.gan.schedule import Moment
 from rarecxr.gan.trainer import Trainer, adam_of
 from rarecxr.study.configuration.gan import GanSettings
 
@@ -93,3 +94,19 @@ def test_the_learning_rate_is_that_of_the_resolution():
     run.step()
     for old, new in zip(before, weights(run.generator), strict=True):
         torch.testing.assert_close(old, new, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss": "wgan-gp"}, {"fresh_latents": False}])
+def test_a_fading_step_is_the_same_with_its_share_in_a_tensor(changes):
+    """In which form a GPU is given it, for a recording that serves all of a fade."""
+    moment = Moment(16, 0.3, 0)
+    found = []
+    for shares in ([], [torch.tensor(0.3)]):
+        run = trainer(**changes)
+        run._begin_phase(0, 16)
+        run.random.manual_seed(5)
+        inputs = [run.data.batch(0, 4, 16, 0.3), run.data.batch_labels(0, 4), *shares]
+        logged = run._learn(moment if not shares else Moment(16, 0.9, 0), 4, *inputs)
+        found.append([*weights(run.generator), *weights(run.critic), *logged[0].values()])
+    for number, tensor in zip(*found, strict=True):
+        torch.testing.assert_close(tensor, number, rtol=1e-4, atol=1e-5)

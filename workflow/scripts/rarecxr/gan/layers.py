@@ -106,6 +106,26 @@ class EqualizedLinear(nn.Module):
         return F.linear(x, (self.weight * self.scale).to(x.dtype), bias)
 
 
+def blend(old: Tensor, new: Tensor, alpha: float | Tensor) -> Tensor:
+    """`new` as it fades in: (1 - alpha) old + alpha new, computed in float32 at least.
+
+    Args:
+        old: images or feature maps, of any shape.
+        new: of the same shape and type.
+        alpha: from 0 to 1; a number, or a tensor () of float32 on the device, which a CUDA graph
+            reads anew at each launch.
+    """
+    if not isinstance(alpha, Tensor):
+        return torch.lerp(old, new, alpha)
+    kind = torch.promote_types(new.dtype, alpha.dtype)
+    return torch.lerp(old.to(kind), new.to(kind), alpha.to(kind)).to(new.dtype)
+
+
+def fades(alpha: float | Tensor) -> bool:
+    """Whether a block is not fully in. A tensor is given during fades alone."""
+    return isinstance(alpha, Tensor) or alpha < 1
+
+
 def leaky_(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.2, in the place of `x`: a convolution's output is needed once."""
     return F.leaky_relu_(x, SLOPE)

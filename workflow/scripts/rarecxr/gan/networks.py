@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from rarecxr.gan.layers import (
     EqualizedConv2d,
     EqualizedLinear,
+    blend,
     downscale,
+    fades,
     leaky_,
     leaky_pixel_norm_,
     minibatch_stddev,
@@ -87,7 +89,7 @@ class Generator(nn.Module):
         latents: Tensor,
         labels: Tensor | None = None,
         resolution: int | None = None,
-        alpha: float = 1.0,
+        alpha: float | Tensor = 1.0,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         """Images at `resolution` (default: the largest).
@@ -97,7 +99,7 @@ class Generator(nn.Module):
             labels: (N, label_size) float32 in [0, 1], for a generator with labels.
             resolution: side of the images, at most the network's.
             alpha: share of the newest block from 0 (none of it: the images of the resolution
-                below, upscaled) to 1.
+                below, upscaled) to 1; a tensor () in place of a number below 1.
             dtype: the type that the convolutions compute in.
 
         Returns:
@@ -115,9 +117,9 @@ class Generator(nn.Module):
             for conv in self.blocks[str(side)]:
                 x = conv(x, leaky_pixel_norm_)
         image = widened(self.to_grey[str(resolution)](x))
-        if alpha < 1:
+        if fades(alpha):
             old = upscale(widened(self.to_grey[str(resolution // 2)](before)))
-            image = torch.lerp(old, image, alpha)
+            image = blend(old, image, alpha)
         return image
 
 
@@ -167,7 +169,7 @@ class Critic(nn.Module):
     def forward(
         self,
         images: Tensor,
-        alpha: float = 1.0,
+        alpha: float | Tensor = 1.0,
         dtype: torch.dtype = torch.float32,
         parts: int = 1,
     ) -> tuple[Tensor, Tensor | None]:
@@ -175,7 +177,8 @@ class Critic(nn.Module):
 
         Args:
             images: (N, 1, R, R) with R any resolution that the network has.
-            alpha: share of the block of R from 0 (the images are halved and that is all) to 1.
+            alpha: share of the block of R from 0 (the images are halved and that is all) to 1; a
+                tensor () in place of a number below 1.
             dtype: the type that the convolutions compute in.
             parts: number of minibatches, of one size, that `images` consists of: each has
                 minibatch standard deviations of its own.
@@ -186,9 +189,9 @@ class Critic(nn.Module):
         for side in reversed(resolutions_to(resolution)[1:]):
             for conv in self.blocks[str(side)]:
                 x = conv(x, leaky_)
-            if side == resolution and alpha < 1:
+            if side == resolution and fades(alpha):
                 old = self.from_grey[str(side // 2)](downscale(images), leaky_)
-                x = torch.lerp(old, x, alpha)
+                x = blend(old, x, alpha)
         x = torch.cat([minibatch_stddev(part, self.group_size) for part in x.chunk(parts)])
         x = self.last_conv(x, leaky_)
         x = leaky_(self.last_hidden(widened(x).flatten(1)))

@@ -110,9 +110,12 @@ class Trainer:
             inputs.append(self.data.batch(first, size, moment.resolution, moment.alpha))
             inputs.append(self.data.batch_labels(first, size))
         step = functools.partial(self._learn, moment, size)
-        # A graph holds one share of a fade and one turn of what comes seldom.
-        if moment.alpha == 1 and settings.n_critic == 1 and self.group.world_size == 1:
-            key = (moment.resolution, size, self._penalised(), self._moves_p(self.steps))
+        if moment.alpha < 1 and self.device.type == "cuda":
+            inputs.append(torch.full((), moment.alpha, device=self.device))
+        # A graph holds one turn of what comes seldom.
+        if settings.n_critic == 1 and self.group.world_size == 1:
+            fading = moment.alpha < 1
+            key = (moment.resolution, size, fading, self._penalised(), self._moves_p(self.steps))
             logged = self.graphs.run(key, step, inputs)
         else:
             logged = step(*inputs)
@@ -140,13 +143,16 @@ class Trainer:
         Args:
             moment: where the schedule is.
             size: images of a minibatch of all ranks.
-            inputs: for each of the critic's minibatches real images (size, 1, R, R) and labels.
+            inputs: for each of the critic's minibatches real images (size, 1, R, R) and labels. On
+                a GPU, while a resolution fades in, its share last: a tensor ().
 
         Returns:
             The terms to be logged: those of each minibatch of the critic, then the generator's.
         """
         settings, random = self.settings, self.random
-        where = {"resolution": moment.resolution, "alpha": moment.alpha}
+        shares = inputs[2 * settings.n_critic :]
+        alpha = shares[0] if shares else moment.alpha
+        where = {"resolution": moment.resolution, "alpha": alpha}
         logged = []
         for number in range(settings.n_critic):
             real, labels = self.group.shard(inputs[2 * number]), inputs[2 * number + 1]
@@ -160,14 +166,14 @@ class Trainer:
                 real, seen = self.augment(real, random), self.augment(seen, random)
             minibatch = self.steps * settings.n_critic + number
             real_and_fake = (real, labels), (seen, fake_labels)
-            logged.append(self._critic_step(*real_and_fake, moment.alpha, minibatch))
+            logged.append(self._critic_step(*real_and_fake, alpha, minibatch))
 
         if settings.fresh_latents:
             latents, fake_labels = self._own_latents(size, random)
             fake = self.generator(latents, fake_labels, dtype=self.dtype, **where)
         if self.augment is not None:
             fake = self.augment(fake, random)
-        logged.append(self._generator_step(fake, fake_labels, moment.alpha))
+        logged.append(self._generator_step(fake, fake_labels, alpha))
         self._update_ema(size)
         return logged
 
@@ -175,7 +181,7 @@ class Trainer:
         self,
         real_and_labels: tuple[Tensor, Tensor],
         fake_and_labels: tuple[Tensor, Tensor | None],
-        alpha: float,
+        alpha: float | Tensor,
         minibatch: int,
     ) -> dict[str, Tensor]:
         """One step on this rank's images; the labels of the real ones are those of all ranks."""
@@ -226,7 +232,7 @@ class Trainer:
         return self._update(self.critic_optimizer, logged)
 
     def _generator_step(
-        self, fake: Tensor, fake_labels: Tensor | None, alpha: float
+        self, fake: Tensor, fake_labels: Tensor | None, alpha: float | Tensor
     ) -> dict[str, Tensor]:
         scores, logits = self.critic(fake, alpha, self.dtype)
         loss = generator_loss(scores, self.settings.loss)
