@@ -73,6 +73,12 @@ def test_a_downscaling_convolution_convolves_then_averages():
     assert relative_error(as_numpy(layer(x)), wanted) < 1e-5
 
 
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_a_resampling_convolution_stores_weights_and_bias_alone(resample):
+    """Checkpoints of layers that have more would not load into those that have not."""
+    assert list(EqualizedConv2d(4, 3, 3, resample=resample).state_dict()) == ["weight", "bias"]
+
+
 def test_a_convolution_keeps_the_scale_of_its_input():
     torch.manual_seed(0)
     layer = EqualizedConv2d(64, 64, kernel_size=3, gain=1)

@@ -42,6 +42,10 @@ class EqualizedConv2d(nn.Module):
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
         self.padding = kernel_size // 2
         self.resample = resample
+        if resample:
+            # A transposed convolution applies its kernel from the other side.
+            sums = _sums_of_pixels().flip(0) if resample == "up" else _sums_of_pixels()
+            self.register_buffer("sums", sums, persistent=False)
 
     def forward(self, x: Tensor, activation: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Convolve `x` in its own type; then `leaky_` or `leaky_pixel_norm_`, if asked for."""
@@ -65,24 +69,38 @@ class EqualizedConv2d(nn.Module):
         self, x: Tensor, bias: Tensor | None, within: second_gradients.Pass | None = None
     ) -> Tensor:
         if self.resample == "up":
-            weight = merged_kernel(self.weight * self.scale).flip(2, 3).transpose(0, 1)
+            weight = merged_kernel(self.weight, self.sums * self.scale).transpose(0, 1)
             return F.conv_transpose2d(x, weight.to(x.dtype), bias, stride=2, padding=1)
         if self.resample is None:
             weight, stride, padding = self.weight * self.scale, 1, self.padding
         else:
-            weight, stride, padding = merged_kernel(self.weight * (self.scale / 4)), 2, 1
+            weight, stride, padding = merged_kernel(self.weight, self.sums * (self.scale / 4)), 2, 1
         if within is not None:
             return second_gradients.convolve(x, weight.to(x.dtype), stride, padding, within)
         return F.conv2d(x, weight.to(x.dtype), bias, stride, padding)
 
 
-def merged_kernel(weight: Tensor) -> Tensor:
-    """The 4x4 kernel that convolves with `weight` and sums 2x2 pixels.
+def merged_kernel(weight: Tensor, sums: Tensor) -> Tensor:
+    """The 4x4 kernel whose pixels are sums of those of a 3x3 kernel.
 
-    Shapes: (out, in, 3, 3) -> (out, in, 4, 4).
+    One product of matrices reads and writes the weights once, in the order of channels last.
+
+    Args:
+        weight: (out, in, 3, 3).
+        sums: (16, 9), what each pixel of the 4x4 kernel has of each one of `weight`.
+
+    Returns:
+        (out, in, 4, 4), channels last in memory.
     """
-    rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
-    return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
+    out_channels, in_channels = weight.shape[:2]
+    pixels = weight.permute(0, 2, 3, 1).reshape(out_channels, 9, in_channels)
+    return (sums @ pixels).view(out_channels, 4, 4, in_channels).permute(0, 3, 1, 2)
+
+
+def _sums_of_pixels() -> Tensor:
+    """(16, 9) float32: `merged_kernel` convolves with `weight`, then sums 2x2 pixels."""
+    along = F.pad(torch.eye(3), (0, 0, 0, 1)) + F.pad(torch.eye(3), (0, 0, 1, 0))
+    return torch.kron(along, along)
 
 
 class EqualizedLinear(nn.Module):
