@@ -6,6 +6,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from rarecxr.classifier.networks import build
 from rarecxr.classifier.small_maps import use_products
@@ -117,6 +118,20 @@ def test_in_bf16_products_and_gradients_have_the_types_of_convolutions(kernel):
     for a, b in zip(*results, strict=True):
         assert a.dtype == b.dtype
         torch.testing.assert_close(a, b, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("size", [1, 2])
+def test_all_images_are_in_one_product(kernel, size):
+    """A product for each image takes a hundred times as long."""
+    layer = nn.Conv2d(64, 512, kernel, padding=kernel // 2, bias=False)
+    layer = use_products(layer.to(memory_format=torch.channels_last))
+    x = images(8, 64, size, size, dtype=torch.float32)
+    with profile(activities=[ProfilerActivity.CPU]) as seen, autocast("bf16", x.device):
+        layer(x)
+    counts = {event.key: event.count for event in seen.key_averages()}
+    assert counts.get("aten::mm") == 1
+    assert "aten::bmm" not in counts
 
 
 def test_gradients_lie_in_memory_as_the_weights_do():

@@ -63,8 +63,10 @@ class _Convolution(nn.Conv2d):
         if torch.is_autocast_enabled("cpu"):
             x = x.to(torch.get_autocast_dtype("cpu"))
         if pointwise:
-            weight = weight.flatten(1).to(x.dtype)
-            y = linear(x.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
+            # As a matrix: of maps of 1 pixel PyTorch would make a product for each image.
+            rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+            y = linear(rows, weight.flatten(1).to(x.dtype))
+            y = y.view(len(x), *places, -1).permute(0, 3, 1, 2)
         else:
             y = _Product.apply(x, weight, *axes)
         return y if bias is None else y + bias.to(y.dtype).view(-1, 1, 1)
